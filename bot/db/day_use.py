@@ -166,6 +166,14 @@ class DayUseRepository:
         )
         self._session.execute(new.on_conflict_do_nothing())
 
+    def is_noted(self, guild_id: int) -> bool:
+        """Whether one of a guild's hooks sent too much today."""
+        today = quota_notices.c.day == self._now().date()
+        statement = select(quota_notices.c.hook_id).where(
+            today, quota_notices.c.guild_id == guild_id
+        )
+        return self._session.scalar(statement) is not None
+
     def due_notices(self) -> list[QuotaNotice]:
         """Who must still be notified today."""
         columns = [quota_notices.c[name] for name in ("day", "guild_id", "hook_id", "nonce")]

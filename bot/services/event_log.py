@@ -4,6 +4,7 @@ Whoever sees a channel may ask, for what concerns that channel alone. What filte
 out of it is named by its kind, its time and the rule; more only to who could let it in alone.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -85,6 +86,12 @@ OUTCOMES: Final[Mapping[str, Outcome]] = {
 """What a step means where it is the last that decides, and no card or held event is there."""
 
 
+KEPT: Final = frozenset(
+    {TraceStep.HELD_FOR_CONSENT, TraceStep.ACCESS_UNKNOWN, TraceStep.ACCESS_PAUSED}
+)
+"""After these steps an event is held."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelEvent:
     """An event as one channel may know it.
@@ -145,8 +152,8 @@ class NothingArrived:
     """Nothing of what was asked about reached the bot for this channel.
 
     `webhooks` are what Speckle says of the webhook of each entry, where an account may ask;
-    `elsewhere` are channels that the reader sees, and that follow it; `manages`: the reader may
-    change what the channel follows.
+    `elsewhere` are channels that the reader sees, and that follow it. `over_quota`: events of the
+    server were refused today. `manages`: the reader may change what the channel follows.
     """
 
     channel_id: int
@@ -155,6 +162,7 @@ class NothingArrived:
     webhooks: Mapping[int, WebhookLook | EnsureFailed | None]
     last: ChannelEvent | None
     elsewhere: tuple[int, ...]
+    over_quota: bool
     manages: bool
 
 
@@ -202,8 +210,9 @@ class EventLogService:
     ) -> ChannelLog:
         """The last events of a channel. Errors: CommandRefused if the actor cannot see it."""
         entries = await self._entries(guild_id, actor, channel_id)
-        events = await self._events(actor, entries, EventFilter(), MOST_LISTED)
-        return ChannelLog(channel_id, self._now(), entries, _titled(events, titled(channel_id)))
+        found = await self._events(entries, EventFilter(), MOST_LISTED)
+        events = [one.as_seen(titled=titled(channel_id)) for one in found]
+        return ChannelLog(channel_id, self._now(), entries, events)
 
     async def why(
         self,
@@ -218,13 +227,16 @@ class EventLogService:
         if isinstance(reference, MessageReference) and reference.channel_id is not None:
             channel_id = reference.channel_id
         entries = await self._entries(guild_id, actor, channel_id)
-        found = await self._meant(actor, channel_id, entries, reference)
-        found = _titled(found, titled(channel_id))
+        found = await self._meant(channel_id, entries, reference)
+        reads = titled(channel_id)
         if len(found) == 1:
-            one = replace(found[0], shown_as=await self._shown_as(found[0]))
+            named = await self._may_read_names(actor, found[0].entry)
+            one = found[0].as_seen(titled=reads, named=named)
+            one = replace(one, shown_as=await self._shown_as(one))
             return OneEvent(channel_id, one, actor.manages(channel_id))
         if found:
-            return SeveralEvents(channel_id, self._now(), reference, found)
+            events = [one.as_seen(titled=reads) for one in found]
+            return SeveralEvents(channel_id, self._now(), reference, events)
         return await self._nothing(guild_id, actor, channel_id, entries, reference)
 
     async def _entries(self, guild_id: int, actor: Actor, channel_id: int) -> Sequence[Followed]:
@@ -233,78 +245,47 @@ class EventLogService:
         return await self._storage.read(lambda tx: _entries(tx, guild_id, channel_id))
 
     async def _meant(
-        self,
-        actor: Actor,
-        channel_id: int,
-        entries: Sequence[Followed],
-        reference: EventReference,
-    ) -> Sequence[ChannelEvent]:
+        self, channel_id: int, entries: Sequence[Followed], reference: EventReference
+    ) -> Sequence["_Concerned"]:
         match reference:
             case LastEvent():
-                return await self._events(actor, entries, EventFilter(), 1)
+                return await self._events(entries, EventFilter(), 1)
             case EventNumber(number):
                 event = await self._storage.read(lambda tx: tx.event_log.get(number))
-                return await self._as_seen(actor, entries, [] if event is None else [event])
+                return _concerning(entries, [] if event is None else [event])
             case MessageReference(_, message_id):
                 events = await self._storage.read(
                     lambda tx: tx.event_log.of_message(channel_id, message_id)
                 )
-                return await self._as_seen(actor, entries, events)
-            case ThingReference():
-                return await self._about(actor, entries, reference)
+                return _concerning(entries, events)
+            case ThingReference(project_id, thing_id):
+                wanted = EventFilter(project_id=project_id)
+                found = await self._events(entries, wanted, LOOKED_THROUGH)
+                about = [one for one in found if thing_id in (None, *one.event.things)]
+                return about[: 1 if thing_id is None else MOST_LISTED]
             case Moments():
-                return await self._around(actor, entries, reference)
-
-    async def _about(
-        self, actor: Actor, entries: Sequence[Followed], thing: ThingReference
-    ) -> Sequence[ChannelEvent]:
-        wanted = EventFilter(project_id=thing.project_id)
-        events = await self._events(actor, entries, wanted, LOOKED_THROUGH, about=thing.thing_id)
-        return events[:1] if thing.thing_id is None else events[:MOST_LISTED]
+                return await self._around(entries, reference)
 
     async def _around(
-        self, actor: Actor, entries: Sequence[Followed], moments: Moments
-    ) -> Sequence[ChannelEvent]:
+        self, entries: Sequence[Followed], moments: Moments
+    ) -> Sequence["_Concerned"]:
         wanted = EventFilter(since=moments.first, until=moments.last)
-        events = await self._events(actor, entries, wanted, LOOKED_THROUGH)
+        events = await self._events(entries, wanted, LOOKED_THROUGH)
         for step in ZONE_STEPS_MIN:
-            if near := [one for one in events if moments.fits(one.at, step)]:
+            if near := [one for one in events if moments.fits(one.event.event_at, step)]:
                 return near[:MOST_LISTED]
         return ()
 
     async def _events(
-        self,
-        actor: Actor,
-        entries: Sequence[Followed],
-        wanted: EventFilter,
-        limit: int,
-        *,
-        about: str | None = None,
-    ) -> Sequence[ChannelEvent]:
+        self, entries: Sequence[Followed], wanted: EventFilter, limit: int
+    ) -> Sequence["_Concerned"]:
         """The newest events of these entries, the newest first."""
         followed = [one.subscription for one in entries]
         if not followed:
             return ()
         wanted = replace(wanted, subscriptions=followed)
         found = await self._storage.read(lambda tx: tx.event_log.newest(wanted, limit))
-        events = [one for one in found if about is None or about in one.things]
-        return await self._as_seen(actor, entries, events)
-
-    async def _as_seen(
-        self, actor: Actor, entries: Sequence[Followed], events: Sequence[LoggedEvent]
-    ) -> Sequence[ChannelEvent]:
-        """The events that concern one of these entries, as the actor may read them."""
-        found = [
-            (event, entry)
-            for event in events
-            if event.same_as is None and (entry := entry_of(event, entries)) is not None
-        ]
-        meant = {entry.subscription.id: entry for _, entry in found}
-        trusted = {id_ for id_, entry in meant.items() if await self._may_read_names(actor, entry)}
-        return [
-            channel_event(event, entry, named=entry.subscription.id in trusted)
-            for event, entry in found
-        ]
+        return _concerning(entries, found)
 
     async def _may_read_names(self, actor: Actor, entry: Followed) -> bool:
         """Whether somebody could let in alone what the filters keep out, and so may know of it.
@@ -347,16 +328,23 @@ class EventLogService:
     ) -> NothingArrived:
         project_id = reference.project_id if isinstance(reference, ThingReference) else None
         meant = [one for one in entries if project_id in (None, one.hook.project_id)]
-        webhooks = {
-            one.subscription.id: await self._webhook(actor, one)
-            for one in meant[:MOST_ASKED]
-            if not isinstance(reference, EventNumber | MessageReference)
-        }
-        last = next(iter(await self._events(actor, meant, EventFilter(), 1)), None)
-        there = await self._storage.read(lambda tx: _following(tx, guild_id, project_id))
-        elsewhere = tuple(one for one in there if one != channel_id and actor.sees(one))
-        manages = actor.manages(channel_id)
-        return NothingArrived(channel_id, reference, meant, webhooks, last, elsewhere, manages)
+        looks = not isinstance(reference, EventNumber | MessageReference)
+        asked = meant[:MOST_ASKED] if looks else []
+        found = await asyncio.gather(*(self._webhook(actor, one) for one in asked))
+        last = await self._events(meant, EventFilter(), 1)
+        there, over_quota = await self._storage.read(
+            lambda tx: (_following(tx, guild_id, project_id), tx.day_use.is_noted(guild_id))
+        )
+        return NothingArrived(
+            channel_id,
+            reference,
+            meant,
+            {one.subscription.id: look for one, look in zip(asked, found, strict=True)},
+            next((one.as_seen(titled=False) for one in last), None),
+            tuple(one for one in there if one != channel_id and actor.sees(one)),
+            over_quota,
+            actor.manages(channel_id),
+        )
 
     async def _webhook(self, actor: Actor, entry: Followed) -> WebhookLook | EnsureFailed | None:
         """What Speckle says of the webhook, to the actor's own account or the channel's.
@@ -372,8 +360,22 @@ class EventLogService:
         return await self._look(entry.hook, [one for one in ids if one is not None])
 
 
-def _titled(events: Sequence[ChannelEvent], titled: bool) -> Sequence[ChannelEvent]:
-    return [replace(one, titled=titled) for one in events]
+@dataclass(frozen=True, slots=True)
+class _Concerned:
+    """An event, and the entry of the channel that it concerns."""
+
+    event: LoggedEvent
+    entry: Followed
+
+    def as_seen(self, *, titled: bool, named: bool = False) -> ChannelEvent:
+        """The event as a member of the channel may know it."""
+        return replace(channel_event(self.event, self.entry, named=named), titled=titled)
+
+
+def _concerning(entries: Sequence[Followed], events: Sequence[LoggedEvent]) -> Sequence[_Concerned]:
+    """Those of these events that concern one of the entries."""
+    found = ((event, entry_of(event, entries)) for event in events)
+    return [_Concerned(event, entry) for event, entry in found if entry is not None]
 
 
 def _entries(tx: Transaction, guild_id: int, channel_id: int) -> Sequence[Followed]:
@@ -430,6 +432,10 @@ def channel_event(event: LoggedEvent, entry: Followed, *, named: bool) -> Channe
         if line.concerns(subscription)
     )
     decided = next((line for line in reversed(lines) if line.step in OUTCOMES), None)
+    if decided is not None and decided.step in KEPT and card is None and held is None:
+        # Retention took it away, which leaves no line.
+        decided = replace(decided, step=TraceStep.BODY_ERASED, facts={})
+        lines = (*lines, decided)
     return ChannelEvent(
         event.id,
         event.event_at,

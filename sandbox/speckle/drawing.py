@@ -242,11 +242,11 @@ def _ground(chance: random.Random, step: int) -> Iterator[Box]:
 
 
 SCENES: Final[Sequence[tuple[tuple[str, ...], Scene]]] = (
+    (("mep", "vent", "duct", "services", "plumbing"), _ducts),
     (("timber", "roof"), _timber),
     (("foundation", "pile", "basement"), _ground),
     (("structure", "steel", "frame", "level"), _frame),
     (("facade", "curtain", "envelope"), _facade),
-    (("mep", "vent", "duct", "services", "plumbing"), _ducts),
     (("landscape", "quay", "site", "garden"), _quay),
     (("interior", "fit-out", "room", "plan", "floor"), _rooms),
 )

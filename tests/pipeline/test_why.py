@@ -77,7 +77,7 @@ async def test_a_channel_can_be_asked_why_by_who_sees_it_and_says_what_concerns_
         await wait_for_numbers(studio, studio.structure, [1])
         shown = await ask(studio, ben, "why")
         assert "✅ This is shown here" in shown
-        assert f"New version of {MODEL}" in shown
+        assert f"New version: {MODEL}" in shown
         assert "Discord took it" in shown
         # Filtered: everyone reads the rule, who may change it the names.
         await subscribe(studio, studio.structure, models="facade/**")
@@ -106,10 +106,10 @@ async def test_a_channel_can_be_asked_why_by_who_sees_it_and_says_what_concerns_
             studio.guild, studio.structure, ben, "Why is this here?", card
         )
         await menu.settled()
-        assert f"New version of {MODEL}" in text_of(menu)
+        assert f"New version: {MODEL}" in text_of(menu)
         link = f"https://discord.com/channels/{studio.guild.id}/{card.channel.id}/{card.id}"
         # From another channel: by a link to a message of one that is seen, and no other way.
-        assert f"New version of {MODEL}" in await ask(studio, ben, "why", studio.facade, event=link)
+        assert f"New version: {MODEL}" in await ask(studio, ben, "why", studio.facade, event=link)
         assert "no event with that number" in await ask(
             studio, ben, "why", studio.facade, event="1"
         )

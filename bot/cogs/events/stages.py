@@ -377,13 +377,10 @@ def _discord(event: ChannelEvent) -> Iterator[EventStage]:
             else f"It is kept, and is tried again {moment(held.next_try_at, 'R')}, in its order."
         )
         yield EventStage("Discord", Mark.PAUSED if paused else Mark.WAITING, text)
-    elif event.decided is None or event.decided.step in KEPT_ONCE:
+    elif event.decided is None:
         yield EventStage("Discord", Mark.NOT_SHOWN, CARD_GONE)
 
 
-KEPT_ONCE: Final = frozenset(
-    {TraceStep.HELD_FOR_CONSENT, TraceStep.ACCESS_UNKNOWN, TraceStep.ACCESS_PAUSED}
-)
 CARD_GONE: Final = (
     "There is no card of it any more: it was kept for as long as the bot keeps such things, or the "
     "person who runs the bot deleted it."

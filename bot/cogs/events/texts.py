@@ -85,9 +85,6 @@ SHORT: Final[Mapping[str, str]] = {
     TraceStep.SHOWN_BEFORE: "shown already",
     TraceStep.SUBSCRIPTION_PAUSED: "during a pause",
     TraceStep.BEFORE_FOLLOWING: "before it was followed",
-    TraceStep.HELD_FOR_CONSENT: "kept, then deleted",
-    TraceStep.ACCESS_UNKNOWN: "kept, then deleted",
-    TraceStep.ACCESS_PAUSED: "kept, then deleted",
     TraceStep.HOOK_NOT_SERVED: "webhook moved",
     TraceStep.BODY_ERASED: "kept, then deleted",
     TraceStep.NOTHING_CHANGED: "nothing changed",
@@ -429,7 +426,12 @@ def _what_was_asked(answer: NothingArrived) -> str:
 def _found(entry: Followed, answer: NothingArrived) -> Iterator[str]:
     """What is known to be wrong, or to be right."""
     hook = entry.hook
-    if entry.subscription.state is SubscriptionState.PAUSED:
+    if answer.over_quota:
+        yield (
+            "❌ This server has used up its quota for today (UTC), so further events are refused. "
+            "`/notices` shows it, and the person who runs the bot can allow more."
+        )
+    if entry.subscription.state is SubscriptionState.PAUSED or hook.unopenable:
         yield state_text(entry).replace("\n", " ")
     if hook.trouble is not None:
         yield f"{trouble_text(hook)}. {trouble_remedy(hook)}"

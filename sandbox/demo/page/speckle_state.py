@@ -22,6 +22,7 @@ from sandbox.speckle.speckle_world import Token, iso
 MOST_VERSIONS: Final = 20  # of each model
 MOST_CALLS: Final = 25  # of each webhook
 MOST_BODY: Final = 20_000  # characters
+QUEUED, FAILED = 0, 3  # of a call's status, as the server has it
 LONG_TEXT: Final = 200  # characters of one value in a body; a picture has a million
 # What the settings page of a real server offers; the wire has older names.
 OFFERED: Final = (
@@ -218,7 +219,8 @@ def _webhook(hook: Webhook) -> Json:
         "hasSecret": bool(hook.secret),
         "events": [{"event": one, "name": page_name(one)} for one in sorted(set(hook.triggers))],
         "count": len(hook.history),
-        "failed": sum(one.status == 3 for one in hook.history),
+        "waiting": sum(one.status == QUEUED for one in hook.history),
+        "failed": sum(one.status == FAILED for one in hook.history),
         "calls": [_call(one) for one in reversed(hook.history[-MOST_CALLS:])],
     }
 

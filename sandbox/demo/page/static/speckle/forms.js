@@ -52,7 +52,7 @@ export function ask({ title, text, fields = [], confirm, danger = false, submit 
   });
   document.getElementById("speckle").append(dialog);
   dialog.showModal();
-  (form.querySelector("input:not([type=checkbox]), textarea, select") ?? go).focus();
+  (form.querySelector("input:not([type=checkbox]), textarea") ?? form.querySelector("select") ?? go).focus();
 }
 
 function show(problem, text) {

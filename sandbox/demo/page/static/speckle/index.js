@@ -23,7 +23,7 @@ export function start(section) {
   head = element("div", { class: "sp-head" });
   body = element("div", { class: "sp-body" });
   outcome = element("div", { class: "sp-outcome", role: "status" });
-  root.replaceChildren(head, body, outcome);
+  root.replaceChildren(element("div", { class: "sp-root" }, head, body, outcome));
   let first = true;
   onChange("speckle", async () => {
     if (first) {
@@ -50,6 +50,7 @@ async function begin() {
 export async function go(there) {
   Object.assign(where, there);
   known.problem = null;
+  outcome.replaceChildren();
   try {
     await pull();
   } catch (error) {

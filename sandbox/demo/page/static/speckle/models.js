@@ -45,8 +45,9 @@ function modelRow(project, model) {
       element("span", { class: "sp-name" }, element("span", { class: "sp-folder" }, folder), leaf),
       facts(count(model.count, "version"), ago(model.updated))),
     element("span", { class: "sp-chevron", "aria-hidden": "true" })),
-    mayWrite ? button("Publish…", () => publishForm(project, model), "sp-small", { "aria-label": `Publish a version of ${model.name}` }) : null,
+    mayWrite ? button("Publish…", () => publishForm(project, model), "sp-small sp-wide-only", { "aria-label": `Publish a version of ${model.name}` }) : null,
     menuButton(`More of ${model.name}`, [
+      mayWrite && { label: "Publish a version…", run: () => publishForm(project, model) },
       mayWrite && { label: "Edit…", run: () => editModel(model) },
       mayWrite && { label: "Delete…", danger: true, run: () => deleteModel(model) },
     ]));
@@ -83,13 +84,14 @@ function versionRow(project, model, version) {
 /** Ask for a version of a model, or of one to choose. */
 export function publishForm(project, model) {
   const models = project.modelList.map((one) => [one.id, one.name]);
+  const latest = [...project.modelList].sort((one, other) => other.updated.localeCompare(one.updated))[0];
   const turn = project.versions;
   ask({
     title: "Publish a version",
     text: "As a connector in Revit or Rhino does.",
     confirm: "Publish",
     fields: [
-      { name: "model", label: "Model", kind: "select", choices: models, value: model?.id ?? models[0][0] },
+      { name: "model", label: "Model", kind: "select", choices: models, value: (model ?? latest).id },
       { name: "message", label: "Message", value: MESSAGES[turn % MESSAGES.length] },
       { name: "application", label: "Application", value: APPLICATIONS[turn % APPLICATIONS.length], suggestions: APPLICATIONS },
       ...(server().talk === "issues" ? [] : [{ name: "objects", label: "Number of objects", kind: "number", value: 480, least: 1, most: 20000 }]),

@@ -88,19 +88,17 @@ export function menuButton(label, choices) {
   const items = choices.filter(Boolean);
   if (!items.length) return null;
   const list = element("div", { class: "sp-menu", role: "menu", popover: "auto", "aria-label": label },
-    items.map((one) => element("button", {
-      type: "button", role: "menuitem", tabindex: "-1", class: one.danger ? "sp-danger" : "",
+    items.map((one, at) => element("button", {
+      type: "button", role: "menuitem", tabindex: "-1", autofocus: at === 0, class: one.danger ? "sp-danger" : "",
       onclick: () => { list.hidePopover(); one.run(); },
     }, one.label)));
   const opener = element("button", {
     type: "button", class: "sp-icon", "aria-label": label, "aria-haspopup": "menu", title: label,
-    onclick: () => list.togglePopover(),
   }, "⋯");
+  opener.popoverTargetElement = list;
+  list.addEventListener("beforetoggle", () => place(list, opener));
   list.addEventListener("toggle", (event) => {
-    opener.setAttribute("aria-expanded", String(event.newState === "open"));
-    if (event.newState !== "open") return;
-    place(list, opener);
-    list.firstElementChild.focus();
+    if (event.newState === "open") place(list, opener);
   });
   list.addEventListener("keydown", (event) => step(event, list, opener));
   return element("span", { class: "sp-menu-place" }, opener, list);

@@ -20,7 +20,7 @@ export function projectPage() {
   const about = [project.name, project.description, project.visibility, project.publicComments, project.invitations];
   return [
     { key: "about", version: versionOf(about, project.roles, project.requests, me().id, project.models > 0), make: () => top(project) },
-    { key: "tabs", version: versionOf(where.tab, counts(project)), make: () => tabs(project) },
+    { key: "tabs", version: versionOf(where.tab, counts(project), project.roles, me().id), make: () => tabs(project) },
     ...TABS[where.tab](project),
   ];
 }
@@ -85,7 +85,7 @@ function tabs(project) {
       id: `sp-tab-${tab}`,
       "aria-pressed": String(where.tab === tab),
       onclick: () => go({ tab }),
-    }, label, " ", element("span", { class: "sp-count" }, String(numbers[tab])))));
+    }, label, tab === "webhooks" && !rights(project).isOwner ? null : [" ", element("span", { class: "sp-count" }, String(numbers[tab]))])));
 }
 
 function edit(project) {

@@ -46,8 +46,8 @@ function card(project) {
 
 function hiddenNote(hidden) {
   if (!hidden) return element("p", { hidden: true });
-  const what = hidden === 1 ? "1 more project here is" : `${hidden} more projects here are`;
-  return element("p", { class: "sp-note" }, `${what} not for ${me().name} to see. Choose above who you are.`);
+  const what = hidden === 1 ? "1 more project is" : `${hidden} more projects are`;
+  return element("p", { class: "sp-note" }, `${what} here, which ${me().name} may not see. Choose somebody else above to see more.`);
 }
 
 function newProject() {

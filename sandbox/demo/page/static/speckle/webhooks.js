@@ -13,8 +13,8 @@ const wholes = new Map(); // calls with all that was sent, by their ids
 export function webhooksTab(project) {
   const { isOwner, role } = rights(project);
   if (!isOwner) {
-    const what = role ? `${me().name} is ${ROLES[role].toLowerCase()}` : `${me().name} has no role`;
-    return [{ key: "no", version: versionOf(what), make: () => element("p", { class: "sp-note" }, `Only owners see a project's webhooks, and ${what} here. Choose above to be one.`) }];
+    const what = role ? `${me().name} is a ${ROLES[role].toLowerCase()}` : `${me().name} has no role`;
+    return [{ key: "no", version: versionOf(what), make: () => element("p", { class: "sp-note" }, `Only owners see a project's webhooks, and ${what} here. Choose an owner above to see them.`) }];
   }
   const hooks = project.webhooks.flatMap((hook) => [
     { key: hook.id, version: versionOf({ ...hook, calls: null }), make: () => about(hook) },
@@ -44,7 +44,7 @@ function about(hook) {
         { label: "Choose its events…", run: () => chooseEvents(hook) },
         { label: "Delete…", danger: true, run: () => remove(hook) },
       ])),
-    element("p", { class: "sp-facts" }, [hook.description, hook.hasSecret ? "with a secret" : "without a secret: the bot refuses that", `${count(hook.count, "call")}, ${hook.failed} failed`].filter(Boolean).join(" · ")),
+    element("p", { class: "sp-facts" }, [hook.description, hook.hasSecret ? "with a secret" : "without a secret: the bot refuses that", `${count(hook.count, "call")}, ${hook.failed} failed`, hook.waiting ? `${hook.waiting} still to come` : ""].filter(Boolean).join(" · ")),
     element("details", {},
       element("summary", {}, `Wants ${count(hook.events.length, "event")}`),
       element("ul", { class: "sp-chips" }, hook.events.map((one) => element("li", { title: one.event }, one.name)))));
