@@ -3,15 +3,23 @@
 from bot.cogs.card_menu.cog import MUTE, ONLY_MODEL
 from bot.speckle.subscription_options import SubscriptionOptions
 from sandbox.discord import InteractionView, SandboxMember
+from tests.pipeline.deliveries import until
 from tests.pipeline.world import BotWorld, OpenStage, stage, timings
+from tests.stored import waiting_count
 
 __all__ = ["stage", "timings"]
+
+
+async def noted(world: BotWorld) -> bool:
+    """Whether the bot has noted which message each card became."""
+    return await world.app.storage.read(waiting_count) == 0
 
 
 async def choose(
     world: BotWorld, name: str, who: SandboxMember | None = None, message: int = -1
 ) -> InteractionView:
     studio = world.studio
+    await until(lambda: noted(world), 20.0)
     card = world.messages(studio.structure)[message]
     answer = await studio.sandbox.message_command(
         studio.guild, studio.structure, who or studio.maren, name, card
