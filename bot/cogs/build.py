@@ -48,7 +48,7 @@ async def add_cogs(
     """Add all commands and what answers buttons and forms; gives what runs /subscribe."""
     account_views = AccountViews(lender, linking, personal_data)
     flow = SubscribeFlow(client, subscriptions, pending_commands, account_views)
-    panel = SubscriptionPanel(subscriptions, flow)
+    panel = SubscriptionPanel(subscriptions, flow, pending_commands)
     notices = NoticeActions(subscriptions, flow)
     diagnosis = DiagnosisViews(subscriptions, doctor, samples, account_views)
     card_menu = CardMenu(card_filters, pending_commands, flow)

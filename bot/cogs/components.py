@@ -47,9 +47,20 @@ def chosen_values(interaction: Interaction) -> Sequence[str]:
 
 
 def form_values(interaction: Interaction) -> Mapping[str, str]:
-    """What was typed into each field of a form, by the field's custom_id."""
+    """What was typed into each text field of a form, by the field's custom_id."""
+    fields = form_fields(interaction).items()
+    return {name: value for name, value in fields if isinstance(value, str)}
+
+
+def form_fields(interaction: Interaction) -> Mapping[str, str | Sequence[str]]:
+    """What was typed, or chosen, in each field of a form, by the field's custom_id."""
     data: Any = interaction.data
     components = data["components"]
     fields = [field for one in components for field in one.get("components", ())]
     fields += [one["component"] for one in components if "component" in one]
-    return {field["custom_id"]: field.get("value") or "" for field in fields}
+    return {
+        field["custom_id"]: tuple(field["values"])
+        if "values" in field
+        else field.get("value") or ""
+        for field in fields
+    }

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bot.cards.text import one_line, shorten_plain, units
-from bot.speckle.event_names import CALLED, FORMER_NAMES, SAID, read_event_names
-from bot.speckle.event_table import kinds_of
+from bot.speckle.event_names import CALLED, FORMER_NAMES, described_group, read_event_names
 from bot.speckle.events import EventGroup, EventKind
 from bot.speckle.links import Links
 from bot.speckle.seen_text import as_seen
@@ -78,10 +77,7 @@ def _event_label(name: str, text: str, all_label: str) -> str:
         return all_label
     if name not in set(EventGroup):
         return text
-    kinds = kinds_of(EventGroup(name))
-    hint = ", ".join(dict.fromkeys(SAID.get(kind) or kind.split("_", 1)[-1] for kind in kinds))
-    former = "".join(f"{one} too: " for one, group in FORMER_NAMES.items() if group == name)
-    return f"{text} ({former}{hint})"
+    return f"{text}: {described_group(EventGroup(name))}"
 
 
 def complete_projects(named: Mapping[tuple[str, str], str], typed: str) -> list[Choice]:

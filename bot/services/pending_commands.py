@@ -57,6 +57,10 @@ class PendingCommandService:
         """Let a command be claimed once more: its caller was not shown what came of it."""
         await self._storage.write(lambda tx: tx.pending_commands.mark_unused(token))
 
+    async def look(self, user_id: int, token: str) -> PendingSubscribe:
+        """The same without claiming it: it can be looked at again."""
+        return await self._get(user_id, token)
+
     async def _get(self, user_id: int, token: str) -> PendingSubscribe:
         command = await self._storage.read(lambda tx: tx.pending_commands.get(token))
         if command is None:

@@ -132,14 +132,14 @@ class Search:
         async def ask(login: Login) -> ProjectNames:
             return await self._client.project_names(login, project_id, within_s=within_s)
 
-        own = await self._as_caller_or_anybody(caller, server_url, project_id, ask)
+        own = await self._as_caller_or_anybody(caller, server_url, project_id, ask, within_s)
         if own is not None:
             return own
         reader = None if here is None else self._reader(caller, here)
         if here is None or reader is None:
             return UNKNOWN
         key = (reader, project_id)
-        shown = await self._once(key, lambda: self._lender.as_account(reader, ask))
+        shown = await self._once(key, lambda: self._lender.as_account(reader, ask), within_s)
         return UNKNOWN if shown is None else _as_shown(here.subscription, shown)
 
     async def model_of_version(
@@ -156,18 +156,24 @@ class Search:
         return None if found is None else found.id
 
     async def _as_caller_or_anybody(
-        self, caller: CommandCaller, server_url: str, about: str, ask: SpeckleCall[T]
+        self,
+        caller: CommandCaller,
+        server_url: str,
+        about: str,
+        ask: SpeckleCall[T],
+        within_s: float = WITHIN_S,
     ) -> T | None:
         """Ask with the caller's own account, or as a stranger."""
         account = await self._lender.of_user(caller.actor.id, server_url)
         if account is not None:
             key = (account.id, about)
-            own = await self._once(key, lambda: self._lender.as_account(account.id, ask))
+            own = await self._once(key, lambda: self._lender.as_account(account.id, ask), within_s)
             if own is not None:
                 return own
         if not self._asks_public:
             return None
-        return await self._once((None, server_url, about), lambda: ask(Login(server_url)))
+        everyones = (None, server_url, about)
+        return await self._once(everyones, lambda: ask(Login(server_url)), within_s)
 
     def _reader(self, caller: CommandCaller, here: Followed) -> int | None:
         """The account that reads for the channel, as long as its answer covers who sees it."""
@@ -179,13 +185,15 @@ class Search:
             return None
         return subscription.account_id
 
-    async def _once(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> T | None:
+    async def _once(
+        self, key: Hashable, ask: Callable[[], Awaitable[T]], within_s: float = WITHIN_S
+    ) -> T | None:
         """Ask, unless the same has just been asked; None where there is no answer."""
         kept = self._found.get(key)
         if kept is not None:
             return kept  # type: ignore[return-value]  # a key is of one kind of question
         try:
-            async with asyncio.timeout(WITHIN_S):
+            async with asyncio.timeout(within_s):
                 found = await ask()
         except (SpeckleError, TimeoutError):
             return None

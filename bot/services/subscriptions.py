@@ -20,6 +20,7 @@ from bot.services.completion import Choice, complete_projects, last_typed, merge
 from bot.services.consent_check import ConsentCheck
 from bot.services.former_addresses import FormerAddresses
 from bot.services.known_names import KnownNames
+from bot.services.options_form import OptionsForm, options_form
 from bot.services.project_followers import entry_of, right_kind
 from bot.services.project_input import ProjectInput, may_be_name
 from bot.services.quotas import QuotaService
@@ -47,8 +48,10 @@ from bot.services.webhooks import WebhookService
 from bot.speckle.filter_hints import FilterHint, hints_for
 from bot.speckle.links import Links, SpeckleLink
 from bot.speckle.seen_text import as_seen
-from bot.speckle.subscription_options import SubscriptionOptions
+from bot.speckle.subscription_options import SubscriptionOptions, TypedOptions
 from bot.storage import Storage
+
+FORM_WITHIN_S = 1.0  # a form has to be the first answer, and Discord waits 3 s for that
 
 
 class SubscriptionService:
@@ -296,6 +299,23 @@ class SubscriptionService:
     async def remove(self, guild_id: int, actor: Actor, subscription_id: int) -> Unsubscribed:
         """End a subscription."""
         return await self._delete(await self.entry(guild_id, actor, subscription_id))
+
+    # ── the form of *Edit* ────────────────────────────────────────────────────────────────────
+
+    async def form(
+        self,
+        guild_id: int,
+        actor: Actor,
+        subscription_id: int,
+        audience_of: AudienceOf,
+        typed: TypedOptions | None = None,
+    ) -> OptionsForm:
+        """What the form shows, or shows again after what was typed into it was refused."""
+        entry = await self.entry(guild_id, actor, subscription_id)
+        channel_id = entry.subscription.channel_id
+        caller = CommandCaller(guild_id, actor, channel_id, audience_of(channel_id))
+        names = await self._search.names(caller, *_project_of(entry), entry, within_s=FORM_WITHIN_S)
+        return options_form(entry.subscription.options, names, typed)
 
     # ── the webhook on the Speckle side ───────────────────────────────────────────────────────
 

@@ -136,3 +136,12 @@ def kinds_named(names: Iterable[str]) -> frozenset[EventKind]:
     """The events that groups and events stand for."""
     wanted = frozenset(names)
     return frozenset(row.kind for row in EVENTS if row.kind in wanted or row.group in wanted)
+
+
+def described_group(group: EventGroup) -> str:
+    """What a group holds, in a few words."""
+    if group is EventGroup.OTHER:
+        return "events that this bot does not know yet"
+    words = (SAID.get(kind) or kind.split("_", 1)[-1] for kind in kinds_of(group))
+    former = "".join(f"{one} too: " for one, today in FORMER_NAMES.items() if today == group)
+    return former + ", ".join(dict.fromkeys(words))

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
@@ -29,7 +29,14 @@ BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 SCHEMES: Final[Sequence[Literal["light", "dark"]]] = ("light", "dark")
 WIDE: Final = (1440, 900)
 SHOWN_MS: Final = 2_400  # how long a frame of the tour stands
+TYPED_MS: Final = 1_200
 SETTLES_MS: Final = 700
+STARTS_WITHIN_MS: Final = 30_000
+TO_THE_TOP: Final = """row => {
+  const view = row.closest(".view");
+  const head = view.querySelector(".event-head").getBoundingClientRect();
+  view.scrollTop += row.getBoundingClientRect().top - head.bottom;
+}"""
 TOUR_WIDTH: Final = 1_080
 QUALITY: Final = 72
 
@@ -109,19 +116,20 @@ class _Photographer:
 
     page: Page
     scheme: str
+    _frames: list[tuple[Image.Image, int]] = field(default_factory=list)
 
     async def take_all(self) -> None:
         """Each picture of this scheme, the moving one last."""
         await self._channel("structure")
-        await self._keep("page")
         await self._keep("card", self.page.locator(".dc-message", has=self._picture()).last)
         await self._side("The way of an event")
-        await self.page.locator(".event-row", has_text="comment created").first.click()
+        row = self.page.locator(".event-row", has_text="comment created").first
+        await row.click()
+        await row.evaluate(TO_THE_TOP)
         await self._keep("way", self.page.locator(".beside"))
         await self._side("Trouble")
         await self._keep("trouble", self.page.locator(".beside"))
         await self._side("Speckle")
-        await self._keep("speckle", self.page.locator(".beside"))
         await self._tour()
 
     def _picture(self) -> Locator:
@@ -133,44 +141,69 @@ class _Photographer:
     async def _side(self, name: str) -> None:
         await self.page.get_by_role("tab", name=name).click()
 
-    async def _keep(self, name: str, of: Locator | None = None) -> None:
+    async def _keep(self, name: str, of: Locator) -> None:
         await self.page.wait_for_timeout(SETTLES_MS)
-        path = PICTURES / f"{name}-{self.scheme}.png"
-        content = await (self.page.screenshot() if of is None else of.screenshot())
-        Image.open(io.BytesIO(content)).convert("P", palette=Image.Palette.ADAPTIVE).save(
-            path, optimize=True
-        )
+        picture = Image.open(io.BytesIO(await of.screenshot())).convert("RGB")
+        few_colours = picture.convert("P", palette=Image.Palette.ADAPTIVE)
+        few_colours.save(PICTURES / f"{name}-{self.scheme}.png", optimize=True)
 
     async def _tour(self) -> None:
-        """Take the page's own tour, with a frame at each of its steps."""
-        frames: list[Image.Image] = []
+        """Take the page's own tour, with frames of its steps and of what one does there."""
         await self._channel("structure")
         await self.page.get_by_role("button", name="Take the tour").click()
         card = self.page.get_by_role("dialog")
-        steps = int((await card.locator(".tour-step").inner_text()).rpartition(" ")[2])
-        for number in range(1, steps + 1):
-            await expect(card.locator(".tour-step")).to_have_text(f"Step {number} of {steps}")
-            frames.append(await self._frame())
-            act = card.locator(".tour-act")
-            if await act.count():
+        extras = {"Why did it come?": self._open_newest, "Subscribe a channel": self._subscribe}
+        forward = card.get_by_role("button", name="Next")
+        while True:
+            await self._frame()
+            title = await card.get_by_role("heading").inner_text()
+            if (act := card.locator(".tour-act")) and await act.count():
                 await act.click()
-                await expect(act).to_be_enabled(timeout=30_000)
+                await expect(act).to_be_enabled(timeout=STARTS_WITHIN_MS)
                 await self.page.wait_for_timeout(2 * SETTLES_MS)
-                frames.append(await self._frame())
-            if number < steps:
-                await card.locator(".button.primary").click()
-        frames[0].save(
+                await self._frame()
+            if title in extras:
+                await extras[title]()
+            if not await forward.count():
+                break
+            await forward.click()
+        self._save_frames()
+
+    async def _open_newest(self) -> None:
+        await self.page.locator(".event-row").first.click()
+        await self._frame()
+
+    async def _subscribe(self) -> None:
+        """Type the command, as a person would."""
+        keyboard = self.page.keyboard
+        await self._channel("facade")
+        await self.page.get_by_role("combobox", name="Message").click()
+        await keyboard.type("/subscr")
+        await self._frame(TYPED_MS)
+        await keyboard.press("Enter")
+        await keyboard.type("Quay")
+        await self.page.get_by_role("option", name="Quay House").wait_for()
+        await self._frame(TYPED_MS)
+        await keyboard.press("Enter")
+        await keyboard.press("Enter")
+        await self.page.get_by_text("Only you can see this").last.wait_for()
+        await self._frame()
+
+    def _save_frames(self) -> None:
+        first, *others = (frame for frame, _ in self._frames)
+        first.save(
             PICTURES / f"tour-{self.scheme}.webp",
             save_all=True,
-            append_images=frames[1:],
-            duration=SHOWN_MS,
+            append_images=others,
+            duration=[duration for _, duration in self._frames],
             loop=0,
             quality=QUALITY,
             method=6,
         )
 
-    async def _frame(self) -> Image.Image:
+    async def _frame(self, stands_ms: int = SHOWN_MS) -> None:
         await self.page.wait_for_timeout(SETTLES_MS)
         picture = Image.open(io.BytesIO(await self.page.screenshot())).convert("RGB")
         height = round(picture.height * TOUR_WIDTH / picture.width)
-        return picture.resize((TOUR_WIDTH, height), Image.Resampling.LANCZOS)
+        frame = picture.resize((TOUR_WIDTH, height), Image.Resampling.LANCZOS)
+        self._frames.append((frame, stands_ms))

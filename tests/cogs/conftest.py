@@ -215,11 +215,9 @@ class Studio:
     ) -> InteractionView:
         return await self.sandbox.select(answer, "", [label], who or self.maren)
 
-    async def fill(self, form: InteractionView, **fields: str) -> InteractionView:
-        """Submit the form with these filters."""
-        labels = {"events": "Events", "models": "Models", "ignore_authors": "Ignored authors"}
-        values = {labels[name]: text for name, text in fields.items()}
-        return await self.sandbox.submit_modal(form, values, self.maren)
+    async def fill(self, form: InteractionView, **fields: Any) -> InteractionView:
+        """Submit the form with these fields; those that are not named stay as they were opened."""
+        return await self.sandbox.submit_modal(form, fields, self.maren)
 
     async def open_entry(self, label: str = TOWER) -> InteractionView:
         """The panel of one subscription."""

@@ -197,21 +197,56 @@ async def test_removing_asks_once_more_and_old_panels_then_say_that_it_is_gone(
         assert "no longer exists" in text_of(gone)
 
 
-async def test_edit_opens_a_form_with_the_filters_and_tells_the_change(
+async def test_edit_opens_a_form_that_keeps_what_was_typed_when_it_is_refused(
     run_client: RunClient, studio: Studio, storage: Storage
 ) -> None:
     async with run_client():
         await studio.type("subscribe", stream_id=TOWER, events="versions", models="struct/**")
         form = await studio.press(await studio.open_entry(), "Edit")
-        changed = await studio.fill(form, events="issues", models="struct/**", ignore_authors="")
-        assert "Before: versions" in text_of(changed)
-        assert "Now: issues" in text_of(changed)
+        same = await studio.fill(form)
+        assert "shows the same" in text_of(same)
         form = await studio.press(await studio.open_entry(), "Edit")
-        wrong = await studio.fill(form, events="verisons", models="", ignore_authors="")
-        assert "Did you mean `versions`" in text_of(wrong)
+        changed = await studio.fill(form, groups=["issues"], kinds=["version_created"])
+        assert "Before: versions" in text_of(changed)
+        assert "Now: issues and comments, version created" in text_of(changed)
+        form = await studio.press(await studio.open_entry(), "Edit")
+        wrong = await studio.fill(form, groups=["people"], models="a, !**", ignore_authors="ci")
+        assert "leaves out every model" in text_of(wrong)
+        assert "Nothing was changed" in text_of(wrong)
+    async with run_client():
+        again = await studio.press(wrong, "Edit again")
+        changed = await studio.fill(again, models="a, !b")
+        assert "only models `a` · without models `b` · not by `ci`" in text_of(changed)
     subscription = (await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id)))[0]
-    assert subscription.options.events == ("issues",)
-    assert subscription.options.models == ("struct/**",)
+    assert subscription.options.events == ("people", "version_created")
+    assert subscription.options.models == ("a", "!b")
+
+
+async def test_a_models_link_asks_and_what_is_pasted_and_typed_is_answered(
+    run_client: RunClient, studio: Studio, storage: Storage
+) -> None:
+    model = f"[the facade](<{LINK}/models/0123456789>)."
+    async with run_client():
+        await studio.type("subscribe", stream_id=LINK)
+        question = await studio.type("subscribe", stream_id=model)
+        assert "What do you want?" in text_of(question)
+        assert labels_of(question) == ["Add to what it shows", "Show only this", "Keep as it is"]
+        await studio.press(question, "Show only this")
+        assert "only models `0123456789`" in text_of(question)
+        version = await studio.type("subscribe", stream_id=f"{LINK}/models/0123456789@aaaaaaaaaa")
+        assert "That link leads to a version" in text_of(version)
+        mention = await studio.type(
+            "subscribe", stream_id=LINK, ignore_authors="<@123456789012345678>"
+        )
+        assert "is a mention in Discord" in text_of(mention)
+        useless = await studio.type("subscribe", stream_id=LINK, events="people; commits, all")
+        assert "Now: all events" in text_of(useless) or "Nothing changed" in text_of(useless)
+        people = await studio.type("subscribe", stream_id=LINK, events="people")
+        assert "`models` has no effect here" in text_of(people)
+        name = await studio.type("subscribe", stream_id="Harbour Towr")
+        assert "none of the projects that you can see here has that name" in text_of(name)
+    subscription = (await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id)))[0]
+    assert subscription.options.models == ("0123456789",)
 
 
 async def test_many_subscriptions_come_in_pages(

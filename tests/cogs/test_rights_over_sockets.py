@@ -18,6 +18,7 @@ from bot.model import (
 )
 from bot.notifiers.pause_notifier import PauseNotifier
 from bot.services.pause_notices import PauseNoticeService
+from bot.speckle.events import EventGroup
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import Login
 from bot.storage import Storage
@@ -350,7 +351,7 @@ async def test_a_form_that_asks_for_more_than_was_agreed_to_pauses_and_says_so(
         panel = await sandbox.command(studio.guild, studio.facade, studio.tobias, "subscriptions")
         await sandbox.select(panel, "", [NAME], studio.tobias)
         form = await sandbox.press(panel, "Edit", studio.tobias)
-        changed = await sandbox.submit_modal(form, {"Events": ""}, studio.tobias)
+        changed = await sandbox.submit_modal(form, {"Events": [*EventGroup]}, studio.tobias)
         assert "It is paused now" in text_of(changed)
         assert f"its filters let more through than <@{studio.maren.id}> agreed to" in text_of(
             changed
@@ -369,7 +370,7 @@ async def test_a_form_of_somebody_with_access_leads_to_the_question(house: House
         panel = await sandbox.command(studio.guild, studio.facade, studio.tobias, "subscriptions")
         await sandbox.select(panel, "", [NAME], studio.tobias)
         form = await sandbox.press(panel, "Edit", studio.tobias)
-        asked = await sandbox.submit_modal(form, {"Events": "versions, comments"}, studio.tobias)
+        asked = await sandbox.submit_modal(form, {"Events": ["versions", "issues"]}, studio.tobias)
         assert "Who will see it" in text_of(asked)
         await sandbox.press(asked, SHOW, studio.tobias)
         assert "issues" in text_of(asked)

@@ -13,9 +13,17 @@ from typing import Any, Self, TypeAlias
 
 import discord
 
-from bot.cogs.components import Handlers, chosen_values, form_values
-from bot.cogs.interaction import actor_of, audiences_in, find_channel, guild_here, guild_id_of
+from bot.cogs.components import Handlers, chosen_values, form_fields
+from bot.cogs.interaction import (
+    NOWHERE,
+    actor_of,
+    audiences_in,
+    find_channel,
+    guild_here,
+    guild_id_of,
+)
 from bot.cogs.persistent import PersistentButton, PersistentSelect, view_of
+from bot.cogs.refusal_texts import refusal_text
 from bot.cogs.responses import (
     Interaction,
     Response,
@@ -24,9 +32,13 @@ from bot.cogs.responses import (
     respond,
 )
 from bot.cogs.subscriptions import panel_texts, subscribe_texts
-from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
-from bot.model import SubscriptionState
+from bot.cogs.subscriptions.options_modal import OptionsModal
+from bot.cogs.subscriptions.subscribe_flow import TOKEN, SubscribeFlow
+from bot.model import PendingSubscribe, SubscriptionState
 from bot.permissions import Actor
+from bot.services.options_form import changed_options, typed_into
+from bot.services.pending_commands import PendingCommandService
+from bot.services.refusals import CannotPost, CommandRefused
 from bot.services.subscribe_results import (
     Followed,
     MadeSetUp,
@@ -38,11 +50,10 @@ from bot.services.subscribing import SubscribeOutcome
 from bot.services.subscriptions import SubscriptionService
 from bot.services.webhook_setup import WebhookSetup
 from bot.speckle.links import Links
-from bot.speckle.subscription_options import MAX_TYPED, OPTIONS, Entries, Option, TypedOptions
+from bot.speckle.subscription_options import OptionProblem, TypedOptions
 
 PAGE_SIZE = 10  # of 25 that a select could hold: a page has to fit into one embed
 MAX_LABEL = 100  # characters of a select's option
-MODAL_LIFE_S = 3600.0  # for which discord.py keeps it; it can be sent off later, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +139,22 @@ Page: TypeAlias = Callable[[Press], Coroutine[Any, Any, Response]]
 class SubscriptionPanel:
     """The pages of the panel, and what is pressed on them."""
 
-    def __init__(self, subscriptions: SubscriptionService, flow: SubscribeFlow) -> None:
+    def __init__(
+        self,
+        subscriptions: SubscriptionService,
+        flow: SubscribeFlow,
+        pending_commands: PendingCommandService,
+    ) -> None:
         self._subscriptions = subscriptions
         self._flow = flow
+        self._pending_commands = pending_commands
         action = f"(?P<action>{'|'.join(PanelAction)})"
         self.handlers: Handlers = {
             f"subs:page:{SCOPE}": self._on_page,
             f"subs:pick:{SCOPE}": self._on_pick,
             f"sub:{action}:(?P<id>[0-9]{{1,18}}):{SCOPE}": self._on_action,
             f"sub:filters:(?P<id>[0-9]{{1,18}}):{SCOPE}": self._on_filters,
+            f"sub:again:(?P<id>[0-9]{{1,18}}):{TOKEN}:{SCOPE}": self._on_again,
         }
         self._pages: Mapping[PanelAction, Page] = {
             PanelAction.SHOW: self._show,
@@ -193,16 +211,50 @@ class SubscriptionPanel:
         else:
             await edit_with(interaction, self._pages[action](press))
 
-    async def _open_form(self, press: Press) -> None:
+    async def _open_form(self, press: Press, typed: TypedOptions | None = None) -> None:
         # A form has to be the first answer: no "please wait" before it.
-        entry = await self._subscriptions.entry(*press.subscription)
+        audiences = audiences_in(guild_here(press.interaction))
+        form = await self._subscriptions.form(*press.subscription, audiences, typed)
         custom_id = f"sub:filters:{press.subscription_id}:{press.scope}"
-        await press.interaction.response.send_modal(OptionsModal(entry, custom_id))
+        await press.interaction.response.send_modal(OptionsModal(form, custom_id))
 
     async def _on_filters(self, interaction: Interaction, match: re.Match[str]) -> None:
         """Change the options as the form of *Edit* says, and show the subscription as it is."""
         press = Press(interaction, int(match["id"]), ListScope.of(match))
-        await edit_with(interaction, self._edit(press, form_values(interaction)))
+        typed = typed_into(form_fields(interaction))
+        try:
+            await edit_with(interaction, self._edit(press, typed))
+        except CommandRefused as refused:
+            await respond(interaction, await self._refused(press, typed, refused))
+
+    async def _refused(
+        self, press: Press, typed: TypedOptions, refused: CommandRefused
+    ) -> Response:
+        """Why the form changed nothing, with the way back to what was typed into it."""
+        text = refusal_text(refused.refusal)
+        if not isinstance(refused.refusal, OptionProblem | CannotPost):
+            return Response(text)
+        token = await self._pending_commands.add(
+            PendingSubscribe(
+                user_id=press.interaction.user.id,
+                guild_id=guild_id_of(press.interaction),
+                channel_id=press.interaction.channel_id or NOWHERE,
+                server_url="",
+                project="",
+                options=typed,
+            )
+        )
+        custom_id = f"sub:again:{press.subscription_id}:{token}:{press.scope}"
+        again = PersistentButton(
+            label="Edit again", style=discord.ButtonStyle.primary, custom_id=custom_id
+        )
+        return Response(f"{text}\nNothing was changed.", view=view_of(again))
+
+    async def _on_again(self, interaction: Interaction, match: re.Match[str]) -> None:
+        """Open the form with what was typed into it before it was refused."""
+        press = Press(interaction, int(match["id"]), ListScope.of(match))
+        command = await self._pending_commands.look(interaction.user.id, match["token"])
+        await self._open_form(press, command.options)
 
     # ── what is shown in place of the message that the button is on ───────────────────────────
 
@@ -224,7 +276,7 @@ class SubscriptionPanel:
             return entry_page(outcome, press.scope, panel_texts.RESUMED)
         return await self._changed(press, outcome)
 
-    async def _edit(self, press: Press, options: TypedOptions) -> Response:
+    async def _edit(self, press: Press, typed: TypedOptions) -> Response:
         guild, actor = guild_here(press.interaction), actor_of(press.interaction)
         entry = await self._subscriptions.entry(guild.id, actor, press.subscription_id)
         request = SubscribeRequest(
@@ -232,7 +284,7 @@ class SubscriptionPanel:
             actor=actor,
             channel=await find_channel(press.interaction, entry.subscription.channel_id),
             project=Links(entry.hook.server_url).project(entry.hook.project_id),
-            options=options,
+            options=changed_options(typed, entry.subscription.options),
             resume=False,
             audience_of=audiences_in(guild),
         )
@@ -345,25 +397,3 @@ def setup_response(setup: AnySetUp) -> Response:
     if isinstance(setup, MadeSetUp):
         return Response(panel_texts.made_setup(setup))
     return Response(embed=panel_texts.setup_embed(setup))
-
-
-class OptionsModal(discord.ui.Modal):
-    """Shows the options as they would be typed; a field left empty is the default."""
-
-    def __init__(self, entry: Followed, custom_id: str) -> None:
-        super().__init__(title="What this channel shows", timeout=MODAL_LIFE_S, custom_id=custom_id)
-        for option in OPTIONS:
-            field = _input(option, option.of(entry.subscription.options))
-            self.add_item(
-                discord.ui.Label(text=option.label, description=option.hint, component=field)
-            )
-
-
-def _input(option: Option, entries: Entries) -> discord.ui.TextInput[Any]:
-    return discord.ui.TextInput(
-        custom_id=option.name,
-        default=", ".join(entries)[:MAX_TYPED] or None,
-        placeholder=option.placeholder,
-        required=False,
-        max_length=MAX_TYPED,
-    )

@@ -50,8 +50,12 @@ export function start(root) {
     jump.hidden = true;
   }
 
+  let top = 0;
   scroller.addEventListener("scroll", () => {
-    atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END;
+    const near = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END;
+    // Only who scrolls up leaves the end: a picture that has loaded makes the list longer too.
+    if (near || scroller.scrollTop < top) atEnd = near;
+    top = scroller.scrollTop;
     if (atEnd) jump.hidden = true;
   });
   new ResizeObserver(() => atEnd && toEnd()).observe(scroller);

@@ -76,6 +76,8 @@ export async function attempt(name, body_) {
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     say(error.message, [], true);
+    known.refusals += 1;
+    render();
     return null;
   }
 }
@@ -171,12 +173,23 @@ export function openAddress(address) {
   const models = /^\/models\/([^/]+)/.exec(rest)?.[1] ?? "";
   for (const one of models.split(",")) if (one) setOpen(one.split("@")[0], true);
   show("speckle");
-  go({ server: place, page: "project", project, tab, marked: marked(url, rest, models) });
+  goTo({ server: place, page: "project", project, tab, marked: marked(url, rest, models) }, isCompared(url));
   return true;
 }
 
+async function goTo(there, compared) {
+  await go(there);
+  body.querySelector(".sp-marked")?.scrollIntoView({ block: "center" });
+  if (compared) say(["Speckle's own viewer lays these two versions over each other. Here you see them one below the other."]);
+}
+
+const isCompared = (url) => url.hash.startsWith("#diff=");
+
+/** The ids of what an address leads to: a thread, an issue, a version, or two that are compared. */
 function marked(url, rest, models) {
-  if (url.hash.startsWith("#threadId=")) return url.hash.slice("#threadId=".length);
-  return rest.split("/threads/")[1] ?? models.split("@")[1] ?? null;
+  if (url.hash.startsWith("#threadId=")) return [url.hash.slice("#threadId=".length)];
+  if (rest.startsWith("/threads/")) return [rest.slice("/threads/".length)];
+  const compared = isCompared(url) ? [...decodeURIComponent(url.hash).matchAll(/@(\w+)/g)].map((one) => one[1]) : [];
+  return [...models.split(",").map((one) => one.split("@")[1]), ...compared].filter(Boolean);
 }
 
