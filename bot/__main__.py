@@ -207,7 +207,11 @@ def outbox() -> None:
 
 
 @outbox.command("list")
-@click.option("--state", type=click.Choice(["waiting", "undeliverable", "sent"]))
+@click.option(
+    "--state",
+    type=click.Choice(["waiting", "undeliverable", "sent"]),
+    help="Only cards in this state. Default: those that wait and those that were refused.",
+)
 @click.option("--guild", type=int, help="Only of the Discord server with this id.")
 @click.option("--channel", type=int, help="Only for the channel with this id.")
 @click.option("--since", type=Since(), help=f"Only what is so since then: {SINCE_FORMS}.")
@@ -223,10 +227,7 @@ def list_cards(
     limit: int,
     as_json: bool,
 ) -> None:
-    """List the newest cards that wait or were refused.
-
-    With --state those of one state.
-    """
+    """List the newest cards that wait or were refused."""
     from bot.work import CardFilter, OutboxState
 
     states = (OutboxState(state),) if state else CardFilter().states
@@ -364,6 +365,15 @@ def events_page(page: Path) -> None:
     from bot.cards.docs_page import with_event_tables
 
     page.write_text(with_event_tables(page.read_text("utf-8")), "utf-8")
+
+
+@cli.command(hidden=True)
+def command_line_page() -> None:
+    """Print docs/command-line.md."""
+    from bot.cli.docs_page import command_line_page
+    from bot.launch import COMMANDS
+
+    click.echo(command_line_page(cli, COMMANDS), nl=False)
 
 
 def main() -> int:

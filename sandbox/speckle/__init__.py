@@ -13,8 +13,10 @@ People, tokens, projects, what is in them: `add_*`, `token`, `revoke`, `set_role
 `speckle_world.SpeckleWorld`, whose methods SpeckleServer has. Webhooks: `webhooks(project)` is what
 was made, `await fire(project, event_name, data, user=...)` delivers as the webhook-service does
 (for a new version `data` is `commit_create_data(version)`), and `record(..., status=3)` only writes
-into the histories. Signing in: `register_app`, `approve`. `faults` makes it slow, silent or broken;
-`requests` is everything that was asked.
+into the histories. `PersonAtWork` (people_at_work) does what people do on the pages, by who may,
+and fires what a real server fires. Signing in: `register_app`, `approve`, or the page that a
+browser is shown (consent). `draw` makes pictures in place of a recorded one. `faults` makes it
+slow, silent or broken; `requests` is everything that was asked.
 
 tests/speckle_api/test_as_recorded.py holds it against the recordings in tests/fixtures/speckle.
 """

@@ -126,17 +126,21 @@ def _scene_of(model_name: str) -> Scene:
 
 
 def _frame(chance: random.Random, step: int) -> Iterator[Box]:
-    """Columns, beams and slabs, a storey more every second step."""
+    """Columns, beams and slabs: new beams and a storey more, in turn."""
     wide, deep = chance.choice([(4, 3), (5, 3), (4, 4)])
     storeys = 2 + step // 2
     yield Box(-0.6, -0.6, -0.15, wide + 1.2, deep + 1.2, 0.15, GROUND)
     for storey in range(storeys):
         is_new = storey == storeys - 1
         height = storey * 1.1
+        colour = NEW if is_new and step % 2 == 0 else STEEL
         for x in range(wide + 1):
             for y in range(deep + 1):
-                colour = NEW if is_new else STEEL
                 yield Box(x - 0.07, y - 0.07, height, 0.14, 0.14, 0.9, colour)
+        if not is_new or step % 2:
+            for x in range(wide + 1):
+                yield Box(x - 0.05, 0, height + 0.7, 0.1, deep, 0.2, NEW if is_new else STEEL)
+            yield Box(0, deep - 0.05, height + 0.7, wide, 0.1, 0.2, NEW if is_new else STEEL)
         yield Box(-0.15, -0.15, height + 0.9, wide + 0.3, deep + 0.3, 0.16, CONCRETE)
 
 

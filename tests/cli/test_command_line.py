@@ -131,6 +131,11 @@ def test_the_page_of_settings_can_be_made(tmp_path: Path) -> None:
     assert done.stdout == (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
 
 
+def test_the_page_of_the_command_line_can_be_made(tmp_path: Path) -> None:
+    done = bot(tmp_path, "command-line-page")
+    assert done.stdout == (ROOT / "docs/command-line.md").read_text(encoding="utf-8")
+
+
 def test_the_tables_of_events_can_be_made(tmp_path: Path) -> None:
     whole = (ROOT / "docs/events.md").read_text(encoding="utf-8")
     page = tmp_path / "events.md"

@@ -23,11 +23,11 @@ VIEWS: Final = (discord_view, speckle_view, events_view, faults_view)
 async def serving_page(stage: Stage, port: int = 0) -> AsyncIterator[str]:
     """Serve the page on 127.0.0.1 while the block runs; port 0 takes a free one."""
     changes = Changes()
-    async with serving(application(stage, changes), port) as url, asyncio.TaskGroup() as group:
+    async with serving(application(stage, changes), port) as url:
         for one in stage.servers:
             one.server.front = url
         watching = [
-            group.create_task(view.watch(stage, changes), name=f"page: {view.__name__}")
+            asyncio.create_task(view.watch(stage, changes), name=f"page: {view.__name__}")
             for view in VIEWS
         ]
         try:
@@ -35,6 +35,9 @@ async def serving_page(stage: Stage, port: int = 0) -> AsyncIterator[str]:
         finally:
             for task in watching:
                 task.cancel()
+            ended = await asyncio.gather(*watching, return_exceptions=True)
+        if problems := [one for one in ended if isinstance(one, Exception)]:
+            raise problems[0]
 
 
 def application(stage: Stage, changes: Changes) -> web.Application:

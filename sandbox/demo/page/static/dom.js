@@ -44,7 +44,8 @@ function append(parent, children) {
 
 /**
  * Make the children of `parent` those that `items` describe: `{key, version, make}` each. A child
- * whose key and version are the same as before stays as it is, with its focus and its state.
+ * whose key and version are the same as before stays as it is, with its focus and its state. In one
+ * that is made again, the control with the same `data-focus` has the focus again.
  */
 export function reconcile(parent, items) {
   const before = new Map([...parent.children].map((child) => [child.dataset.key, child]));
@@ -70,15 +71,20 @@ export function reconcile(parent, items) {
   before.forEach((child) => child.remove());
 }
 
+const FOCUSABLE = "button, a, select, input, textarea, [tabindex]";
+
 function focusPath(child) {
-  const focusable = [...child.querySelectorAll("button, a, select, input, textarea, [tabindex]")];
-  return { index: focusable.indexOf(document.activeElement), name: document.activeElement.id };
+  const { activeElement } = document;
+  const index = [...child.querySelectorAll(FOCUSABLE)].indexOf(activeElement);
+  return { index, key: activeElement.dataset.focus };
 }
 
-function refocus(made, { index, name }) {
-  const focusable = [...made.querySelectorAll("button, a, select, input, textarea, [tabindex]")];
-  const found = focusable.find((one) => name && one.id === name) ?? focusable[index];
-  (found ?? made).focus?.({ preventScroll: true });
+/** The same control as before; where it has gone, the first that has a name of its own. */
+function refocus(made, { index, key }) {
+  const named = [...made.querySelectorAll("[data-focus]")];
+  const same = key ? (named.find((one) => one.dataset.focus === key) ?? named[0]) : null;
+  const found = same ?? [...made.querySelectorAll(FOCUSABLE)][index] ?? made;
+  found.focus({ preventScroll: true });
 }
 
 const announcer = () => document.getElementById("announcements");

@@ -48,6 +48,7 @@ function button(part, message) {
         target: "_blank",
         rel: "noopener noreferrer",
         "aria-disabled": part.disabled ? "true" : null,
+        dataset: { focus: part.url ?? "" },
       },
       content,
       icon("external", 16),
@@ -60,7 +61,7 @@ function button(part, message) {
       type: "button",
       class: `dc-button ${STYLES[part.style] ?? "secondary"}`,
       disabled: part.disabled,
-      dataset: { customId: part.custom_id ?? "" },
+      dataset: { focus: part.custom_id ?? "" },
       "aria-label": part.label ? null : part.emoji?.name,
       onclick: () => wait(made, use("press", message.id, { custom_id: part.custom_id })),
     },
@@ -89,6 +90,7 @@ function select(part, message) {
     disabled: part.disabled,
     chosen: (values) => wait(made, use("select", message.id, { custom_id: part.custom_id, values })),
   });
+  made.dataset.focus = part.custom_id;
   return made;
 }
 

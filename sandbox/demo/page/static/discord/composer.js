@@ -31,7 +31,8 @@ export function makeComposer() {
     { type: "button", class: "dc-icon-button", "aria-label": "Commands", title: "Commands", onclick: () => startSlash() },
     element("span", { class: "slash", "aria-hidden": "true", text: "/" }),
   );
-  const form = element("form", { class: "dc-composer", novalidate: true }, suggestions.node, problem, slash, line, send);
+  const form = element("form", { class: "dc-composer", novalidate: true }, suggestions.node, slash, line, send);
+  const node = element("div", { class: "dc-bottom" }, form, problem);
   const text = makeText();
   let command = null; // {name, description, options, chips: [chip], rest}
   let where = "";
@@ -79,6 +80,7 @@ export function makeComposer() {
     });
     made.addEventListener("focus", () => made.value.startsWith("/") && suggestCommands());
     made.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") typedLast += 1; // what is still asked for is not shown
       if (suggestions.key(event)) return;
       if (event.key === "Enter" && !event.shiftKey) {
         event.preventDefault();
@@ -189,6 +191,11 @@ export function makeComposer() {
     if (typed) suggestCommands();
   }
 
+  /** Leave the command, unless a value would be lost. */
+  function leaveEmpty() {
+    if (Object.keys(values()).length === 0) leaveCommand("");
+  }
+
   function missing() {
     return command.options.filter((option) => !command.chips.some((chip) => chip.option === option));
   }
@@ -224,7 +231,7 @@ export function makeComposer() {
         return;
       }
       if (suggestions.key(event)) return;
-      if (event.key === "Escape") leaveCommand("");
+      if (event.key === "Escape") leaveEmpty();
       else if (event.key === "Enter") {
         event.preventDefault();
         form.requestSubmit();
@@ -314,6 +321,7 @@ export function makeComposer() {
     }
 
     async function suggest() {
+      if (document.activeElement !== input) return;
       const typed = input.value;
       const number = ++asked;
       const title = `${option.name}: ${option.description}`;
@@ -364,6 +372,10 @@ export function makeComposer() {
     input.addEventListener("keydown", (event) => {
       const { selectionStart, selectionEnd, value } = input;
       const at = command.chips.indexOf(chip);
+      if (event.key === "Escape") {
+        clearTimeout(timer);
+        asked += 1; // what is still asked for is not shown
+      }
       const move = (to) => {
         event.preventDefault();
         to?.focus();
@@ -379,7 +391,7 @@ export function makeComposer() {
       } else if (suggestions.key(event)) {
         // done
       } else if (event.key === "Escape") {
-        leaveCommand("");
+        leaveEmpty();
       } else if (event.key === "Enter") {
         event.preventDefault();
         form.requestSubmit();
@@ -443,8 +455,8 @@ export function makeComposer() {
 
   function show(state) {
     const { channel } = state;
-    form.hidden = channel === null || ["forum", "media", "category"].includes(channel.kind);
-    if (form.hidden) return;
+    node.hidden = channel === null || ["forum", "media", "category"].includes(channel.kind);
+    if (node.hidden) return;
     const now = `${store.me} ${channel.id}`;
     if (now !== where) {
       where = now;
@@ -453,12 +465,12 @@ export function makeComposer() {
       say(null);
     }
     const locked = !channel.writable;
-    const place = channel.kind === "dm" ? `@${channel.name}` : `#${channel.name}`;
+    const place = channel.kind.endsWith("thread") ? `“${channel.name}”` : `#${channel.name}`;
     text.placeholder = locked
       ? "You do not have permission to send messages in this channel."
-      : `Message ${place}, or type / for commands`;
-    if (channel.kind === "dm") text.placeholder = "Conversations with the bot are there to read here.";
-    text.setAttribute("aria-label", `Message ${place}`);
+      : `Message ${place}${form.clientWidth < 480 ? "" : ", or type / for commands"}`;
+    if (channel.kind === "dm") text.placeholder = "Here the bot writes to you; it reads no answers.";
+    text.setAttribute("aria-label", channel.kind === "dm" ? "Message" : `Message ${place}`);
     text.disabled = locked;
     send.disabled = locked;
     slash.disabled = locked;
@@ -472,7 +484,7 @@ export function makeComposer() {
     await suggestCommands();
   }
 
-  return { node: form, show, compose, focus };
+  return { node, show, compose, focus };
 }
 
 function offersOf(option, typed) {

@@ -37,8 +37,8 @@ function postItem(post) {
         "span",
         { class: "dc-post-text" },
         post.author && avatar(post.author, 16),
-        post.author && element("b", { text: `${post.author.name}: ` }),
-        post.excerpt,
+        post.author && element("b", { text: `${post.author.name}:` }),
+        element("span", { text: post.excerpt }),
       ),
       element(
         "small",

@@ -17,13 +17,13 @@ export function popup(anchor, content, { label, role, closed, wide = false, end 
     if (open?.box !== box) return;
     open = null;
     document.removeEventListener("pointerdown", outside, true);
-    scroller?.removeEventListener("scroll", away);
+    scroller?.removeEventListener("scroll", follow);
     box.remove();
     anchor.setAttribute("aria-expanded", "false");
     closed?.();
     if (focusBack) anchor.focus({ preventScroll: true });
   };
-  const away = () => close(false);
+  const follow = () => (anchor.isConnected ? place(box, anchor, { wide, end }) : close(false));
   const outside = (event) => {
     if (!box.contains(event.target) && !anchor.contains(event.target)) close(false);
   };
@@ -38,7 +38,7 @@ export function popup(anchor, content, { label, role, closed, wide = false, end 
   anchor.setAttribute("aria-expanded", "true");
   box.showPopover();
   place(box, anchor, { wide, end });
-  scroller?.addEventListener("scroll", away);
+  scroller?.addEventListener("scroll", follow);
   open = { box, close };
   return { box, close };
 }

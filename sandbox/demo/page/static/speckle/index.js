@@ -57,13 +57,23 @@ export async function go(there) {
     if (!(error instanceof ApiError)) throw error;
     known.problem = error.message;
   }
+  const hadFocus = body.contains(document.activeElement);
   render();
+  if (there.page) root.scrollTop = 0;
+  if (hadFocus && !body.contains(document.activeElement)) focusOn(body.querySelector("h2"));
+}
+
+/** Let somebody who uses the keyboard, or hears the page, go on where what they pressed has gone. */
+function focusOn(heading) {
+  if (!heading) return;
+  heading.tabIndex = -1;
+  heading.focus({ preventScroll: true });
 }
 
 /** Do something, and say what the server fired for it. Throws ApiError; gives the answer. */
 export async function perform(name, body_) {
   const fired = await act(name, body_);
-  tell(fired);
+  tell(fired, SILENT[name] ?? "Done. Speckle fires no event for this.");
   await pull();
   render();
   return fired;
@@ -76,13 +86,23 @@ export async function attempt(name, body_) {
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     say(error.message, [], true);
+    known.refusals += 1;
+    render();
     return null;
   }
 }
 
-function tell(fired) {
+const SILENT = {
+  "set-role": "Done. Speckle fires no event for this: the bot finds out when it asks next.",
+  "revoke-app": "Taken back, and Speckle fires no event for it. When the bot finds out, at the next event at the latest, it writes to the person who linked this account in Discord.",
+  "revoke-token": "Revoked. Speckle fires no event for it.",
+  "create-webhook": "Created. The next event shows whether it works.",
+  "update-webhook": "Saved. Speckle fires no event for this.",
+};
+
+function tell(fired, silent) {
   const events = fired.events.map((name) => element("code", {}, name)).flatMap((one, place) => (place ? [" and ", one] : [one]));
-  if (!fired.events.length) say(["Done. Speckle fires no event for this."]);
+  if (!fired.events.length) say([silent]);
   else if (!fired.calls) say(["Done. Speckle fires ", ...events, ", but no webhook here is switched on for it."]);
   else {
     const calls = fired.calls === 1 ? "1 call of a webhook" : `${fired.calls} calls of webhooks`;
@@ -171,12 +191,23 @@ export function openAddress(address) {
   const models = /^\/models\/([^/]+)/.exec(rest)?.[1] ?? "";
   for (const one of models.split(",")) if (one) setOpen(one.split("@")[0], true);
   show("speckle");
-  go({ server: place, page: "project", project, tab, marked: marked(url, rest, models) });
+  goTo({ server: place, page: "project", project, tab, marked: marked(url, rest, models) }, isCompared(url));
   return true;
 }
 
+async function goTo(there, compared) {
+  await go(there);
+  body.querySelector(".sp-marked")?.scrollIntoView({ block: "center" });
+  if (compared) say(["Speckle's own viewer lays these two versions over each other. Here you see them one below the other."]);
+}
+
+const isCompared = (url) => url.hash.startsWith("#diff=");
+
+/** The ids of what an address leads to: a thread, an issue, a version, or two that are compared. */
 function marked(url, rest, models) {
-  if (url.hash.startsWith("#threadId=")) return url.hash.slice("#threadId=".length);
-  return rest.split("/threads/")[1] ?? models.split("@")[1] ?? null;
+  if (url.hash.startsWith("#threadId=")) return [url.hash.slice("#threadId=".length)];
+  if (rest.startsWith("/threads/")) return [rest.slice("/threads/".length)];
+  const compared = isCompared(url) ? [...decodeURIComponent(url.hash).matchAll(/@(\w+)/g)].map((one) => one[1]) : [];
+  return [...models.split(",").map((one) => one.split("@")[1]), ...compared].filter(Boolean);
 }
 

@@ -21,7 +21,7 @@ export function modelsTab(project) {
   return [...models, more];
 }
 
-const marks = (model) => (model.versions.some((one) => one.id === where.marked) ? where.marked : null);
+const marks = (model) => model.versions.filter((one) => where.marked.includes(one.id)).map((one) => one.id);
 
 function below(mayWrite, there) {
   return element("div", { class: "sp-row" },
@@ -63,7 +63,7 @@ function modelRow(project, model) {
 function versionRow(project, model, version) {
   const { mayWrite, maySay } = rights(project);
   const issues = server().talk === "issues";
-  const isMarked = where.marked === version.id;
+  const isMarked = where.marked.includes(version.id);
   return element("div", { class: `sp-version ${isMarked ? "sp-marked" : ""}` },
     picture(version.picture, "small", `Picture of ${model.name}`),
     element("div", { class: "sp-version-text" },

@@ -38,9 +38,7 @@ function member(one, isOwner) {
   return person(one,
     element("select", {
       class: "field", "aria-label": `Role of ${one.name}`,
-      onchange: async (event) => {
-        if (!(await attempt("set-role", { user: one.id, role: event.target.value }))) event.target.value = one.role;
-      },
+      onchange: (event) => attempt("set-role", { user: one.id, role: event.target.value }),
     }, CHOICES.map(([role, label]) => element("option", { value: role, selected: role === one.role }, label))),
     button("Remove", () => attempt("set-role", { user: one.id, role: null }), "sp-small", { "aria-label": `Take ${one.name} out of the project` }));
 }

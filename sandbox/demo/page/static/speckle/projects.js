@@ -34,7 +34,7 @@ function card(project) {
   return element("li", {},
     element("button", {
       type: "button", class: "sp-card",
-      onclick: () => go({ page: "project", project: project.id, tab: "models", marked: null }),
+      onclick: () => go({ page: "project", project: project.id, tab: "models", marked: [] }),
     },
     picture(project.picture, "small"),
     element("span", { class: "sp-card-text" },

@@ -12,10 +12,14 @@ export const where = {
   tab: "models", // models, talk, people, webhooks
   people: {},
   open: [], // ids of what is unfolded
+  marked: [], // ids of what a link led to
 };
 
-/** What was read last; `access` and `project` belong to where one is. */
-export const known = { servers: [], project: null, access: null, problem: null };
+/**
+ * What was read last; `access` and `project` belong to where one is. After a refusal everything is
+ * made once more: a select or a switch shows what was wanted, and not what is.
+ */
+export const known = { servers: [], project: null, access: null, problem: null, refusals: 0 };
 
 export const server = () => known.servers[where.server];
 export const me = () => {
@@ -91,11 +95,15 @@ export function restore() {
     sessionStorage.removeItem(KEPT);
   }
   if (known.servers[where.server] === undefined) where.server = 0;
+  // The try-out may have been started again since then, with other projects.
+  if (where.page === "project" && !server().projects.some((one) => one.id === where.project)) {
+    Object.assign(where, { page: "projects", project: null });
+  }
 }
 
 /** A number that differs for different values, for `reconcile`. */
 export function versionOf(...values) {
-  const text = JSON.stringify(values);
+  const text = JSON.stringify([values, known.refusals]);
   let hash = 2166136261;
   for (let place = 0; place < text.length; place += 1) {
     hash = Math.imul(hash ^ text.charCodeAt(place), 16777619);

@@ -17,7 +17,7 @@ export function talkTab(project) {
   const there = issues ? project.issues : project.threads;
   const items = there.map((one) => ({
     key: one.id,
-    version: versionOf(one, me().id, project.roles, where.marked === one.id),
+    version: versionOf(one, me().id, project.roles, where.marked.includes(one.id)),
     make: () => (issues ? issueCard(project, one) : threadCard(project, one)),
   }));
   const first = { key: "new", version: versionOf(maySay, issues, there.length, project.versions), make: () => above(project, issues, there.length) };
@@ -47,7 +47,7 @@ function choose(project, issues) {
 function threadCard(project, thread) {
   const { isOwner, maySay } = rights(project);
   const mayResolve = isOwner || thread.said.by === me().name;
-  return element("article", { class: `sp-thread ${where.marked === thread.id ? "sp-marked" : ""}` },
+  return element("article", { class: `sp-thread ${where.marked.includes(thread.id) ? "sp-marked" : ""}` },
     onWhat(thread, thread.resolved ? "Resolved" : null),
     said(thread.said),
     thread.replies.map(said),
@@ -60,7 +60,7 @@ function issueCard(project, issue) {
   const mayDelete = isOwner || issue.said.by === me().name;
   const people = [["", "Nobody"], ...project.members.map((one) => [one.id, one.name])];
   const change = (values) => attempt("change-issue", { issue: issue.id, ...values });
-  return element("article", { class: `sp-thread ${where.marked === issue.id ? "sp-marked" : ""}` },
+  return element("article", { class: `sp-thread ${where.marked.includes(issue.id) ? "sp-marked" : ""}` },
     onWhat(issue, null),
     element("div", { class: "sp-row" },
       element("h3", {}, element("span", { class: "sp-folder" }, `${issue.name} `), issue.title),
