@@ -362,7 +362,7 @@ async def test_a_form_that_asks_for_more_than_was_agreed_to_pauses_and_says_so(
 async def test_what_comes_nearest_is_taken_by_a_button(
     house: House,
 ) -> None:
-    studio, sandbox = house.studio, house.studio.sandbox
+    studio = house.studio
     house.server.add_model(house.tower, "architecture/facade")
     async with house.running() as bot:
         await house.linked(bot, studio.maren, house.owner)
