@@ -123,7 +123,7 @@ class SubscriptionService:
         shown = {*options.models, *before.models} & names.models.keys()
         known = {**entry.models, **{one: names.models[one] for one in shown}}
         typed = {*request.options, *(("models",) if link.models else ())}
-        hints = tuple(hint for hint in hints_for(options, names) if hint.option in typed)
+        hints = tuple(hint for hint in hints_for(options, names) if hint.is_about(typed))
         entry = replace(entry, models=known)
         return replace(
             outcome,

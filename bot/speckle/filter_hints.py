@@ -1,7 +1,7 @@
 """Filters that can have no effect on a project as it is now, with the nearest that would."""
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import pairwise
@@ -41,6 +41,11 @@ class FilterHint:
     why: NoEffect
     entry: str = ""
     near: str | None = None
+
+    def is_about(self, typed: Collection[str]) -> bool:
+        """Whether it is about one of the options that were typed."""
+        by_events = self.why is NoEffect.NOT_ABOUT_MODELS and "events" in typed
+        return self.option in typed or by_events
 
 
 def hints_for(options: SubscriptionOptions, names: ProjectNames) -> tuple[FilterHint, ...]:
