@@ -382,7 +382,7 @@ async def _discord_side(
         speckle.lender,
         linking,
         PersonalDataService(storage, linking, _retention_policy(settings.retention)),
-        DoctorService(storage, subscriptions, webhooks, speckle.lender, pages, not_ready),
+        DoctorService(storage, subscriptions, webhooks, speckle.lender, pages, quotas, not_ready),
         SampleService(storage, subscriptions, on_samples),
         CardFilters(storage, MessageCards(storage), subscriptions, pending_commands),
         event_log,
