@@ -113,7 +113,8 @@ def typed_entry(entry: str) -> str:
 
 def _is_plain(name: str) -> bool:
     plain = not re.search(rf"[{SEPARATORS}@$<>\\^]|://", name) and name[:1] not in QUOTES
-    plain = plain and next(alternatives(name)) == name
+    closed = not set("{}") & set(re.sub(r"\{[^{}]*\}", "", name))
+    plain = plain and closed and next(alternatives(name)) == name
     return plain and name.casefold() not in SPECIAL_WORDS
 
 
