@@ -478,6 +478,7 @@ export function makeComposer() {
 
   /** Put a text like "/subscribe stream_id: …" into the line, for the person to send. */
   async function compose(typed) {
+    if (text.disabled) return;
     if (command) leaveQuietly();
     text.value = typed;
     text.focus();

@@ -6,9 +6,9 @@ import { makeComposer } from "./composer.js";
 import { makeForum } from "./forum.js";
 import { icon } from "./icons.js";
 import { makeMembers } from "./members.js";
-import { showMessages } from "./messages.js";
+import { moveBetween, showMessages } from "./messages.js";
 import { openForm } from "./modal.js";
-import { makeSidebar, openPeople } from "./sidebar.js";
+import { makeSidebar } from "./sidebar.js";
 import { be, go, onState, showMore, startPulling, store } from "./store.js";
 import { keepTimes } from "./times.js";
 
@@ -41,6 +41,7 @@ export function start(root) {
   );
   const frame = element("div", { class: "dc" }, sidebar.node, element("div", { class: "dc-shade", onclick: () => drawer(false) }), main);
   root.replaceChildren(frame);
+  const keepStop = moveBetween(list);
   let atEnd = true;
   let where = null;
 
@@ -67,6 +68,10 @@ export function start(root) {
       reveal(event.target);
     }
     if (event.key === "Escape") drawer(false);
+    if (event.key === "/" && !event.target.closest("input, textarea, dialog, .dc-popup")) {
+      event.preventDefault();
+      composer.compose("/");
+    }
   });
 
   onState((state) => {
@@ -84,6 +89,7 @@ export function start(root) {
     begin.hidden = state.older || state.channel === null;
     showBegin(begin, state.channel);
     showMessages(list, state.messages);
+    keepStop();
     composer.show(state);
     if (grown) scroller.scrollTop = scroller.scrollHeight - fromEnd;
     else if (moved || atEnd) toEnd();
@@ -191,5 +197,3 @@ export function beMember(name) {
   const found = store.state?.people.find((one) => one.name === name && !one.bot);
   return found ? be(found.id) : Promise.resolve();
 }
-
-export { openPeople };

@@ -65,8 +65,8 @@ async function pull() {
   try {
     state = await get(`/api/discord/state?${query}`);
   } catch (error) {
-    if (error instanceof ApiError && error.status === 409) {
-      remember("me", null);
+    if (error instanceof ApiError && error.status === 409 && me) {
+      remember("me", null); // somebody of an earlier run
       again = true;
       return;
     }
