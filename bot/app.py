@@ -43,6 +43,7 @@ from bot.pipeline.routing import Routing
 from bot.pipeline.sender import Sender, SenderTimings
 from bot.problem_texts import unopenable_text
 from bot.problems import NotReady
+from bot.services.card_filters import CardFilters
 from bot.services.consent_check import ConsentCheck
 from bot.services.discord_names import DiscordNameService
 from bot.services.doctor import DoctorService
@@ -52,6 +53,7 @@ from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.known_names import KnownNames
 from bot.services.linking import AccountLinking, ResumePending
+from bot.services.message_cards import MessageCards
 from bot.services.pause_notices import PauseNoticeService
 from bot.services.pending_commands import PendingCommandService
 from bot.services.personal_data import PersonalDataService
@@ -152,6 +154,7 @@ async def _at_work(
         use_api(settings.discord_api_url)
     breakers, network = CircuitBreakers(timings.speckle), settings.network()
     async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
+        # Of SQLite once: its file is not written to any more once it is replaced, until a restart.
         restored_copy_check = RestoredCopyCheck(storage)
         await restored_copy_check.check_at_start()
         await storage.sealed.record_first_key()
@@ -175,8 +178,7 @@ async def _at_work(
         pipeline = _pipeline(
             settings, storage, speckle_side, discord_side, quotas, rate_limiter, timings
         )
-        sources = (bot.problems, rate_limiter.problems, pipeline.sender.problems)
-        readiness = Readiness(storage, *sources)
+        readiness = _readiness(storage, bot, rate_limiter, pipeline)
         await _report_unopenable(readiness)
         listener = _listener(settings, storage, discord_side, quotas, pipeline, readiness, instance)
         leading = lead(
@@ -188,7 +190,6 @@ async def _at_work(
                 **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
                 "discord": partial(bot.stay_connected, _required(settings)),
                 **_maintenance(settings, storage, discord_side.guilds, rate_limiter),
-                # SQLite's file is not written to any more once it is replaced, until a restart.
                 **({} if storage.is_sqlite else {"restored_copy": restored_copy_check.run}),
             },
         )
@@ -232,6 +233,12 @@ def _maintenance(
         clock.agrees,
     )
     return {"housekeeping": housekeeping.run, "clock": clock.run}
+
+
+def _readiness(
+    storage: Storage, bot: SpeckleBot, rate_limiter: RateLimiter, pipeline: "_Pipeline"
+) -> Readiness:
+    return Readiness(storage, bot.problems, rate_limiter.problems, pipeline.sender.problems)
 
 
 async def _report_unopenable(readiness: Readiness) -> None:
@@ -353,16 +360,7 @@ async def _discord_side(
         describe_webhook=partial(describe_webhook, bot),
         now=utc_now,
     )
-    linking = AccountLinking(
-        storage,
-        speckle.client,
-        speckle.sign_in,
-        webhooks.remover.detach_account,
-        speckle_servers=settings.speckle_servers,
-        apps=settings.apps(),
-        public_url=settings.public_url,
-        now=utc_now,
-    )
+    linking = _linking(settings, storage, speckle, webhooks)
     pages = WebhookPages(speckle.client, asks=settings.speckle.enrich_deadline_s > 0)
     subscriptions = _subscriptions(settings, storage, speckle, quotas, webhooks, pages)
     watch = DiscordChannelAudience(bot, timings.access.member_known_s)
@@ -375,20 +373,37 @@ async def _discord_side(
         speckle_servers=settings.speckle_servers,
         now=utc_now,
     )
+    pending_commands = PendingCommandService(storage)
     flow = await add_cogs(
         bot,
         subscriptions,
-        PendingCommandService(storage),
+        pending_commands,
         guilds,
         speckle.lender,
         linking,
         PersonalDataService(storage, linking, _retention_policy(settings.retention)),
         DoctorService(storage, subscriptions, webhooks, speckle.lender, pages, not_ready),
         SampleService(storage, subscriptions, on_samples),
+        CardFilters(storage, MessageCards(storage), subscriptions, pending_commands),
         event_log,
         guilds_known=bot.ready_once,
     )
     return _DiscordSide(bot, guilds, webhooks, linking, access, flow.resume_after_link)
+
+
+def _linking(
+    settings: Settings, storage: Storage, speckle: _SpeckleSide, webhooks: WebhookService
+) -> AccountLinking:
+    return AccountLinking(
+        storage,
+        speckle.client,
+        speckle.sign_in,
+        webhooks.remover.detach_account,
+        speckle_servers=settings.speckle_servers,
+        apps=settings.apps(),
+        public_url=settings.public_url,
+        now=utc_now,
+    )
 
 
 def _client(

@@ -22,6 +22,8 @@ from tests.cogs.conftest import client_over
 from tests.services.conftest import Clock, services_over
 
 BUTTONS = {
+    "card:pick:(ignore_authors|models):([0-9]{1,20})",
+    "card:undo:(ignore_authors|models):([A-Za-z0-9_-]{16,64})",
     "check:(look|repair|link|test):([0-9]{1,18})",
     "events:list:([0-9]{1,20})",
     "events:why:([0-9]{1,20})",

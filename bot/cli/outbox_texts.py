@@ -29,7 +29,9 @@ PAUSES: Final[Mapping[PauseReason, str]] = {
 }
 FORMS: Final[Mapping[FallbackLevel, str]] = {
     FallbackLevel.FULL: "complete",
-    FallbackLevel.NO_MEDIA: "without pictures and links, as Discord refused the complete card",
+    FallbackLevel.NO_MEDIA: (
+        "without pictures and links but its buttons, as Discord refused the complete card"
+    ),
     FallbackLevel.TEXT: "plain text, as Discord refused the card",
 }
 NO_CARDS_YET: Final = (

@@ -6,17 +6,20 @@ from discord.ext import commands
 
 from bot.cogs.accounts.cog import AccountsCog
 from bot.cogs.accounts.views import AccountViews
+from bot.cogs.card_menu.cog import CardMenu, CardMenuCog
 from bot.cogs.command_errors import handle_errors
 from bot.cogs.components import ComponentsCog
 from bot.cogs.diagnosis.cog import DiagnosisCog
 from bot.cogs.diagnosis.views import DiagnosisViews
 from bot.cogs.events.cog import EventPages, EventsCog
 from bot.cogs.guilds.cog import GuildsCog
+from bot.cogs.help.cog import HelpCog
 from bot.cogs.notices.cog import NoticesCog
 from bot.cogs.notices.views import NoticeActions
 from bot.cogs.subscriptions.cog import SubscribeCog, SubscriptionsCog
 from bot.cogs.subscriptions.panel import SubscriptionPanel
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
+from bot.services.card_filters import CardFilters
 from bot.services.doctor import DoctorService
 from bot.services.event_log import EventLogService
 from bot.services.guilds import GuildService
@@ -38,6 +41,7 @@ async def add_cogs(
     personal_data: PersonalDataService,
     doctor: DoctorService,
     samples: SampleService,
+    card_filters: CardFilters,
     event_log: EventLogService,
     guilds_known: asyncio.Event,
 ) -> SubscribeFlow:
@@ -47,14 +51,16 @@ async def add_cogs(
     panel = SubscriptionPanel(subscriptions, flow, pending_commands)
     notices = NoticeActions(subscriptions, flow)
     diagnosis = DiagnosisViews(subscriptions, doctor, samples, account_views)
+    card_menu = CardMenu(card_filters, pending_commands, flow)
     event_pages = EventPages(event_log)
-    events = EventsCog(event_pages, event_log)
+    events, card_menu_cog = EventsCog(event_pages, event_log), CardMenuCog(card_menu)
     handlers = {
         **flow.handlers,
         **panel.handlers,
         **notices.handlers,
         **diagnosis.handlers,
         **event_pages.handlers,
+        **card_menu.handlers,
         **account_views.handlers,
     }
     for cog in (
@@ -62,12 +68,15 @@ async def add_cogs(
         SubscriptionsCog(panel),
         DiagnosisCog(subscriptions, diagnosis),
         events,
+        card_menu_cog,
         NoticesCog(guilds),
         AccountsCog(lender, linking, account_views),
         GuildsCog(guilds, guilds_known),
+        HelpCog(client.tree),
         ComponentsCog(handlers),
     ):
         await client.add_cog(cog)
-    client.tree.add_command(events.menu)
+    for menu in (events.menu, *card_menu_cog.menus):
+        client.tree.add_command(menu)
     handle_errors(client.tree)
     return flow

@@ -57,6 +57,22 @@ REASONS: Mapping[RefusalReason, str] = {
     RefusalReason.COMMAND_OF_ANOTHER: (
         "Only the person who typed the command can continue it. Type `/subscribe` yourself."
     ),
+    RefusalReason.NO_CARD: (
+        "That message is no card of this bot, or the bot no longer has the event that it shows. "
+        "`/subscriptions`, then *Edit*, changes what a channel shows."
+    ),
+    RefusalReason.TEST_CARD: (
+        "That card is a test: it has no real author and no real model. Choose this in the menu of "
+        "a real one."
+    ),
+    RefusalReason.NO_AUTHOR: (
+        "That event does not say who did it, so there is nobody to mute. `/subscriptions`, then "
+        "*Edit*, takes names of people to leave out."
+    ),
+    RefusalReason.NO_MODEL: (
+        "That event is not about a model, or the bot no longer has what it was about. "
+        "`/subscriptions`, then *Edit*, takes names of models."
+    ),
     RefusalReason.TEST_TOO_SOON: (
         "This channel was tested less than a minute ago, and the bot tests a channel once a minute "
         "at most. Wait a moment, then use `/test` again."

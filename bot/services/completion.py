@@ -77,7 +77,7 @@ def _event_label(name: str, text: str, all_label: str) -> str:
         return all_label
     if name not in set(EventGroup):
         return text
-    return f"{text} ({described_group(EventGroup(name))})"
+    return f"{text}: {described_group(EventGroup(name))}"
 
 
 def complete_projects(named: Mapping[tuple[str, str], str], typed: str) -> list[Choice]:

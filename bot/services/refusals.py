@@ -21,6 +21,10 @@ class RefusalReason(Enum):
     COMMAND_CLAIMED = auto()  # it is being done
     COMMAND_OVER = auto()  # it has run out, or is done
     COMMAND_OF_ANOTHER = auto()
+    NO_CARD = auto()  # behind a message
+    TEST_CARD = auto()
+    NO_AUTHOR = auto()
+    NO_MODEL = auto()
     TEST_TOO_SOON = auto()  # the channel had one within the last minute
     TEST_WHILE_PAUSED = auto()
     TEST_WHILE_HELD = auto()  # events of the channel wait for somebody to be asked

@@ -17,8 +17,10 @@ from bot.discord_api.channel_audience import DiscordChannelAudience
 from bot.discord_api.client import ConnectionTimings, SpeckleBot, use_api
 from bot.discord_api.rate_limits import RateLimiter
 from bot.pipeline.access import AccessCheck
+from bot.services.card_filters import CardFilters
 from bot.services.event_log import EventLogService
 from bot.services.guilds import GuildService
+from bot.services.message_cards import MessageCards
 from bot.services.pending_commands import PendingCommandService
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.sign_in import SpeckleSignIn
@@ -75,16 +77,18 @@ async def client_over(storage: Storage, clock: Clock, services: Services) -> Cli
         timings=ConnectionTimings(guilds_apart_s=0.1),
     )
     client.services = services
+    pending = PendingCommandService(storage)
     client.flow = await add_cogs(
         client,
         services.subscriptions,
-        PendingCommandService(storage),
+        pending,
         guilds,
         services.lender,
         services.linking,
         services.personal_data,
         services.doctor,
         services.samples,
+        CardFilters(storage, MessageCards(storage), services.subscriptions, pending),
         event_log_for(client, storage, clock, services),
         client.ready_once,
     )

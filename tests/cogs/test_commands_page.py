@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from bot.cogs.accounts import views as accounts_views
+from bot.cogs.card_menu.cog import MUTE, ONLY_MODEL
 from bot.cogs.components import ComponentsCog
 from bot.cogs.diagnosis import views as diagnosis_views
+from bot.cogs.help.texts import GROUPS, IN_MENUS
 from bot.cogs.subscriptions import subscribe_flow
 from bot.cogs.subscriptions.panel import LOOKS, PanelAction
+from bot.services.card_filters import Narrowing
 from bot.services.channel_rules import NEEDED
 from bot.speckle.events import EventGroup
 from bot.speckle.subscription_options import OPTIONS
@@ -19,7 +22,7 @@ from tests.services.conftest import Clock, services_over
 
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
 MANAGE_WEBHOOKS = 1 << 29
-FOR_EVERYONE = {"link", "unlink", "account", "privacy"}
+FOR_EVERYONE = {"help", "link", "unlink", "account", "privacy"}
 FOR_MEMBERS = {"why", "events"}
 CHAT, MESSAGE_MENU = 1, 3
 
@@ -49,6 +52,14 @@ async def test_each_command_in_the_menu_of_a_message_is_on_the_page(
     page = re.split(r"(?m)^## ", PAGE.split("\n## In the menu of a card\n", 1)[1])[0]
     assert re.findall(r"(?m)^\| \*(.+?)\* \|", page) == [menu["name"] for menu in menus]
     assert {tuple(menu["contexts"]) for menu in menus} == {(0,)}
+    assert [menu["name"] for menu in menus] == list(IN_MENUS)
+    managers = [one["name"] for one in menus if one["default_member_permissions"] is not None]
+    assert managers == [MUTE, ONLY_MODEL]
+
+
+async def test_help_knows_each_command_once(commands: list[dict[str, Any]]) -> None:
+    named = [name for names in GROUPS.values() for name in names]
+    assert sorted([*named, "help"]) == sorted(command["name"] for command in commands)
 
 
 def _section(name: str) -> str:
@@ -102,6 +113,7 @@ async def test_only_the_project_has_to_be_given(commands: list[dict[str, Any]]) 
         for command in commands
     }
     assert required == {
+        "help": [],
         "subscribe": ["stream_id"],
         "unsubscribe": ["project"],
         "subscriptions": [],
@@ -160,6 +172,8 @@ async def test_no_custom_id_means_two_components(client: ClientWithServices) -> 
     ids += [f"sub:{action}:7:{scope}" for action in PanelAction]
     ids += [f"account:{action}:7" for action in accounts_views.AccountAction]
     ids += [f"check:{action}:7" for action in diagnosis_views.CheckAction]
+    ids += [f"card:pick:{what}:730000000000000001" for what in Narrowing]
+    ids += [f"card:undo:{what}:{'t' * 22}" for what in Narrowing]
     ids += [f"wait:{way}:{'t' * 22}" for way in subscribe_flow.PendingChoice]
     ids += [f"link:{what}:{'n' * 43}" for what in ("paste", "token")]
     ids += ["events:list:730000000000000001", "events:why:730000000000000001"]

@@ -360,7 +360,9 @@ def _stage(name: str, event: ChannelEvent, lines: list[TraceLine]) -> Iterator[E
 
 FORMS: Final[Mapping[FallbackLevel, str]] = {
     FallbackLevel.FULL: "",
-    FallbackLevel.NO_MEDIA: " Discord refused the whole card, so it has no pictures and no links.",
+    FallbackLevel.NO_MEDIA: (
+        " Discord refused the whole card, so it has no pictures, and no links but its buttons."
+    ),
     FallbackLevel.TEXT: " Discord refused the card, so it is plain text.",
 }
 
@@ -411,9 +413,12 @@ def _why_not_sent(card: CardStatus) -> str:
     stored = card.error if card.state is OutboxState.UNDELIVERABLE else card.channel_error
     if stored is None:
         return ""
-    return f"{escape_name(one_line(reason_text(SendReason.from_stored(stored))))}.".replace(
-        "..", "."
-    )
+    reason = SendReason.from_stored(stored)
+    text = f"{escape_name(one_line(reason_text(reason)))}.".replace("..", ".")
+    if reason.until is None:
+        return text
+    # A time that each reader sees as their own, in place of the one that is stored.
+    return text.replace(escape_name(str(reason.facts["until"])), moment(reason.until, "f"))
 
 
 def message_link(card: CardStatus) -> str:

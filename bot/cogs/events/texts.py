@@ -91,16 +91,16 @@ SHORT: Final[Mapping[str, str]] = {
 }
 ASK_A_MANAGER: Final = "Ask someone with *Manage Webhooks* in this channel."
 FORMS: Final = (
-    "An event's number (`1234`), a link to a Discord message, a link to a version, model, issue or "
+    "an event's number (`1234`), a link to a Discord message, a link to a version, model, issue or "
     "project in Speckle, or a time: `20 min ago`, `10:32`, `yesterday 14:00`, `2026-11-25 10:32`. "
-    "Or choose one from the list. Nothing means the last one."
+    "Or choose one from the list. Without anything, the last event is explained."
 )
 
 
 def not_a_reference(typed: str) -> str:
     """What was typed names no event."""
     said = escape_name(shorten_plain(one_line(typed), MAX_CHOICE))
-    return f"“{said}” is nothing by which the bot can find an event. {FORMS}"
+    return f"The bot can find no event by “{said}”. Type one of these: {FORMS}"
 
 
 # ── one event ─────────────────────────────────────────────────────────────────────────────────
@@ -428,8 +428,8 @@ def _found(entry: Followed, answer: NothingArrived) -> Iterator[str]:
     hook = entry.hook
     if answer.over_quota:
         yield (
-            "❌ This server has used up its quota for today (UTC), so further events are refused. "
-            "`/notices` shows it, and the person who runs the bot can allow more."
+            "❌ This server has used up today's quota, so further events are refused. `/notices` "
+            "shows until when, and the person who runs the bot can allow more."
         )
     if entry.subscription.state is SubscriptionState.PAUSED or hook.unopenable:
         yield state_text(entry).replace("\n", " ")

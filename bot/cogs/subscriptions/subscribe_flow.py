@@ -135,6 +135,16 @@ class SubscribeFlow:
         agreed: Mapping[int, Audience | None] | None = None,
         linked_models: LinkedModels = LinkedModels.ASK,
     ) -> Response:
+        """Do a pending command, and give what the caller sees of it."""
+        return await self.show(await self.run(actor, command, agreed, linked_models))
+
+    async def run(
+        self,
+        actor: Actor,
+        command: PendingSubscribe,
+        agreed: Mapping[int, Audience | None] | None = None,
+        linked_models: LinkedModels = LinkedModels.ASK,
+    ) -> SubscribeOutcome:
         """Do a pending command, as if it were typed now."""
         guild = guild_of(self._client, command.guild_id)
         request = SubscribeRequest(
@@ -150,7 +160,7 @@ class SubscribeFlow:
             left_out=command.excluded,
             linked_models=linked_models,
         )
-        return await self.show(await self._subscriptions.subscribe(request))
+        return await self._subscriptions.subscribe(request)
 
     async def resume_after_link(self, account: Account, token: str, where: AnswerTo) -> None:
         """Continue a command that waited for this account, and report the result.

@@ -1,0 +1,1 @@
+"""What is in the menu of a card besides *Why is this here?*."""

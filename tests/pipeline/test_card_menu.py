@@ -1,0 +1,111 @@
+"""*Mute its author here* and *Only this model here*: filters from a card, and back."""
+
+from bot.cogs.card_menu.cog import MUTE, ONLY_MODEL
+from bot.speckle.subscription_options import SubscriptionOptions
+from sandbox.discord import InteractionView, SandboxMember
+from tests.pipeline.deliveries import until
+from tests.pipeline.world import BotWorld, OpenStage, stage, timings
+from tests.stored import waiting_count
+
+__all__ = ["stage", "timings"]
+
+
+async def noted(world: BotWorld) -> bool:
+    """Whether the bot has noted which message each card became."""
+    return await world.app.storage.read(waiting_count) == 0
+
+
+async def choose(
+    world: BotWorld, name: str, who: SandboxMember | None = None, message: int = -1
+) -> InteractionView:
+    studio = world.studio
+    await until(lambda: noted(world), 20.0)
+    card = world.messages(studio.structure)[message]
+    answer = await studio.sandbox.message_command(
+        studio.guild, studio.structure, who or studio.maren, name, card
+    )
+    return await answer.settled()
+
+
+async def press(world: BotWorld, answer: InteractionView, label: str) -> str:
+    await world.studio.sandbox.press(answer, label, world.studio.maren)
+    await answer.wait_for_edits()
+    return answer.content or ""
+
+
+async def test_an_author_is_muted_from_a_card_and_heard_again_with_undo(stage: OpenStage) -> None:
+    async with stage() as world:
+        structure, ada = world.studio.structure, world.tower.server.add_user("Okafor, Ada")
+        subscription = await world.follow(structure, await world.link())
+        await world.publish("first")
+        await world.shows(structure, "first")
+        muted = await choose(world, MUTE)
+        assert (await world.again(subscription)).options.ignore_authors == ("Ilse Brandt",)
+        twice = await choose(world, MUTE)
+        await world.publish("not shown")
+        data = {"input": {"commentId": "c1", "archived": True}}
+        await world.fire("comment_archived", data, user=ada)
+        await world.shows(structure, "Okafor")
+        both = await choose(world, MUTE)  # a name with a comma
+        refused = await world.studio.sandbox.press(muted, "Undo", world.studio.maren)
+        late = (await refused.settled()).content
+        undone = await press(world, both, "Undo")
+        now = (await world.again(subscription)).options.ignore_authors
+        assert "not shown" not in world.shown(structure)
+    assert f"Muted: <#{structure.id}> no longer shows what **Ilse Brandt** does" in str(
+        muted.content
+    )
+    assert "Nothing changed" in str(twice.content)
+    assert muted.ephemeral
+    assert "**Okafor, Ada**" in str(both.content) or "Undone" in str(both.content)
+    assert "The filters were changed again in the meantime" in str(late)
+    assert "**Undone.**" in undone
+    assert now == ("Ilse Brandt",)
+
+
+async def test_one_model_is_left_from_a_card_and_the_filters_come_back_with_undo(
+    stage: OpenStage,
+) -> None:
+    async with stage() as world:
+        structure = world.studio.structure
+        options = SubscriptionOptions(models=("public/**", "secret/**"))
+        subscription = await world.follow(structure, await world.link(), options=options)
+        await world.publish("first")
+        await world.shows(structure, "first")
+        only = await choose(world, ONLY_MODEL)
+        said = str(only.content)
+        assert (await world.again(subscription)).options.models == ("public/y",)
+        await world.publish("hidden", world.secret)
+        await world.publish("second")
+        await world.shows(structure, "second")
+        assert "hidden" not in world.shown(structure)
+        await press(world, only, "Undo")
+        assert (await world.again(subscription)).options == options
+        member = world.studio.guild.add_member("Tobias Lindqvist")
+        world.studio.guild.allow_command(ONLY_MODEL, member)
+        refused = await choose(world, ONLY_MODEL, member)
+    assert "now shows only the model **public/y**" in said
+    assert "You need the permissions" in str(refused.content)
+    assert "public/y" not in str(refused.content)
+
+
+async def test_several_models_are_asked_about_and_other_messages_are_no_cards(
+    stage: OpenStage,
+) -> None:
+    async with stage() as world:
+        studio, structure = world.studio, world.studio.structure
+        subscription = await world.follow(structure, await world.link())
+        data = {"originalBranchId": world.public.id, "newBranchId": world.secret.id}
+        await world.publish("a", world.public)
+        await world.publish("b", world.secret)
+        await world.shows(structure, "> a", "> b")
+        await world.fire("commit_move", data, "Commit moved: 0123456789")
+        await world.shows(structure, "Version moved")
+        asked = await choose(world, ONLY_MODEL)
+        assert "several models" in str(asked.content)
+        await studio.sandbox.select(asked, "", ["secret/x"], studio.maren)
+        await asked.wait_for_edits()
+        assert (await world.again(subscription)).options.models == ("secret/x",)
+        await studio.sandbox.command(studio.guild, structure, studio.maren, "test")
+        test_card = await choose(world, MUTE)
+        assert "That card is a test" in str(test_card.content)
