@@ -425,6 +425,7 @@ export function makeComposer() {
     const options = values();
     suggestions.hide();
     store.sending = { command: sent.name, channel: store.channel };
+    store.toEnd = true;
     render();
     line.inert = true;
     try {

@@ -6,12 +6,13 @@ import { makeComposer } from "./composer.js";
 import { makeForum } from "./forum.js";
 import { icon } from "./icons.js";
 import { makeMembers } from "./members.js";
-import { moveBetween, showMessages } from "./messages.js";
+import { jumpTo, moveBetween, showMessages } from "./messages.js";
 import { openForm } from "./modal.js";
 import { makeSidebar } from "./sidebar.js";
 import { be, go, onState, showMore, startPulling, store } from "./store.js";
 import { keepTimes } from "./times.js";
 
+const MESSAGE_LINK = /^https:\/\/(?:\w+\.)?discord(?:app)?\.com\/channels\/(?:@me|\d+)\/(\d+)(?:\/(\d+))?$/;
 const NEAR_END = 80;
 let composer = null;
 
@@ -92,8 +93,9 @@ export function start(root) {
     keepStop();
     composer.show(state);
     if (grown) scroller.scrollTop = scroller.scrollHeight - fromEnd;
-    else if (moved || atEnd) toEnd();
+    else if (moved || atEnd || store.toEnd) toEnd();
     else if (list.children.length > before) jump.hidden = false;
+    store.toEnd = false;
   });
   startPulling();
   keepTimes(root);
@@ -157,12 +159,26 @@ function showBegin(begin, channel) {
   );
 }
 
-/** What can be clicked within a text: channels, commands, spoilers. */
+/** Show a message of this Discord; its channel, where the message is not among those shown. */
+async function goTo(channel, message) {
+  const { state } = store;
+  if (![...state.channels, ...state.private, ...state.posts].some((one) => one.id === channel)) return;
+  await go(channel);
+  if (message) jumpTo(message);
+}
+
+/** What can be clicked within a text: channels, commands, spoilers, links to messages. */
 function onMarkup(event) {
   const spoiler = event.target.closest(".spoiler:not(.shown)");
   if (spoiler) {
     event.preventDefault();
     reveal(spoiler);
+    return;
+  }
+  const message = MESSAGE_LINK.exec(event.target.closest("a")?.href ?? "");
+  if (message) {
+    event.preventDefault();
+    goTo(message[1], message[2]);
     return;
   }
   const mention = event.target.closest("button.mention");

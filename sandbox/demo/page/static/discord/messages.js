@@ -121,7 +121,7 @@ function above(message) {
     { class: "dc-above" },
     author && avatar(author, 16),
     author && element("strong", { text: author.name }),
-    element("button", { type: "button", class: "dc-excerpt", text: excerpt, onclick: () => jump(id) }),
+    element("button", { type: "button", class: "dc-excerpt", text: excerpt, onclick: () => jumpTo(id) }),
   );
 }
 
@@ -129,7 +129,8 @@ function commandName(name) {
   return /^[-_'\p{Ll}\p{N}]+$/u.test(name) ? `/${name}` : name;
 }
 
-function jump(id) {
+/** Bring a message into sight, and mark it for a moment. */
+export function jumpTo(id) {
   const found = document.getElementById(`message-${id}`);
   if (!found) return;
   found.scrollIntoView({ block: "center" });
