@@ -96,7 +96,8 @@ class EnsureFailed:
 class WebhookLook:
     """What a hook's webhook is like at Speckle, where one is `there`.
 
-    `duplicates` counts others with its address; `last_call` is the newest entry of its history.
+    `duplicates` counts others with its address; `calls` are the newest entries of its history, the
+    newest first, and `total` counts all.
     """
 
     there: bool
@@ -105,7 +106,13 @@ class WebhookLook:
     has_secret: bool = True
     triggers: tuple[str, ...] = ()
     duplicates: int = 0
-    last_call: RecordedCall | None = None
+    calls: tuple[RecordedCall, ...] = ()
+    total: int = 0
+
+    @property
+    def last_call(self) -> RecordedCall | None:
+        """The newest entry of its history."""
+        return next(iter(self.calls), None)
 
 
 class RemovalResult(StrEnum):

@@ -39,7 +39,7 @@ from bot.services.webhook_triggers import triggers_for
 from bot.speckle.event_subjects import is_of_issue
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.client import SpeckleClient
-from bot.speckle_api.types import CallStatus, ProjectRights, RecordedCall, SpeckleWebhook
+from bot.speckle_api.types import CallStatus, ProjectRights, SpeckleWebhook, WebhookHistory
 from bot.storage import Storage
 from bot.vault import fresh_secret
 
@@ -47,6 +47,7 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
+CALLS_LOOKED_AT = 100  # of a webhook's history, without what was sent: 120 bytes each
 MOST_WEBHOOKS = 100  # of one project; a Speckle Server 2.31 refuses the next
 PASSED_ON = (
     AccountUnopenable,
@@ -137,6 +138,7 @@ class WebhookService:
         if not mine:
             return WebhookLook(there=False)
         there, *duplicates = mine
+        history = await self._history(hook, account_id, there.id, CALLS_LOOKED_AT)
         return WebhookLook(
             there=True,
             enabled=there.enabled,
@@ -144,7 +146,8 @@ class WebhookService:
             has_secret=there.has_secret,
             triggers=there.triggers,
             duplicates=len(duplicates),
-            last_call=await self._last_call(hook, account_id, there.id),
+            calls=history.calls,
+            total=history.total,
         )
 
     async def reachable(self, server_url: str) -> ProbeResult:
@@ -357,17 +360,18 @@ class WebhookService:
 
     async def _last_call_failed(self, hook: Hook, account_id: int, webhook_id: str) -> bool:
         """Whether Speckle's last call failed, as all do while it has another secret than we."""
-        call = await self._last_call(hook, account_id, webhook_id)
-        return call is not None and call.status is CallStatus.FAILED
+        history = await self._history(hook, account_id, webhook_id, 1)
+        return any(call.status is CallStatus.FAILED for call in history.calls)
 
-    async def _last_call(self, hook: Hook, account_id: int, webhook_id: str) -> RecordedCall | None:
-        history = await self._ask(
+    async def _history(
+        self, hook: Hook, account_id: int, webhook_id: str, limit: int
+    ) -> WebhookHistory:
+        return await self._ask(
             account_id,
             lambda login: self._client.history(
-                login, hook.project_id, webhook_id, 1, bodies=False, within_s=READ_WITHIN_S
+                login, hook.project_id, webhook_id, limit, bodies=False, within_s=READ_WITHIN_S
             ),
         )
-        return next(iter(history.calls), None)
 
     async def _note(self, hook: Hook, account_id: int, webhook_id: str, secret: str | None) -> None:
         known = (hook.webhook_id, hook.account_id, hook.state)

@@ -19,10 +19,28 @@ from bot.model import (
     SubscriptionState,
 )
 from bot.problems import SendProblem, SendReason
-from bot.services.event_log import OUTCOMES, ChannelEvent, OneEvent, Outcome, channel_event
+from bot.services.event_log import (
+    OUTCOMES,
+    ChannelEvent,
+    NothingArrived,
+    OneEvent,
+    Outcome,
+    channel_event,
+)
+from bot.services.event_reference import (
+    EventNumber,
+    EventReference,
+    LastEvent,
+    MessageReference,
+    Moments,
+    ThingReference,
+)
 from bot.services.subscribe_results import Followed
+from bot.services.webhook_results import EnsureFailed, EnsureProblem, WebhookLook
+from bot.services.webhook_triggers import triggers_of
 from bot.speckle.filters import FilterWhy
 from bot.speckle.subscription_options import SubscriptionOptions
+from bot.speckle_api.types import CallStatus, RecordedCall
 from bot.work import (
     CardStatus,
     FallbackLevel,
@@ -278,3 +296,74 @@ def test_a_filter_that_was_changed_since_is_said_to_be() -> None:
     later = replace(SUBSCRIPTION, updated_at=AT + timedelta(hours=1))
     changed = replace(event, followed=Followed(HOOK, later))
     assert "may have been changed since" in text_of(changed)
+
+
+def call(minutes_before: int, status: CallStatus = CallStatus.DELIVERED) -> RecordedCall:
+    return RecordedCall(f"c{minutes_before}", status, AT - timedelta(minutes=minutes_before))
+
+
+ALL_TRIGGERS = triggers_of([SubscriptionOptions()])
+
+
+@pytest.mark.parametrize(
+    ("look", "said"),
+    [
+        (WebhookLook(there=False), ["has no webhook that leads here"]),
+        (WebhookLook(True, enabled=False), ["switched off", "was never called"]),
+        (WebhookLook(True, has_secret=False), ["another address or no secret"]),
+        (WebhookLook(True, triggers=("commit_create",)), ["not set to send `version_updated`"]),
+        (
+            WebhookLook(True, triggers=ALL_TRIGGERS, calls=(call(5),), total=1),
+            ["no call at that time failed (1 call)", "last call <t:1772441700:R> arrived"],
+        ),
+        (
+            WebhookLook(True, calls=(call(5, CallStatus.FAILED),), total=1),
+            ["1 call at that time did not get through", "If all calls fail"],
+        ),
+        (
+            WebhookLook(True, calls=(call(900),), total=1),
+            ["was not called at that time: nothing happened that it is set to send"],
+        ),
+        (
+            WebhookLook(True, calls=(call(0, CallStatus.QUEUED),), total=7),
+            ["was looked at back to <t:1772442000:f> only", "is still on its way"],
+        ),
+        (EnsureFailed(EnsureProblem.NOT_OWNER), ["Speckle shows it to owners of the project only"]),
+        (None, ["An owner types `/link`, then `/why` again"]),
+    ],
+)
+def test_where_nothing_came_speckles_word_comes_first_and_then_the_usual_causes(
+    look: WebhookLook | EnsureFailed | None, said: list[str]
+) -> None:
+    at = AT - timedelta(minutes=5)
+    reference = Moments(at - timedelta(minutes=2), at + timedelta(minutes=2))
+    answer = NothingArrived(
+        CHANNEL, reference, [Followed(HOOK, SUBSCRIPTION)], {9: look}, None, (), False, True
+    )
+    embed = texts.nothing_embed(answer)
+    known, causes, then = (field.value or "" for field in embed.fields)
+    assert [one for one in said if one not in known] == []
+    assert causes.startswith("1. **The webhook is not set to send it.**")
+    assert "`/doctor`" in then
+    assert "Harbour \\*Tower\\*" in (embed.fields[0].name or "")
+
+
+@pytest.mark.parametrize(
+    ("reference", "entries", "elsewhere", "said"),
+    [
+        (EventNumber(3), [Followed(HOOK, SUBSCRIPTION)], (), "no event with that number"),
+        (MessageReference(None, 3), [], (), "no event behind this message"),
+        (
+            LastEvent(),
+            [],
+            (74,),
+            "any Speckle project, so nothing of it comes here. It is fol",
+        ),
+        (ThingReference("x"), [], (), "does not follow that project"),
+    ],
+)
+def test_where_there_is_no_cause_to_look_for_a_sentence_says_it(
+    reference: EventReference, entries: list[Followed], elsewhere: tuple[int, ...], said: str
+) -> None:
+    answer = NothingArrived(CHANNEL, reference, entries, {}, None, elsewhere, False, False)
+    assert said in (texts.nothing_text(answer) or "")

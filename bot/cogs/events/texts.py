@@ -6,7 +6,7 @@ from typing import Final
 
 import discord
 
-from bot.cards.text import escape_name, joined, one_line, seen, shorten, shorten_plain
+from bot.cards.text import counted, escape_name, joined, one_line, seen, shorten, shorten_plain
 from bot.cogs.events.stages import (
     EventStage,
     Mark,
@@ -30,6 +30,7 @@ from bot.services.event_log import (
 )
 from bot.services.event_reference import (
     EventNumber,
+    EventReference,
     MessageReference,
     Moments,
     ThingReference,
@@ -155,8 +156,8 @@ def _next(answer: OneEvent) -> str:
         case Outcome.PAUSED:
             reason = subscription.pause_reason
             remedy = "" if reason is None else REMEDIES[reason]
-            who = "`/subscriptions` shows it." if answer.manages else ASK_A_MANAGER
-            return f"{state_text(event.followed)}\n{remedy} {who}"
+            who = "In `/subscriptions`:" if answer.manages else f"{ASK_A_MANAGER} They do this:"
+            return f"{_state(event.followed)}\n{who} {remedy}"
         case Outcome.REFUSED:
             return (
                 "Other cards come all the same. Tell the person who runs the bot, who can try it "
@@ -166,6 +167,11 @@ def _next(answer: OneEvent) -> str:
             return _of_filter(answer)
         case Outcome.NOT_SHOWN:
             return _of_not_shown(answer)
+
+
+def _state(entry: Followed) -> str:
+    """Whether it is paused, and why; of its webhook something else speaks."""
+    return state_text(entry).partition("\n")[0]
 
 
 def _not_wanted(answer: OneEvent) -> str:
@@ -216,7 +222,11 @@ def _of_not_shown(answer: OneEvent) -> str:
     step = None if event.decided is None else event.decided.step
     text = NEXT.get(step or "", LOOK_IN_SPECKLE)
     paused = event.followed.subscription.state is SubscriptionState.PAUSED
-    state = f"It is still paused: {state_text(event.followed)}" if paused else "It is shown again."
+    state = (
+        f"The channel is still paused: {_state(event.followed)}"
+        if paused
+        else "The channel gets the project's events again."
+    )
     return text.format(id=event.id, state=state)
 
 
@@ -432,7 +442,7 @@ def _found(entry: Followed, answer: NothingArrived) -> Iterator[str]:
             "shows until when, and the person who runs the bot can allow more."
         )
     if entry.subscription.state is SubscriptionState.PAUSED or hook.unopenable:
-        yield state_text(entry).replace("\n", " ")
+        yield _state(entry)
     if hook.trouble is not None:
         yield f"{trouble_text(hook)}. {trouble_remedy(hook)}"
     elif hook.state is HookState.WAITING:
@@ -440,14 +450,17 @@ def _found(entry: Followed, answer: NothingArrived) -> Iterator[str]:
             "⏳ Its webhook has never sent anything. *Show set-up* under `/subscriptions` says "
             "what to enter in Speckle."
         )
-    yield from _webhook(entry, answer.webhooks.get(entry.subscription.id))
+    look = answer.webhooks.get(entry.subscription.id)
+    yield from _webhook(entry, look, answer.reference)
 
 
-def _webhook(entry: Followed, look: WebhookLook | EnsureFailed | None) -> Iterator[str]:
+def _webhook(
+    entry: Followed, look: WebhookLook | EnsureFailed | None, asked: EventReference
+) -> Iterator[str]:
     hook = entry.hook
     match look:
         case WebhookLook():
-            yield from _of_look(entry, look)
+            yield from _of_look(entry, look, asked)
         case EnsureFailed() if hook.trouble is None:
             yield (
                 f"The webhook's history could not be read: {UNREAD.get(look.why, UNREAD_OTHER)}."
@@ -467,7 +480,7 @@ UNREAD: Final[Mapping[EnsureProblem, str]] = {
 UNREAD_OTHER: Final = "Speckle did not give it to the linked account at this moment"
 
 
-def _of_look(entry: Followed, look: WebhookLook) -> Iterator[str]:
+def _of_look(entry: Followed, look: WebhookLook, asked: EventReference) -> Iterator[str]:
     settings = _settings(entry.hook)
     if not look.there:
         yield (
@@ -487,27 +500,47 @@ def _of_look(entry: Followed, look: WebhookLook) -> Iterator[str]:
         names = ", ".join(f"`{one}`" for one in lacking[:MOST_LACKING])
         more = f" and {len(lacking) - MOST_LACKING} more" if len(lacking) > MOST_LACKING else ""
         yield f"⚠️ The webhook is not set to send {names}{more}. That is changed in {settings}."
-    yield from _of_calls(look)
+    yield from _of_calls(look, asked)
 
 
-def _of_calls(look: WebhookLook) -> Iterator[str]:
+def _of_calls(look: WebhookLook, asked: EventReference) -> Iterator[str]:
+    """What Speckle's history says of the time that was asked about, else of the last call."""
     call = look.last_call
     if call is None:
+        yield f"⚪ {BY_HISTORY} the webhook was never called: {NOTHING_TO_SEND}"
+        return
+    if isinstance(asked, Moments):
+        yield _of_time(look, asked)
+    when = moment(call.at, "R")
+    if call.status is CallStatus.FAILED:
         yield (
-            "⚪ By Speckle's history, the webhook was never called: nothing happened that it is "
-            "set to send."
+            f"❌ {BY_HISTORY} its last call {when} did not get through. If all calls fail, compare "
+            "address and secret with *Show set-up* under `/subscriptions`."
         )
-    elif call.status is CallStatus.FAILED:
-        yield (
-            f"❌ By Speckle's history, its last call {moment(call.at, 'R')} did not get through. "
-            "If all calls fail, compare address and secret with *Show set-up* under "
-            "`/subscriptions`."
-        )
+    elif call.status is CallStatus.DELIVERED:
+        yield f"✅ {BY_HISTORY} its last call {when} arrived."
     else:
-        yield (
-            f"✅ By Speckle's history, its last call was {moment(call.at, 'R')} and arrived. What "
-            "you miss was not sent, or not to this webhook."
+        yield f"⏳ {BY_HISTORY} its last call {when} is still on its way."
+
+
+BY_HISTORY: Final = "By Speckle's history,"
+NOTHING_TO_SEND: Final = "nothing happened that it is set to send."
+
+
+def _of_time(look: WebhookLook, moments: Moments) -> str:
+    then = [call for call in look.calls if moments.fits(call.at)]
+    failed = sum(call.status is CallStatus.FAILED for call in then)
+    if failed:
+        return (
+            f"❌ {BY_HISTORY} {counted(failed, 'call')} at that time did not get through. What an "
+            "owner's linked account (`/link`) can read is fetched later, automatically."
         )
+    if then:
+        return f"✅ {BY_HISTORY} no call at that time failed ({counted(len(then), 'call')})."
+    if look.total > len(look.calls) and look.calls[-1].at > moments.first:
+        oldest = moment(look.calls[-1].at, "f")
+        return f"⚪ Speckle's history has more calls, and was looked at back to {oldest} only."
+    return f"⚪ {BY_HISTORY} the webhook was not called at that time: {NOTHING_TO_SEND}"
 
 
 def _settings(hook: Hook) -> str:

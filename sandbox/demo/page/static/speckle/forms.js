@@ -48,7 +48,8 @@ export function ask({ title, text, fields = [], confirm, danger = false, submit 
   const before = document.activeElement;
   dialog.addEventListener("close", () => {
     dialog.remove();
-    if (before?.isConnected) before.focus();
+    const back = before?.isConnected ? before : document.getElementById("speckle");
+    back.focus({ preventScroll: true });
   });
   document.getElementById("speckle").append(dialog);
   dialog.showModal();

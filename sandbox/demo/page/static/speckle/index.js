@@ -57,13 +57,23 @@ export async function go(there) {
     if (!(error instanceof ApiError)) throw error;
     known.problem = error.message;
   }
+  const hadFocus = body.contains(document.activeElement);
   render();
+  if (there.page) root.scrollTop = 0;
+  if (hadFocus && !body.contains(document.activeElement)) focusOn(body.querySelector("h2"));
+}
+
+/** Let somebody who uses the keyboard, or hears the page, go on where what they pressed has gone. */
+function focusOn(heading) {
+  if (!heading) return;
+  heading.tabIndex = -1;
+  heading.focus({ preventScroll: true });
 }
 
 /** Do something, and say what the server fired for it. Throws ApiError; gives the answer. */
 export async function perform(name, body_) {
   const fired = await act(name, body_);
-  tell(fired);
+  tell(fired, SILENT[name] ?? "Done. Speckle fires no event for this.");
   await pull();
   render();
   return fired;
@@ -82,9 +92,17 @@ export async function attempt(name, body_) {
   }
 }
 
-function tell(fired) {
+const SILENT = {
+  "set-role": "Done. Speckle fires no event for this: the bot finds out when it asks next.",
+  "revoke-app": "Taken back, and Speckle fires no event for it. When the bot finds out, at the next event at the latest, it writes to the person who linked this account in Discord.",
+  "revoke-token": "Revoked. Speckle fires no event for it.",
+  "create-webhook": "Created. The next event shows whether it works.",
+  "update-webhook": "Saved. Speckle fires no event for this.",
+};
+
+function tell(fired, silent) {
   const events = fired.events.map((name) => element("code", {}, name)).flatMap((one, place) => (place ? [" and ", one] : [one]));
-  if (!fired.events.length) say(["Done. Speckle fires no event for this."]);
+  if (!fired.events.length) say([silent]);
   else if (!fired.calls) say(["Done. Speckle fires ", ...events, ", but no webhook here is switched on for it."]);
   else {
     const calls = fired.calls === 1 ? "1 call of a webhook" : `${fired.calls} calls of webhooks`;

@@ -28,7 +28,7 @@ export function projectPage() {
 function top(project) {
   const { role, isOwner, mayWrite } = rights(project);
   const address = element("code", { class: "sp-address" }, project.url);
-  const copying = button("Copy address", (event) => copy(project.url, event.currentTarget), "sp-small");
+  const copying = button("Copy for /subscribe", (event) => copy(project.url, event.currentTarget), "sp-small");
   return element("header", { class: "sp-project" },
     element("div", { class: "sp-row" },
       element("h2", {}, project.name), visibilityBadge(project.visibility), roleBadge(role),
