@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import sys
-from asyncio.subprocess import DEVNULL, Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -29,7 +29,10 @@ class Broken(Exception):
 
 
 class BotProcess:
-    """`python -m bot run` in this environment, its output added to the file `log`."""
+    """`python -m bot run` in this environment, its output added to the file `log`.
+
+    It ends with this process at the latest.
+    """
 
     def __init__(self, environment: Mapping[str, str], config: Path, log: Path, url: str) -> None:
         self._environment = environment
@@ -43,8 +46,8 @@ class BotProcess:
         files = ("--config", str(self._config), "--env-file", os.devnull)
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "bot", *files, "run",
-                cwd=ROOT, env=self._environment, stdin=DEVNULL, stdout=log, stderr=log,
+                sys.executable, "-m", "sandbox.bot_main", *files, "run",
+                cwd=ROOT, env=self._environment, stdin=PIPE, stdout=log, stderr=log,
                 start_new_session=True,  # Ctrl-C is for who started it, and who then stops it
             )  # fmt: skip
         try:

@@ -15,6 +15,7 @@ from bot.problems import NotReady
 from bot.services.channel_rules import what_blocks
 from bot.services.project_followers import followers_of
 from bot.services.public_url import ProbeResult
+from bot.services.quotas import QuotaService, Usage
 from bot.services.refusals import CannotPost, CommandRefused, NotOneProject
 from bot.services.subscribe_results import Followed
 from bot.services.subscriptions import SubscriptionService
@@ -58,7 +59,7 @@ class Diagnosis:
     the operator's webhook brings the events, `webhook` also where no account may look at it, and
     else a failure why the first could not. `lacking` are events that channels want and the webhook
     does not send. `others` counts channels that the member does not manage. `held` counts events
-    that wait until somebody can be asked.
+    that wait until somebody can be asked. `over_quota` is there if events were refused today.
     """
 
     entry: Followed
@@ -70,6 +71,7 @@ class Diagnosis:
     channels: tuple[ChannelLook, ...]
     others: int
     held: int
+    over_quota: Usage | None = None
 
     @property
     def hook(self) -> Hook:
@@ -87,6 +89,7 @@ class DoctorService:
         webhooks: WebhookService,
         lender: TokenLender,
         pages: WebhookPages,
+        quotas: QuotaService,
         not_ready: Callable[[], Awaitable[Sequence[NotReady]]],
     ) -> None:
         self._storage = storage
@@ -94,6 +97,7 @@ class DoctorService:
         self._webhooks = webhooks
         self._lender = lender
         self._pages = pages
+        self._quotas = quotas
         self._not_ready = not_ready
 
     async def entry_to_examine(
@@ -142,6 +146,7 @@ class DoctorService:
             tuple(channels),
             len(there.entries) - len(managed),
             held,
+            await self._quotas.over_quota_today(hook),
         )
 
     async def _address(self, hook: Hook) -> ProbeResult | None:

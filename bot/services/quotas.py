@@ -150,6 +150,12 @@ class QuotaService:
         """The guilds to notify today."""
         return await self._storage.read(lambda tx: tx.day_use.due_notices())
 
+    async def over_quota_today(self, hook: Hook) -> Usage | None:
+        """What a hook's guild uses, if events of the hook were refused today; else None."""
+        day, hook_ids = self._refused
+        refused = day == self._now().date() and hook.id in hook_ids
+        return await self.usage(hook.guild_id) if refused else None
+
     async def over_quota_of(self, notice: QuotaNotice) -> OverQuota | None:
         """What to report; None if nobody is left to notify."""
         guild = await self._storage.read(lambda tx: tx.guilds.get(notice.guild_id))

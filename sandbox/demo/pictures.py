@@ -125,6 +125,7 @@ class _Photographer:
         await self._side("The way of an event")
         row = self.page.locator(".event-row", has_text="comment created").first
         await row.click()
+        await self.page.locator(".event-way").wait_for()  # the row is made again with it
         await row.evaluate(TO_THE_TOP)
         await self._keep("way", self.page.locator(".beside"))
         await self._side("Trouble")

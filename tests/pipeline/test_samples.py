@@ -72,6 +72,7 @@ async def test_a_sample_of_each_wanted_kind_is_shown_marked_and_changes_nothing(
     assert len(embeds) == 25
     assert all(one["title"].startswith("Test: ") for one in embeds)
     assert all("This is a test, asked for with /test" in one["description"] for one in embeds)
+    assert "✅ What Speckle adds\nSpeckle was asked, and answers" in text_of(answer)
     assert "less than a minute ago" in (again.content or "")
 
 

@@ -134,6 +134,18 @@ async def test_the_page_is_there_at_once_and_a_closed_terminal_ends_all_of_it(
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are looked up in /proc")
+async def test_killed_without_a_warning_it_takes_its_bot_along(tmp_path: Path) -> None:
+    async with demo(tmp_path, "0, terminal=True") as playing:
+        await playing.until("Maren Oduya types")
+        assert len(playing.bots()) == 1
+        playing.process.kill()
+        await playing.ends()
+        async with asyncio.timeout(WITHIN_S):
+            while playing.bots():  # noqa: ASYNC110  # nobody notifies of it
+                await asyncio.sleep(0.02)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are looked up in /proc")
 async def test_stopped_while_it_starts_it_leaves_nothing_either(tmp_path: Path) -> None:
     async with demo(tmp_path, "0, terminal=True") as playing:
         await playing.until("A Discord and two Speckle servers")

@@ -253,13 +253,13 @@ def services_over(
     personal_data = PersonalDataService(storage, linking, KEPT)
     real = all(host.startswith("http://127.0.0.1") for host in speckle_servers)
     visibility: Any = PublicAccess(client) if real and told is None else told or Told()
-    pages = WebhookPages(client, asks=real)
+    pages, quotas = WebhookPages(client, asks=real), quotas or without_quotas(storage, clock)
     subscriptions = SubscriptionService(
         storage,
         webhooks,
         Search(client, lender, now=clock, asks_public=real),
         ConsentCheck(lender, webhooks, visibility),
-        quotas or without_quotas(storage, clock),
+        quotas,
         pages,
         KnownNames(storage, client, lender, now=clock),
         FormerAddresses(client, speckle_servers, asks=real),
@@ -272,7 +272,7 @@ def services_over(
     async def nothing_wrong() -> list[NotReady]:
         return []
 
-    doctor = DoctorService(storage, subscriptions, webhooks, lender, pages, nothing_wrong)
+    doctor = DoctorService(storage, subscriptions, webhooks, lender, pages, quotas, nothing_wrong)
     samples = SampleService(storage, subscriptions, on_stored=lambda: None)
     return Services(
         client, lender, linking, personal_data, webhooks, subscriptions, doctor, samples

@@ -8,6 +8,7 @@ from typing import Final
 import discord
 
 from bot.cards.text import joined, shorten
+from bot.cogs.notices.quota_texts import today
 from bot.cogs.refusal_texts import cannot_post_text
 from bot.cogs.responses import COLOUR
 from bot.cogs.subscriptions.panel_texts import (
@@ -20,6 +21,7 @@ from bot.cogs.webhooks.texts import RELINK, channels_text, probe_text, settings_
 from bot.model import Hook, HookKind, HookState, PauseReason, SubscriptionState
 from bot.problem_texts import not_ready_text
 from bot.services.doctor import AccountLook, ChannelLook, Diagnosis
+from bot.services.quotas import Usage
 from bot.services.webhook_results import EnsureFailed, EnsureProblem, WebhookLook
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.types import CallStatus, RecordedCall
@@ -63,6 +65,7 @@ def findings(diagnosis: Diagnosis) -> Sequence[Finding]:
         *_of_bot(diagnosis),
         *_of_address(diagnosis),
         *_of_webhook(diagnosis),
+        *_of_quota(diagnosis.over_quota),
         *(_of_account(one, diagnosis.hook) for one in diagnosis.accounts),
         *_of_subscription(diagnosis),
         *_of_channels(diagnosis),
@@ -298,6 +301,19 @@ def _of_first_event(hook: Hook) -> Iterator[Finding]:
             "Speckle; the first event turns the subscription live.",
             Remedy.SETUP,
         )
+
+
+def _of_quota(usage: Usage | None) -> Iterator[Finding]:
+    if usage is None:
+        return
+    until = discord.utils.format_dt(usage.ends_at, "t")
+    yield Finding(
+        Health.BAD,
+        f"Today's quota is used up ({today(usage)}), so further events are refused until {until}. "
+        "Where the bot created the webhook they are fetched later. If you do not know what sends "
+        "so much, press *New secret* under `/subscriptions`; if it happens every day, let Speckle "
+        f"send fewer kinds of events, or ask {OPERATOR} to allow more.",
+    )
 
 
 # ── accounts ──────────────────────────────────────────────────────────────────────────────────

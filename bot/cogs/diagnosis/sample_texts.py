@@ -42,8 +42,10 @@ def report_embed(report: SampleReport) -> discord.Embed:
             embed.add_field(name=name, value=_by_reason(results), inline=False)
     if under_way := report.of(SampleFate.UNDER_WAY):
         embed.add_field(name=f"{WARN} Still on its way", value=_under_way(under_way), inline=False)
-    if trouble := _speckle_trouble(report.results):
-        embed.add_field(name=f"{WARN} What Speckle adds", value=trouble, inline=False)
+    trouble = _speckle_trouble(report.results)
+    mark, text = (GOOD, _speckle_answers(report.results)) if trouble is None else (WARN, trouble)
+    if text:
+        embed.add_field(name=f"{mark} What Speckle adds", value=text, inline=False)
     return embed.set_footer(
         text="A test changes nothing and counts towards no quota. It does not come from Speckle: "
         "whether the webhook works, /doctor says."
@@ -110,6 +112,17 @@ def _speckle_trouble(results: Iterable[SampleResult]) -> str | None:
             if late or line.facts.get("missing") in ACCOUNT_TROUBLES:
                 return shorten(escape_markdown(trace_text(line)), MAX_FIELD)
     return None
+
+
+def _speckle_answers(results: Iterable[SampleResult]) -> str:
+    """That Speckle was asked and answered; empty where nothing was asked."""
+    asked = any(line.stage == "enrich" for one in results for line in one.trace)
+    if not asked:
+        return ""
+    return (
+        "Speckle was asked, and answers. It knows nothing of samples; real cards also have what it "
+        "adds, such as object counts and pictures."
+    )
 
 
 def _names(kinds: Iterable[EventKind]) -> str:
