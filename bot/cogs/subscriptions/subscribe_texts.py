@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import discord
 
-from bot.cards.text import escape_name, joined, one_line, shorten_plain
+from bot.cards.text import counted, escape_name, joined, one_line, shorten_plain
 from bot.cogs.responses import COLOUR, Response
 from bot.cogs.subscriptions.filter_texts import hint_lines, target_text
 from bot.cogs.subscriptions.panel_texts import (
@@ -370,7 +370,7 @@ def audience_text(audience: Audience | None, channel_id: int) -> str:
     if audience is None:
         return f"Everyone who can see <#{channel_id}>."
     if audience.everyone:
-        many = f" ({audience.people} members)" if audience.people else ""
+        many = f" ({counted(audience.people, 'member')})" if audience.people else ""
         where = "" if audience.parent_id is None else f", as its channel <#{audience.parent_id}>"
         return f"**Everyone in this server**{many}{where}."
     who = []
