@@ -1,6 +1,9 @@
 """*Mute its author here* and *Only this model here*: filters from a card, and back."""
 
+from sqlalchemy import delete
+
 from bot.cogs.card_menu.cog import MUTE, ONLY_MODEL
+from bot.db.tables import bodies
 from bot.speckle.subscription_options import SubscriptionOptions
 from sandbox.discord import InteractionView, SandboxMember
 from tests.pipeline.deliveries import until
@@ -72,6 +75,9 @@ async def test_one_model_is_left_from_a_card_and_the_filters_come_back_with_undo
         subscription = await world.follow(structure, await world.link(), options=options)
         await world.publish("first")
         await world.shows(structure, "first")
+        await until(lambda: noted(world), 20.0)
+        with world.app.storage._database.writing() as connection:
+            connection.execute(delete(bodies))  # as after some days
         only = await choose(world, ONLY_MODEL)
         said = str(only.content)
         assert (await world.again(subscription)).options.models == ("public/y",)
