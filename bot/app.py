@@ -185,8 +185,7 @@ async def _at_work(
             storage,
             alone=storage.is_sqlite,
             workers={
-                **pipeline.workers(bot),
-                **({"emoji": pipeline.emoji_worker(bot)} if settings.delivery.emoji else {}),
+                **pipeline.workers(bot, with_emoji=settings.delivery.emoji),
                 **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
                 "discord": partial(bot.stay_connected, _required(settings)),
                 **_maintenance(settings, storage, discord_side.guilds, rate_limiter),
@@ -468,9 +467,11 @@ class _Pipeline:
     emoji: ApplicationEmoji
     close: Callable[[], None]
 
-    def workers(self, bot: SpeckleBot) -> Mapping[str, Worker]:
-        """What is to run, by name."""
+    def workers(self, bot: SpeckleBot, *, with_emoji: bool) -> Mapping[str, Worker]:
+        """What is to run, by name; the emoji of titles only for a host who wants them."""
+        emoji = {"emoji": partial(self.emoji.run, bot, bot.logged_in)} if with_emoji else {}
         return {
+            **emoji,
             "catch_up": self.catch_up.run,  # first: what was missed is older than what comes now
             "ingest": self.ingest.run,
             "held_events": self.replay.run,
@@ -478,10 +479,6 @@ class _Pipeline:
             "late_enrichment": self.late_enrichment.run,
             "editor": partial(self.editor.run, bot.logged_in),
         }
-
-    def emoji_worker(self, bot: SpeckleBot) -> Worker:
-        """What fetches the emoji of titles, for a host who wants them."""
-        return partial(self.emoji.run, bot, bot.logged_in)
 
 
 def _pipeline(

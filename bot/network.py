@@ -8,7 +8,7 @@ import ipaddress
 import ssl
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -55,20 +55,13 @@ class Network:
         self._proxies = {True: https_proxy, False: http_proxy}
         self._no_proxy = tuple(no_proxy)
 
-    @cached_property
+    @property
     def ssl_context(self) -> ssl.SSLContext:
-        """Whom all connections trust; to read the certificates takes some 60 ms.
+        """Whom all connections trust.
 
         Errors: ConfigError for certificates that cannot be read.
         """
-        context = _Context(ssl.PROTOCOL_TLS_CLIENT)
-        trusted = _trust_system(context)
-        if self._cert_file is not None and self._cert_file.resolve() not in trusted:
-            _trust(context, self._cert_file, "SSL_CERT_FILE")
-        for folder in self._cert_dirs:
-            if folder.resolve() not in trusted:
-                _trust(context, folder, "SSL_CERT_DIR")
-        return context
+        return _context(self._cert_file, self._cert_dirs)
 
     def connector(self, **limits: Any) -> aiohttp.TCPConnector:
         """What a session of aiohttp makes its connections with."""
@@ -107,6 +100,19 @@ class _Connector(aiohttp.TCPConnector):
 
 
 # ── trust ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@lru_cache(maxsize=4)
+def _context(cert_file: Path | None, cert_dirs: tuple[Path, ...]) -> ssl.SSLContext:
+    """A context that trusts these beside the system: made once, as reading takes some 60 ms."""
+    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
+    trusted = _trust_system(context)
+    if cert_file is not None and cert_file.resolve() not in trusted:
+        _trust(context, cert_file, "SSL_CERT_FILE")
+    for folder in cert_dirs:
+        if folder.resolve() not in trusted:
+            _trust(context, folder, "SSL_CERT_DIR")
+    return context
 
 
 def _trust_system(context: ssl.SSLContext) -> Collection[Path]:

@@ -37,7 +37,7 @@ _UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Mn", "Me", "Zl", "Zp", "Zs"})
 _MARKS = r"\\`*_~|<\[\]@"
 _ESCAPED = re.compile(f"[{_MARKS}]")
 _LINE_START = re.compile(r"(?m)^([^\S\n]*)(#{1,3}(?=\s|$)|-(?=[\s#]|$)|>|\+(?=\s|$))")
-_LIST_NUMBER = re.compile(r"(?m)^([^\S\n]*\d+)\.(?=\s|$)")
+_LIST_NUMBER = re.compile(r"(?m)^([^\S\n]*\d+)([.)])(?=\s|$)")
 # An address stays what it is only if nothing in it is escaped. Between "<" and ">" Discord takes it
 # to the last byte; without them it goes on to the next space, so only the simplest are left bare.
 _ADDRESS = re.compile(r"https?://[^\W_][^\s<>]*", re.IGNORECASE)
@@ -168,7 +168,7 @@ def escape_name(text: str) -> str:
     """The same for a name inside a sentence or a link's label, where no address may be active."""
     text = _ESCAPED.sub(lambda match: f"\\{match[0]}", text)
     text = _LINE_START.sub(r"\1\\\2", text)
-    return _URL_SCHEME.sub(r"\\://", _LIST_NUMBER.sub(r"\1\\.", text))
+    return _URL_SCHEME.sub(r"\\://", _LIST_NUMBER.sub(r"\1\\\2", text))
 
 
 def shorten(text: str, limit: int) -> str:

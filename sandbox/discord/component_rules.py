@@ -23,7 +23,7 @@ from sandbox.discord.component_kinds import (
     Path,
 )
 from sandbox.discord.embed_rules import check_picture, check_url
-from sandbox.discord.emoji_rules import Known, check_emoji
+from sandbox.discord.emoji_rules import KnownParts, check_emoji
 from sandbox.discord.refusals import Form, units
 from sandbox.discord.select_rules import check_select
 
@@ -59,7 +59,7 @@ def with_ids(components: list[Any]) -> list[Any]:
     return components
 
 
-def check_components(form: Form, value: Any, known: Known, *, v2: bool) -> list[JSON]:
+def check_components(form: Form, value: Any, known: KnownParts, *, v2: bool) -> list[JSON]:
     """Check the components of a message; `v2` is whether its flag says Components V2."""
     most = MAX_COMPONENTS if v2 else MAX_ROWS
     components = form.items(("components",), value, most)
@@ -88,7 +88,7 @@ def check_unique(form: Form, path: Path, components: list[JSON]) -> None:
 
 
 def _check_one(
-    form: Form, path: Path, component: Any, allowed: frozenset[int], known: Known
+    form: Form, path: Path, component: Any, allowed: frozenset[int], known: KnownParts
 ) -> None:
     kind = component.get("type") if isinstance(component, dict) else None
     if kind not in allowed:
@@ -106,7 +106,7 @@ def check_id(form: Form, path: Path, component: JSON) -> None:
     form.whole((*path, "id"), component.get("id"), 0, MAX_ID)
 
 
-def _check_row(form: Form, path: Path, row: JSON, known: Known) -> None:
+def _check_row(form: Form, path: Path, row: JSON, known: KnownParts) -> None:
     inside = form.items((*path, "components"), row.get("components"), MAX_BUTTONS, 1)
     kinds = [one.get("type") for one in inside if isinstance(one, dict)]
     if len(inside) > 1 and SELECTS & set(kinds):
@@ -116,7 +116,7 @@ def _check_row(form: Form, path: Path, row: JSON, known: Known) -> None:
         _check_one(form, (*path, "components", index), one, SELECTS | {BUTTON}, known)
 
 
-def _check_button(form: Form, path: Path, button: JSON, known: Known) -> None:
+def _check_button(form: Form, path: Path, button: JSON, known: KnownParts) -> None:
     style = button.get("style")
     form.length((*path, "label"), button.get("label"), 80)
     check_emoji(form, (*path, "emoji"), button.get("emoji"), known)
@@ -158,11 +158,11 @@ def _check_without(form: Form, path: Path, button: JSON, keys: tuple[str, ...]) 
 # ── the second version ────────────────────────────────────────────────────────────────────────
 
 
-def _check_text(form: Form, path: Path, display: JSON, _: Known) -> None:
+def _check_text(form: Form, path: Path, display: JSON, _: KnownParts) -> None:
     form.length((*path, "content"), display.get("content"), MAX_TEXT_DISPLAY, 1)
 
 
-def _check_section(form: Form, path: Path, section: JSON, known: Known) -> None:
+def _check_section(form: Form, path: Path, section: JSON, known: KnownParts) -> None:
     below = (*path, "components")
     texts = form.items(below, section.get("components"), MAX_TEXTS_IN_SECTION, 1)
     for index, one in enumerate(texts):
@@ -175,14 +175,14 @@ def _check_section(form: Form, path: Path, section: JSON, known: Known) -> None:
         _check_one(form, (*path, "accessory"), accessory, both, known)
 
 
-def _check_gallery(form: Form, path: Path, gallery: JSON, known: Known) -> None:
+def _check_gallery(form: Form, path: Path, gallery: JSON, known: KnownParts) -> None:
     for index, one in enumerate(
         form.items((*path, "items"), gallery.get("items"), MAX_PICTURES, 1)
     ):
         _check_media(form, (*path, "items", index), one, known)
 
 
-def _check_media(form: Form, path: Path, one: JSON, known: Known) -> None:
+def _check_media(form: Form, path: Path, one: JSON, known: KnownParts) -> None:
     """A picture of a gallery, or beside a section."""
     media = one.get("media") or {}
     if not media.get("url"):
@@ -192,7 +192,7 @@ def _check_media(form: Form, path: Path, one: JSON, known: Known) -> None:
         form.length((*path, "description"), one["description"], MAX_ALT_TEXT, 1)
 
 
-def _check_file(form: Form, path: Path, one: JSON, known: Known) -> None:
+def _check_file(form: Form, path: Path, one: JSON, known: KnownParts) -> None:
     url = (one.get("file") or {}).get("url")
     if not str(url).startswith("attachment://"):
         text = "A file component shows an attachment of this message: attachment://<filename>"
@@ -201,12 +201,12 @@ def _check_file(form: Form, path: Path, one: JSON, known: Known) -> None:
         check_picture(form, (*path, "file", "url"), url, known.file_names)
 
 
-def _check_separator(form: Form, path: Path, separator: JSON, _: Known) -> None:
+def _check_separator(form: Form, path: Path, separator: JSON, _: KnownParts) -> None:
     if separator.get("spacing") not in (None, 1, 2):
         form.choices((*path, "spacing"), "1, 2")
 
 
-def _check_container(form: Form, path: Path, container: JSON, known: Known) -> None:
+def _check_container(form: Form, path: Path, container: JSON, known: KnownParts) -> None:
     form.between((*path, "accent_color"), container.get("accent_color"), 0, 0xFFFFFF)
     below = (*path, "components")
     inside = form.items(below, container.get("components"), MAX_COMPONENTS, 1)
@@ -214,7 +214,7 @@ def _check_container(form: Form, path: Path, container: JSON, known: Known) -> N
         _check_one(form, (*below, index), one, IN_CONTAINER, known)
 
 
-CHECKS: Mapping[int, Callable[[Form, Path, JSON, Known], None]] = {
+CHECKS: Mapping[int, Callable[[Form, Path, JSON, KnownParts], None]] = {
     ROW: _check_row,
     BUTTON: _check_button,
     SECTION: _check_section,

@@ -18,14 +18,14 @@ UNICODE_EMOJI = regex.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownParts:
     """What components may name: the files of the message, the application's emojis by id."""
 
     file_names: Container[str] = frozenset()
     emoji_ids: Container[int] = frozenset()
 
 
-def check_emoji(form: Form, path: Path, emoji: Any, known: Known) -> None:
+def check_emoji(form: Form, path: Path, emoji: Any, known: KnownParts) -> None:
     """An emoji in a button, an option or a poll's answer; None is no emoji."""
     if emoji is None:
         return

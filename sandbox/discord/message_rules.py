@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox.discord.component_rules import check_components, with_ids
 from sandbox.discord.embed_rules import check_embeds, with_addresses
-from sandbox.discord.emoji_rules import Known
+from sandbox.discord.emoji_rules import KnownParts
 from sandbox.discord.guilds import (
     LOADING,
     V2,
@@ -96,7 +96,7 @@ def read_draft(
     kept = files if files is not None else (old.files if old else [])
     flags = body.get("flags")
     v2 = bool(((flags or 0) | (old.flags if old else 0)) & V2)
-    known = Known(frozenset(file.name for file in kept), world.emojis.keys())
+    known = KnownParts(frozenset(file.name for file in kept), world.emojis.keys())
     form.length(("content",), body.get("content"), MAX_CONTENT)
     embeds = check_embeds(form, body.get("embeds"), [file.name for file in kept])
     components = check_components(form, body.get("components"), known, v2=v2)

@@ -21,7 +21,7 @@ from sandbox.discord.component_kinds import (
     Path,
 )
 from sandbox.discord.component_rules import check_id, check_unique
-from sandbox.discord.emoji_rules import Known
+from sandbox.discord.emoji_rules import KnownParts
 from sandbox.discord.refusals import Form
 from sandbox.discord.select_rules import check_counts, check_options, check_select
 
@@ -36,7 +36,7 @@ MAX_UPLOADS = 10
 LEAST_OPTIONS: Mapping[int, int] = {RADIO_GROUP: 2, CHECKBOX_GROUP: 1}
 
 
-def check_modal(form: Form, data: JSON, known: Known) -> None:
+def check_modal(form: Form, data: JSON, known: KnownParts) -> None:
     """Check what a modal answer holds."""
     form.length(("data", "title"), data.get("title"), 45, 1)
     form.length(("data", "custom_id"), data.get("custom_id"), MAX_CUSTOM_ID, 1)
@@ -47,7 +47,7 @@ def check_modal(form: Form, data: JSON, known: Known) -> None:
     check_unique(form, path, components)
 
 
-def _check_item(form: Form, path: Path, item: Any, known: Known) -> None:
+def _check_item(form: Form, path: Path, item: Any, known: KnownParts) -> None:
     kind = item.get("type") if isinstance(item, dict) else None
     if kind not in MODAL_TOP:
         form.choices((*path, "type"), ", ".join(map(str, sorted(MODAL_TOP))))
@@ -68,7 +68,9 @@ def _check_item(form: Form, path: Path, item: Any, known: Known) -> None:
             form.length((*below, "label"), one.get("label"), 45, 1)
 
 
-def _check_input(form: Form, path: Path, field: Any, allowed: frozenset[int], known: Known) -> None:
+def _check_input(
+    form: Form, path: Path, field: Any, allowed: frozenset[int], known: KnownParts
+) -> None:
     kind = field.get("type") if isinstance(field, dict) else None
     if kind not in allowed:
         form.choices((*path, "type"), ", ".join(map(str, sorted(allowed))))

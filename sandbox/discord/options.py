@@ -156,6 +156,8 @@ def offered(
         raise NotOffered("the bot is not in this guild")
     if not member.sees(channel):
         raise NotOffered(f"{member.name} does not see #{channel.name}")
+    if channel.archived:
+        raise NotOffered(f"#{channel.name} is archived: a message opens it again")
     if not _may_use(found[0], channel, member):
         raise NotOffered(f"{member.name} may not use {_shown(found[0])} in #{channel.name}")
     return found[0]
@@ -164,7 +166,8 @@ def offered(
 def all_offered(world: DiscordWorld, channel: SandboxChannel, member: SandboxMember) -> list[JSON]:
     """Each command that the member's client offers in this channel, of any type."""
     guild = channel.guild
-    if guild is None or not guild.bot_inside or not member.sees(channel):
+    hidden = channel.archived or not member.sees(channel)
+    if guild is None or not guild.bot_inside or hidden:
         return []
     return [one for one in world.commands_of(guild) if _may_use(one, channel, member)]
 

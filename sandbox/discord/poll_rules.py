@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sandbox.discord.emoji_rules import Known, check_emoji
+from sandbox.discord.emoji_rules import KnownParts, check_emoji
 from sandbox.discord.guilds import Poll
 from sandbox.discord.refusals import Form
 
@@ -17,7 +17,7 @@ USUAL_HOURS = 24
 LAYOUT = 1
 
 
-def check_poll(form: Form, poll: JSON | None, known: Known) -> None:
+def check_poll(form: Form, poll: JSON | None, known: KnownParts) -> None:
     """Check the poll of a new message; None is no poll."""
     if poll is None:
         return

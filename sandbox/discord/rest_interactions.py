@@ -5,7 +5,7 @@ from typing import Any
 from sandbox.discord import wire
 from sandbox.discord.command_rules import OptionType, check_choices
 from sandbox.discord.component_rules import with_ids
-from sandbox.discord.emoji_rules import Known
+from sandbox.discord.emoji_rules import KnownParts
 from sandbox.discord.guilds import EPHEMERAL, LOADING, SandboxMessage
 from sandbox.discord.interactions import ALLOWED, Asked, Callback, Interaction
 from sandbox.discord.message_rules import edit, new_message, read_draft
@@ -72,7 +72,7 @@ def _answer(call: Call, asked: Interaction, kind: Callback, data: JSON) -> None:
             asked.choices = _choices(asked, data)
         case _:
             form = Form()
-            check_modal(form, data, Known(emoji_ids=call.world.emojis.keys()))
+            check_modal(form, data, KnownParts(emoji_ids=call.world.emojis.keys()))
             form.finish()
             with_ids(data["components"])
             asked.modal = data

@@ -10,7 +10,7 @@ from sandbox.discord.component_kinds import (
     STRING_SELECT,
     Path,
 )
-from sandbox.discord.emoji_rules import Known, check_emoji
+from sandbox.discord.emoji_rules import KnownParts, check_emoji
 from sandbox.discord.refusals import Form
 
 MAX_OPTIONS = 25
@@ -18,7 +18,7 @@ MAX_OPTIONS = 25
 CHANNEL_TYPES = frozenset({0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 16})
 
 
-def check_select(form: Form, path: Path, select: JSON, known: Known) -> None:
+def check_select(form: Form, path: Path, select: JSON, known: KnownParts) -> None:
     """A select, in a message or in a modal."""
     form.length((*path, "custom_id"), select.get("custom_id"), MAX_CUSTOM_ID, 1)
     form.length((*path, "placeholder"), select.get("placeholder"), 150)

@@ -188,6 +188,34 @@ def test_a_new_version_with_all_that_the_server_knows(deliveries: dict[str, Deli
     ]
 
 
+def test_a_button_whose_address_discord_would_refuse_is_left_out(
+    deliveries: dict[str, Delivery],
+) -> None:
+    facts = VersionFacts(previous=PreviousVersion("0000000000"))
+    for length, labels in ((300, 2), (350, 1), (500, 0)):
+        server = f"https://{'a.' * (length // 2)}example"
+        card = render(shown(deliveries["commit_create"], facts=facts, server_url=server))
+        assert card is not None
+        assert len(card.buttons) == labels
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        ("commit_create", VersionFacts()),
+        ("commit_create", VersionFacts(previous=PreviousVersion("303fecc468"))),
+        ("commit_create", VersionFacts(previous=PreviousVersion("0000000000"), bundle=True)),
+        ("old_server_version", VersionFacts(previous=PreviousVersion("0000000000"))),
+    ],
+)
+def test_versions_that_speckle_cannot_compare_have_no_button_for_that(
+    name: str, facts: VersionFacts, deliveries: dict[str, Delivery]
+) -> None:
+    card = render(shown(deliveries[name], facts=facts))
+    assert card is not None
+    assert [button.label for button in card.buttons] == ["Open in Speckle"]
+
+
 THREAD = CommentFacts("63e7c0f5c7", "Clash at *grid* C4", (ResourceRef("193f26c0fa"),))
 
 

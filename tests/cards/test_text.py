@@ -1,10 +1,11 @@
 """Text that people typed, on its way to Discord."""
 
 import time
+from html.parser import HTMLParser
 
 import pytest
 import regex  # type: ignore[import-untyped]  # the package has no type hints
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.cards.applications import application_name
@@ -22,6 +23,7 @@ from bot.cards.text import (
     shorten_plain,
     units,
 )
+from sandbox.demo.page.markdown import to_html
 
 FAMILY = "👨🏽‍👩🏽‍👧🏽‍👦🏽"
 ENGLAND = "🏴󠁧󠁢󠁥󠁮󠁧󠁿"
@@ -116,6 +118,36 @@ def test_an_address_is_kept_to_the_last_byte_and_nothing_else_gets_through(
 def test_what_is_seen_of_a_text_with_addresses_is_the_text(text: str) -> None:
     assert seen(escape_markdown(text)) == text
     assert seen(escape_name(text)) == text
+
+
+LIVE = ("https://a.example/x_y", "@everyone", "<@1>", "<#2>", "<t:0:R>", "<:a:1>", "](", "1) ", "é")
+
+
+class Shown(HTMLParser):
+    """What the sandbox's Discord shows of a text: its words, elements and addresses."""
+
+    def __init__(self, markdown: str) -> None:
+        super().__init__()
+        self.words, self.elements, self.addresses = "", set[str](), list[str]()
+        self.feed(to_html(markdown))
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.add(tag)
+        self.addresses += [value or "" for name, value in attributes if name == "href"]
+        self.words += "\n" if tag == "br" else ""
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+@settings(max_examples=200)
+@given(st.lists(st.sampled_from([*LIVE, *MARKDOWN]), max_size=14).map("".join))
+def test_discord_shows_a_text_as_it_was_typed_and_links_its_addresses_alone(text: str) -> None:
+    shown = Shown(escape_markdown(text))
+    assert shown.words.split() == text.split()
+    assert shown.elements <= {"a", "br", "p"}
+    assert all(address in text for address in shown.addresses)
 
 
 def test_an_address_is_never_cut() -> None:

@@ -298,6 +298,15 @@ def test_a_filter_that_was_changed_since_is_said_to_be() -> None:
     assert "may have been changed since" in text_of(changed)
 
 
+def test_the_end_of_a_time_out_is_in_each_readers_own_time() -> None:
+    until = AT + timedelta(hours=1)
+    reason = SendReason(SendProblem.TIME_OUT, {"until": until.isoformat()})
+    card = replace(CARD, state=OutboxState.WAITING, channel_error=reason.to_stored())
+    event = replace(seen(line(TraceStep.WANTED, filter="no_filter")), card=card)
+    (waits,) = (stage.text for stage in stages.stages(event) if stage.name == "Discord")
+    assert f"time-out until <t:{int(until.timestamp())}:f>." in waits
+
+
 def call(minutes_before: int, status: CallStatus = CallStatus.DELIVERED) -> RecordedCall:
     return RecordedCall(f"c{minutes_before}", status, AT - timedelta(minutes=minutes_before))
 

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from bot.app import App
 from bot.cards.card_context import CardContext
+from bot.cards.emoji import CardEmoji
 from bot.cards.render import render
 from bot.discord_api.card_messages import to_embed
 from bot.model import Hook, HookState
@@ -21,6 +23,7 @@ from bot.speckle.payloads import parse_delivery, read_envelope
 from sandbox.discord import SandboxChannel, SandboxMessage
 from tests.pipeline.conftest import SHOW, Recorded, StartBot, Studio, post, recorded
 from tests.pipeline.deliveries import subscribe as type_subscribe
+from tests.pipeline.deliveries import until
 from tests.stored import stored_card
 
 SERVER = "http://127.0.0.1:3000"
@@ -126,13 +129,19 @@ def named(name: str) -> Recorded:
 async def test_the_first_signed_event_turns_the_subscription_live_and_says_so(
     studio: Studio, start_bot: StartBot
 ) -> None:
-    async with start_bot() as app:
+    async with start_bot(delivery={"emoji": True}) as app:
         delivery = named("commit_create")
         hook = await subscribe(app, studio, delivery.payload["streamId"], studio.structure)
         assert hook.state is HookState.WAITING
+
+        async def emoji_there() -> bool:
+            return len(studio.sandbox.world.emojis) == len(CardEmoji)
+
+        await until(emoji_there)
         await post(app, hook, delivery)
         (first,) = await wait_for_cards(studio, studio.structure, 1)
         assert "first event" in str(first.embeds)
+        assert re.match(r"<:speckle_version:\d+> New version: ", first.embeds[0]["title"])
         found = await app.storage.read(lambda tx: tx.hooks.get(hook.id))
         assert found is not None
         assert found.state is HookState.LIVE

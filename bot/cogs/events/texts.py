@@ -178,8 +178,9 @@ def _not_wanted(answer: OneEvent) -> str:
     if not answer.manages:
         return f"Nothing. Should this channel not get such events? {ASK_A_MANAGER}"
     return (
-        "Nothing. Should this channel not get such events? In `/subscriptions` choose the project, "
-        "then *Edit*."
+        "Nothing. Should this channel not get such events? In the menu of its message, under "
+        "*Apps*, are *Mute its author here* and *Only this model here*; for the rest choose the "
+        "project in `/subscriptions`, then *Edit*."
     )
 
 

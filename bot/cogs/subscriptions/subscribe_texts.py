@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import discord
 
-from bot.cards.text import escape_name, joined, one_line, shorten_plain
+from bot.cards.text import counted, escape_name, joined, one_line, shorten_plain
 from bot.cogs.responses import COLOUR, Response
 from bot.cogs.subscriptions.filter_texts import hint_lines, target_text
 from bot.cogs.subscriptions.panel_texts import (
@@ -65,7 +65,7 @@ def public_line(entry: Followed) -> str:
     )
     return (
         f"This channel now follows {project_name(entry)} on Speckle: "
-        f"{options_text(subscription.options)}. Set up by <@{subscription.created_by}>.{waiting}"
+        f"{options_text(entry.shown)}. Set up by <@{subscription.created_by}>.{waiting}"
     )
 
 
@@ -151,7 +151,7 @@ def _missing(outcome: Subscribed) -> str:
 
 def _what_changed(outcome: Subscribed, *, nothing_else: bool) -> str:
     subscription = outcome.entry.subscription
-    where, new = f"<#{subscription.channel_id}>", options_text(subscription.options)
+    where, new = f"<#{subscription.channel_id}>", options_text(outcome.entry.shown)
     match outcome.change:
         case SubscribeChange.NEW:
             return f"{where} now follows {project_name(outcome.entry)}: {new}."
@@ -170,7 +170,7 @@ def options_changed(entry: Followed, old: SubscriptionOptions) -> str:
         return f"{where} shows the same of {project_name(entry)} as before."
     return (
         f"Changed what {where} shows of {project_name(entry)}.\n"
-        f"Before: {options_text(old)}.\nNow: {options_text(subscription.options)}."
+        f"Before: {options_text(old.named(entry.models))}.\nNow: {options_text(entry.shown)}."
     )
 
 
@@ -370,7 +370,7 @@ def audience_text(audience: Audience | None, channel_id: int) -> str:
     if audience is None:
         return f"Everyone who can see <#{channel_id}>."
     if audience.everyone:
-        many = f" ({audience.people} members)" if audience.people else ""
+        many = f" ({counted(audience.people, 'member')})" if audience.people else ""
         where = "" if audience.parent_id is None else f", as its channel <#{audience.parent_id}>"
         return f"**Everyone in this server**{many}{where}."
     who = []

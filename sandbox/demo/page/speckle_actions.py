@@ -6,10 +6,12 @@ from itertools import cycle
 from typing import Annotated, Final, Literal, Protocol, TypeVar
 
 from pydantic import Field, StringConstraints
+from yarl import URL
 
 from sandbox.demo.page.actions import Action, CannotDo
 from sandbox.demo.page.speckle_state import token_id
 from sandbox.demo.stage import Stage
+from sandbox.http_site import HOST
 from sandbox.speckle import (
     BOT_SCOPES,
     Comment,
@@ -385,9 +387,22 @@ class CreateWebhook(ProjectAction):
     events: Annotated[list[Line], Field(max_length=50)]
 
     def act(self, there: Workplace) -> Fired:
+        if not _is_on_this_machine(self.url.strip()):
+            raise CannotDo(
+                "The try-out calls addresses on this computer alone: paste the one that the bot "
+                "shows in Discord."
+            )
         return there.person.create_webhook(
             self.in_project(there), self.url, self.secret, self.description, self.events
         )
+
+
+def _is_on_this_machine(address: str) -> bool:
+    try:
+        url = URL(address)
+    except ValueError:
+        return False
+    return url.scheme == "http" and url.host in (HOST, "localhost")
 
 
 class WebhookAction(ProjectAction):

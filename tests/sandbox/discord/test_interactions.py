@@ -214,6 +214,9 @@ async def test_a_command_is_offered_to_those_who_may_use_it(
         assert answer.content == "False"
         with pytest.raises(NotOffered, match="there is no /nothing"):
             await desk.type("nothing")
+        archived = desk.channel.add_thread("Level 1", archived=True)
+        with pytest.raises(NotOffered, match="is archived"):
+            await desk.sandbox.command(desk.guild, archived, desk.maren, "manage")
         desk.channel.deny(desk.maren, "view_channel")
         with pytest.raises(NotOffered, match="does not see"):
             await desk.type("manage")
@@ -292,9 +295,10 @@ async def test_a_second_first_answer_is_refused(desk: Desk, bot: Client, connect
         assert answer.content == "once"
 
 
-async def test_an_answer_after_three_seconds_finds_no_interaction(
+async def test_an_answer_that_is_too_late_finds_no_interaction(
     desk: Desk, bot: Client, connect: Connect
 ) -> None:
+    desk.sandbox.world.first_answer_s = 0.2
     async with connect(bot):
         with pytest.raises(InteractionTimeout):
             await desk.type("late")

@@ -72,6 +72,7 @@ async def test_a_bot_that_is_not_connected_does_not_answer(
     maren: SandboxMember,
     bot: Client,
 ) -> None:
+    sandbox.world.first_answer_s = 0.1
     async with bot:
         await bot.login(sandbox.token)
         await bot.tree.sync()

@@ -11,7 +11,7 @@ from jsonschema_rs import Draft202012Validator
 
 from sandbox.discord import Sandbox
 from sandbox.discord.command_rules import check_commands
-from sandbox.discord.emoji_rules import Known
+from sandbox.discord.emoji_rules import KnownParts
 from sandbox.discord.message_rules import new_message, read_draft
 from sandbox.discord.modal_rules import check_modal
 from sandbox.discord.refusals import Form, Refusal
@@ -149,7 +149,7 @@ def take_commands(body: Any) -> None:
 
 def take_form(body: Any) -> None:
     faults = Form()
-    check_modal(faults, body.get("data") or {}, Known())
+    check_modal(faults, body.get("data") or {}, KnownParts())
     faults.finish()
 
 
