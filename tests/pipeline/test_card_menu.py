@@ -112,6 +112,7 @@ async def test_several_models_are_asked_about_and_other_messages_are_no_cards(
         await studio.sandbox.select(asked, "", ["secret/x"], studio.maren)
         await asked.wait_for_edits()
         assert (await world.again(subscription)).options.models == ("secret/x",)
-        await studio.sandbox.command(studio.guild, structure, studio.maren, "test")
+        tested = await studio.sandbox.command(studio.guild, structure, studio.maren, "test")
+        await tested.settled(30.0)
         test_card = await choose(world, MUTE)
         assert "That card is a test" in str(test_card.content)

@@ -397,8 +397,8 @@ def _of_channels(diagnosis: Diagnosis) -> Iterator[Finding]:
             text = f"<#{_channel(one)}> is {pause_text(one.entry.subscription)}."
             yield Finding(Health.WARN, f"{text} Use `/doctor` there.")
     if diagnosis.others:
-        one = diagnosis.others == 1
-        follow = "1 more channel follows" if one else f"{diagnosis.others} others follow"
+        single = diagnosis.others == 1
+        follow = "1 more channel follows" if single else f"{diagnosis.others} others follow"
         yield Finding(
             Health.UNKNOWN,
             f"{follow} the project, not looked at because you cannot manage webhooks there, "
