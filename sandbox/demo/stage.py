@@ -59,8 +59,8 @@ CHANNELS: Final[Mapping[str, Sequence[DemoChannel]]] = {
     ),
     "Quay House": (DemoChannel("quay-house", "Everything in Quay House"),),
     "To try out": (
-        DemoChannel("facade", "Nothing follows a project here yet: type /subscribe"),
-        DemoChannel("playground", "Nothing here either: try what you like"),
+        DemoChannel("facade", "For you to try: type /subscribe"),
+        DemoChannel("playground", "For you to try, too"),
         DemoChannel("reviews", "A forum: its posts can follow projects", "forum", ("Level 1",)),
     ),
 }

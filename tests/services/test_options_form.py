@@ -48,12 +48,13 @@ ENTRY = st.sampled_from(
         "level 07", "[wip] x", "all", "O'Brien", '12" slab', "Maren Oduya", "a;b", "!a, b", "@x",
     ]
 )  # fmt: skip
-LISTS = st.lists(ENTRY | st.text(max_size=12).map(lambda t: " ".join(t.split())), max_size=25)
+TEXT = st.text(max_size=12).map(lambda text: " ".join(text.split()).lstrip("! "))
+LISTS = st.lists((ENTRY | TEXT).filter(bool), max_size=25, unique=True).map(tuple)
 OPTIONS = st.builds(
     SubscriptionOptions,
     st.lists(st.sampled_from([*EventGroup, *EventKind]), unique=True, max_size=25).map(tuple),
-    LISTS.map(lambda entries: tuple(dict.fromkeys(one for one in entries if one.strip("! ")))),
-    LISTS.map(lambda entries: tuple(dict.fromkeys(one for one in entries if one.strip("! ")))),
+    LISTS,
+    LISTS,
 )
 
 

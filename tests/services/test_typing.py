@@ -174,9 +174,9 @@ async def test_filters_that_fit_nothing_now_come_with_the_nearest_that_does(
     await office.linked(MAREN, office.ilse)
     outcome = await office.subscribe(models="facade, structure/", ignore_authors="ilse, Bob C")
     assert outcome.hints == (
-        FilterHint(NoEffect.NO_MODEL_FITS, "facade", "architecture/facade"),
-        FilterHint(NoEffect.NOBODY_FITS, "ilse", "Ilse Brandt"),
-        FilterHint(NoEffect.NOBODY_FITS, "Bob C", "Bob Castellan"),
+        FilterHint("models", NoEffect.NO_MODEL_FITS, "facade", "architecture/facade"),
+        FilterHint("ignore_authors", NoEffect.NOBODY_FITS, "ilse", "Ilse Brandt"),
+        FilterHint("ignore_authors", NoEffect.NOBODY_FITS, "Bob C", "Bob Castellan"),
     )
     assert (await office.subscribe(models="facade ")).hints[0].near == "architecture/facade"
     fine = await office.subscribe(models="Architecture/**", ignore_authors="bob castellan")

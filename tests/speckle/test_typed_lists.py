@@ -162,6 +162,7 @@ def test_authors_are_read_as_they_are_meant(text: str, people: tuple[str, ...]) 
         (URL, OptionFault.NOT_A_PERSON),
         ("!Maren", OptionFault.NOT_A_PERSON),
         ("*", OptionFault.NOTHING_LEFT),
+        ("Everyone", OptionFault.NOTHING_LEFT),
         ("nobody, Maren", OptionFault.CONTRADICTION),
     ],
 )

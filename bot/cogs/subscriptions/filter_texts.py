@@ -65,9 +65,12 @@ def _hint_text(hint: FilterHint) -> str:
 
 def needs_choice_text(outcome: NeedsChoice) -> str:
     """What a link to models is to mean in a channel that follows the project already."""
-    channel_id = outcome.entry.subscription.channel_id
+    entry = outcome.entry
+    channel_id = entry.subscription.channel_id
     models, it = _linked(outcome), "it" if len(outcome.linked) == 1 else "them"
-    shown = options_text(SubscriptionOptions(models=outcome.shown)).removeprefix("all events · ")
+    shown = options_text(
+        SubscriptionOptions(models=outcome.shown).named(entry.models)
+    ).removeprefix("all events · ")
     shows = shown if outcome.shown else "all its models"
     add = (
         f"- **Add to what it shows**: {it} as well."

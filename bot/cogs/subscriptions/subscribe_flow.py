@@ -40,6 +40,8 @@ from bot.services.subscribe_results import (
 )
 from bot.services.subscribing import SubscribeOutcome
 from bot.services.subscriptions import SubscriptionService
+from bot.speckle.filter_hints import corrected
+from bot.speckle.links import Links
 
 log = structlog.get_logger()
 
@@ -57,6 +59,7 @@ class PendingChoice(StrEnum):
     ADD = "add"
     REPLACE = "replace"
     KEEP = "keep"
+    NEAREST = "nearest"
 
 
 LABELS: Mapping[PendingChoice, tuple[str, discord.ButtonStyle]] = {
@@ -67,6 +70,7 @@ LABELS: Mapping[PendingChoice, tuple[str, discord.ButtonStyle]] = {
     PendingChoice.ADD: ("Add to what it shows", discord.ButtonStyle.primary),
     PendingChoice.REPLACE: ("Show only this", discord.ButtonStyle.secondary),
     PendingChoice.KEEP: ("Keep as it is", discord.ButtonStyle.secondary),
+    PendingChoice.NEAREST: ("Use what comes nearest", discord.ButtonStyle.primary),
 }
 LINKED: Mapping[PendingChoice, LinkedModels] = {
     PendingChoice.ADD: LinkedModels.ADD,
@@ -97,7 +101,7 @@ class SubscribeFlow:
     async def show(self, outcome: SubscribeOutcome) -> Response:
         """What the caller sees of it; a new subscription is announced in its channel."""
         if isinstance(outcome, Subscribed):
-            said = subscribe_texts.subscribed(outcome)
+            said = await self._with_nearest(subscribe_texts.subscribed(outcome), outcome)
             if outcome.change is not SubscribeChange.NEW:
                 return said
             trouble = await self._announce(outcome)
@@ -113,6 +117,25 @@ class SubscribeFlow:
             guild = self._client.get_guild(outcome.request.guild_id)
             view.add_item(_channels_select(token, guild, outcome))
         return Response(embed=subscribe_texts.needs_consent_text(outcome), view=view)
+
+    async def _with_nearest(self, said: Response, outcome: Subscribed) -> Response:
+        """The answer, with a button for what comes nearest to filters without effect."""
+        entry = outcome.entry
+        options = corrected(entry.subscription.options, outcome.hints)
+        if not options or entry.subscription.is_paused_for_rights:
+            return said
+        token = await self._pending_commands.add(
+            PendingSubscribe(
+                user_id=outcome.asked_by,
+                guild_id=entry.subscription.guild_id,
+                channel_id=entry.subscription.channel_id,
+                server_url=entry.hook.server_url,
+                project=Links(entry.hook.server_url).project(entry.hook.project_id),
+                options=options,
+                resume=False,
+            )
+        )
+        return replace(said, view=view_of(_choice_button(PendingChoice.NEAREST, token)))
 
     async def _announce(self, outcome: Subscribed) -> str | None:
         """Post it for the channel's members; a refusal leaves the subscription active."""
@@ -207,7 +230,9 @@ class SubscribeFlow:
             return await self._run(actor, replace(command, by_hand=True))
         if choice in LINKED:
             return await self._run(actor, command, linked_models=LINKED[choice])
-        return await self._run(actor, command, agreed=command.agreed)
+        if choice is PendingChoice.NEAREST:
+            return await self._run(actor, command)
+        return await self._run(actor, command, agreed=command.agreed or None)
 
     async def _on_channels(self, interaction: Interaction, match: re.Match[str]) -> None:
         """Ask again, with the channels that are chosen now."""

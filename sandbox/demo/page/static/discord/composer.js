@@ -425,6 +425,7 @@ export function makeComposer() {
     const options = values();
     suggestions.hide();
     store.sending = { command: sent.name, channel: store.channel };
+    store.toEnd = true;
     render();
     line.inert = true;
     try {
@@ -478,6 +479,7 @@ export function makeComposer() {
 
   /** Put a text like "/subscribe stream_id: …" into the line, for the person to send. */
   async function compose(typed) {
+    if (text.disabled) return;
     if (command) leaveQuietly();
     text.value = typed;
     text.focus();
