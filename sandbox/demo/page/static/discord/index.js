@@ -2,7 +2,7 @@
 
 import { element } from "../dom.js";
 import { show as showView } from "../views.js";
-import { makeComposer } from "./composer.js";
+import { Composer } from "./composer.js";
 import { makeForum } from "./forum.js";
 import { icon } from "./icons.js";
 import { makeMembers } from "./members.js";
@@ -23,7 +23,7 @@ export function start(root) {
   const sidebar = makeSidebar({ chosen: () => drawer(false) });
   const members = makeMembers();
   const forum = makeForum();
-  composer = makeComposer();
+  composer = new Composer();
   const head = makeHead({ members, openDrawer: () => drawer(!frame.classList.contains("drawer")) });
   const list = element("ol", { class: "dc-messages" });
   const begin = element("div", { class: "dc-begin" });
