@@ -28,8 +28,8 @@ SENTENCES: Mapping[NoteKind, str] = {
     NoteKind.FIRST_EVENT: "This is the first event of the project here: the set-up works.",
     # Only said: somebody who knows the secret may have made it up.
     NoteKind.SERVER_MOVED: "The event says that the project's server is now {}.",
-    NoteKind.NOT_DELIVERED: "Delayed: Speckle could not deliver this when it happened, on {}.",
-    NoteKind.NO_WEBHOOK: "Delayed: no webhook reported this when it happened, on {}.",
+    NoteKind.NOT_DELIVERED: "Delayed: this happened {}, and Speckle could not deliver it then.",
+    NoteKind.NO_WEBHOOK: "Delayed: this happened {}, and no webhook reported it then.",
     NoteKind.HISTORY_TOO_SHORT: (
         "The webhook's history at Speckle begins only on {}. What happened before that, while "
         "the bot was not running, is not shown."
@@ -48,7 +48,12 @@ SENTENCES: Mapping[NoteKind, str] = {
     NoteKind.TEST: "This is a test, asked for with /test: it did not happen in the project.",
     NoteKind.SENTENCE: "{}",
 }
-WITH_MOMENT = frozenset({NoteKind.NOT_DELIVERED, NoteKind.NO_WEBHOOK, NoteKind.HISTORY_TOO_SHORT})
+# How a moment is shown; the exact one of an event is at the card's foot.
+MOMENT_STYLES: Mapping[NoteKind, str] = {
+    NoteKind.NOT_DELIVERED: "R",
+    NoteKind.NO_WEBHOOK: "R",
+    NoteKind.HISTORY_TOO_SHORT: "f",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +71,9 @@ class CardNote:
     @property
     def text(self) -> str:
         """The sentence, as Discord markdown."""
-        if self.kind in WITH_MOMENT:
-            return SENTENCES[self.kind].format(_moment(self.detail))
+        style = MOMENT_STYLES.get(self.kind)
+        if style is not None:
+            return SENTENCES[self.kind].format(_moment(self.detail, style))
         return SENTENCES[self.kind].format(escape_markdown(paragraphs(self.detail)))
 
     def to_stored(self) -> str:
@@ -83,10 +89,10 @@ class CardNote:
         return cls(NoteKind(kind), detail)
 
 
-def _moment(detail: str) -> str:
+def _moment(detail: str, style: str) -> str:
     """A time that each reader sees as their own; older versions kept words of UTC."""
     try:
         at = datetime.fromisoformat(detail.replace(" at ", " "))
     except ValueError:
         return escape_markdown(paragraphs(detail))
-    return moment_text(at if at.tzinfo is not None else at.replace(tzinfo=UTC), "f")
+    return moment_text(at if at.tzinfo is not None else at.replace(tzinfo=UTC), style)

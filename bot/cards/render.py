@@ -63,6 +63,8 @@ def fill_in(card: Card, context: CardContext) -> Card:
             card,
             url=after.url,
             description=_paragraphs(event, card.notes),
+            author_name=after.author_name or card.author_name,
+            author_url=after.author_url or card.author_url,
             fields=after.fields,
             buttons=after.buttons,
             about=after.about,
@@ -92,7 +94,8 @@ def _paragraphs(event: str, notes: str) -> str:
 
 
 def _author_name(context: CardContext) -> str | None:
-    return None if context.actor is None else one_line(context.name_of(context.actor))
+    actor = context.actor
+    return None if actor is None else one_line(context.name_of(actor), f"Speckle user {actor.id}")
 
 
 def _author_url(context: CardContext) -> str | None:

@@ -28,8 +28,7 @@ class EventLog:
         """The newest of these events, the newest first."""
         ids: set[int] = set()
         for one in self._ids(wanted):
-            newest_first = one.order_by(one.selected_columns[0].desc())
-            ids.update(self._session.scalars(newest_first.limit(limit)))
+            ids.update(self._session.scalars(one.limit(limit)))
         return self._read(sorted(ids, reverse=True)[:limit])
 
     def of_message(self, channel_id: int, message_id: int) -> Sequence[LoggedEvent]:
@@ -57,22 +56,23 @@ class EventLog:
         return list(self._session.scalars(statement))
 
     def _ids(self, wanted: EventFilter) -> Iterator[Select[Any]]:
-        """Questions for the ids, each of which one index answers."""
+        """Questions for the ids, the newest first, each of which one index answers in its order."""
         conditions = [*_conditions(wanted)]
+        newest_first = select(inbox.c.id).where(*conditions).order_by(inbox.c.id.desc())
         if wanted.subscriptions is None:
-            yield select(inbox.c.id).where(*conditions)
+            yield newest_first
             return
         lanes = self._lanes(wanted.subscriptions)
         for one in wanted.subscriptions:
             own = or_(inbox.c.subscription_id.is_(None), inbox.c.subscription_id == one.id)
             since = inbox.c.received_at >= one.shows_since
-            yield select(inbox.c.id).where(
-                inbox.c.lane == lanes.get(one.hook_id, ""), own, since, *conditions
-            )
+            yield newest_first.where(inbox.c.lane == lanes.get(one.hook_id, ""), own, since)
             # What came through the hook that it had before, and what /test made for it.
-            yield _joined(outbox.c.inbox_id, outbox.c.subscription_id == one.id, conditions)
+            of_cards = _joined(outbox.c.inbox_id, outbox.c.subscription_id == one.id, conditions)
+            yield of_cards.order_by(outbox.c.id.desc())
             held = held_events.c.subscription_id == one.id
-            yield _joined(held_events.c.inbox_id, held, conditions)
+            of_held = _joined(held_events.c.inbox_id, held, conditions)
+            yield of_held.order_by(held_events.c.inbox_id.desc())
 
     def _lanes(self, subscriptions: Sequence[Subscription]) -> Mapping[int, str]:
         ids = {one.hook_id for one in subscriptions}

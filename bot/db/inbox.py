@@ -67,6 +67,13 @@ class Inbox:
         row = rows.mappings().one_or_none()
         return None if row is None else _inbox_row(row)
 
+    def get_small(self, row_id: int, max_bytes: int) -> InboxEvent | None:
+        """The same, without a body that is larger than this."""
+        small = and_(bodies.c.inbox_id == inbox.c.id, inbox.c.body_bytes <= max_bytes)
+        statement = select(inbox, bodies.c.body).join(bodies, small, isouter=True)
+        row = self._session.execute(statement.where(inbox.c.id == row_id)).mappings().one_or_none()
+        return None if row is None else _inbox_row(row)
+
     def due_keys(self, excluding_keys: Collection[str] = ()) -> list[InboxKey]:
         """The ordering keys where something is new, the one that has waited longest first."""
         statement = (

@@ -7,6 +7,7 @@ webhooks, of channels, of who may see what.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from bot.errors import SpeckleError
 from bot.model import Hook, HookKind
@@ -28,6 +29,7 @@ from bot.speckle.event_table import BY_KIND
 from bot.speckle.events import EventKind
 from bot.storage import Storage
 
+MOST_CHANNELS: Final = 25  # of which one is asked, where the bot has not heard of it
 FindChannel = Callable[[int], Awaitable[TargetChannel]]
 
 
@@ -58,7 +60,8 @@ class Diagnosis:
     `not_ready` is what keeps the bot itself from its work. `webhook` and `address` are None where
     the operator's webhook brings the events, `webhook` also where no account may look at it, and
     else a failure why the first could not. `lacking` are events that channels want and the webhook
-    does not send. `others` counts channels that the member does not manage. `held` counts events
+    does not send. `others` counts channels that were not
+    looked at: too many, or not managed by the member. `held` counts events
     that wait until somebody can be asked. `over_quota` is there if events were refused today.
     """
 
@@ -126,13 +129,14 @@ class DoctorService:
         hook, subscription = entry.hook, entry.subscription
         there = await followers_of(self._storage, guild_id, hook.server_url, hook.project_id)
         managed = [one for one in there.entries if actor.manages(one.subscription.channel_id)]
+        looked_at = managed[:MOST_CHANNELS]
         held = await self._storage.read(lambda tx: tx.held_events.count([subscription.id]))
         not_ready, address, webhook, accounts, channels, page = await asyncio.gather(
             self._not_ready(),
             self._address(hook),
             self._webhook(entry, actor),
             self._accounts(entry),
-            asyncio.gather(*(_channel_look(one, find) for one in managed)),
+            asyncio.gather(*(_channel_look(one, find) for one in looked_at)),
             self._pages.of(hook.server_url, hook.project_id),
         )
         through = [one for one in managed if one.hook.id == hook.id]
@@ -144,7 +148,7 @@ class DoctorService:
             _lacking(hook, through, webhook, page),
             accounts,
             tuple(channels),
-            len(there.entries) - len(managed),
+            len(there.entries) - len(looked_at),
             held,
             await self._quotas.over_quota_today(hook),
         )

@@ -1,8 +1,8 @@
 """The cards behind a message: for which subscription each is there, and which event it shows."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from bot.errors import NotADelivery
 from bot.model import InboxSource
@@ -12,13 +12,15 @@ from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.storage import Storage, Transaction
 from bot.work import InboxEvent, OutboxCard
 
+MAX_BODY_BYTES: Final = 256 * 1024  # a message has ten cards; larger ones carry a picture
+
 
 @dataclass(frozen=True, slots=True)
 class MessageCard:
     """A card that a message shows.
 
     `event` is the row of its event and `delivery` what that says, as it came; each is None once it
-    is no longer kept.
+    is no longer kept, and what a very large one says is not read.
     """
 
     card: OutboxCard
@@ -41,8 +43,7 @@ class MessageCards:
     async def of(self, guild_id: int, channel_id: int, message_id: int) -> Sequence[MessageCard]:
         """The cards of a message in this guild, in their order; none where it is not known."""
         found = await self._storage.read(lambda tx: _found(tx, guild_id, channel_id, message_id))
-        # In a thread, as a large event may carry a picture of megabytes.
-        return await asyncio.to_thread(lambda: [_with_event(*one) for one in found])
+        return [_with_event(*one) for one in found]
 
 
 def _found(
@@ -52,11 +53,15 @@ def _found(
     there = tx.hooks.followed_by({one.subscription_id for one in cards})
     entries = {one.id: Followed(each.hook, one) for each in there for one in each.subscriptions}
     return [
-        (card, entry, None if card.inbox_id is None else tx.inbox.get(card.inbox_id))
+        (card, entry, _event(tx, card))
         for card in cards
         if (entry := entries.get(card.subscription_id)) is not None
         and entry.subscription.guild_id == guild_id
     ]
+
+
+def _event(tx: Transaction, card: OutboxCard) -> InboxEvent | None:
+    return None if card.inbox_id is None else tx.inbox.get_small(card.inbox_id, MAX_BODY_BYTES)
 
 
 def _with_event(card: OutboxCard, entry: Followed, event: InboxEvent | None) -> MessageCard:
@@ -64,6 +69,6 @@ def _with_event(card: OutboxCard, entry: Followed, event: InboxEvent | None) -> 
         return MessageCard(card, entry)
     try:
         delivery = parse_delivery(read_envelope(event.body, pictures=False))
-    except NotADelivery:  # its body has been erased
+    except NotADelivery:  # its body has been erased, or is too large
         return MessageCard(card, entry, event)
     return MessageCard(card, entry, event, delivery)

@@ -19,7 +19,7 @@ from bot.speckle.subscription_options import (
     TypedOptions,
     wanted_kinds,
 )
-from bot.speckle.typed_lists import ALL_WORDS, EXCLUDE, split_typed, typed_list
+from bot.speckle.typed_lists import ALL_WORDS, EXCLUDE, split_entries, typed_list
 
 MAX_OPTIONS: Final = 25  # of one select: Discord's limit
 MAX_OPTION: Final = 100  # characters of an option's label and of its value: the same
@@ -73,10 +73,10 @@ def options_form(
             FormOption(kind.replace("_", " "), kind.value, kind.value in events.included)
             for kind in _shown_kinds(events.included)
         ),
-        picked=_model_options(_entries(filled["picked"]), names),
+        picked=_model_options(split_entries(filled["picked"]), names),
         total=len(names.models),
         models=filled["models"],
-        people=_people_options(_entries(filled["ignore_authors"]), names),
+        people=_people_options(split_entries(filled["ignore_authors"]), names),
         ignore_authors=filled["ignore_authors"],
     )
 
@@ -101,10 +101,6 @@ def _known(entry: str, known: Iterable[str]) -> bool:
 def _can_be_picked(entry: str) -> bool:
     plain = not entry.startswith(EXCLUDE) and not is_glob(entry) and "/**" not in entry
     return plain and 0 < units(entry) <= MAX_OPTION
-
-
-def _entries(text: str) -> list[str]:
-    return [f"{EXCLUDE if one.excluded else ''}{one.text}" for one in split_typed(text)]
 
 
 def _wants(included: Sequence[str], group: EventGroup) -> bool:
@@ -194,9 +190,9 @@ def changed_options(typed: TypedOptions, current: SubscriptionOptions) -> TypedO
     if unread or wanted != wanted_kinds(current):
         changed["events"] = ", ".join(filter(None, (typed["events"], *hidden)))
     models = ", ".join(filter(None, (typed["picked"], typed["models"].strip())))
-    if set(_entries(models)) != set(current.models):
+    if set(split_entries(models)) != set(current.models):
         changed["models"] = models
-    if set(_entries(typed["ignore_authors"])) != set(current.ignore_authors):
+    if set(split_entries(typed["ignore_authors"])) != set(current.ignore_authors):
         changed["ignore_authors"] = typed["ignore_authors"]
     return changed
 

@@ -1,6 +1,6 @@
 """All that a guild has of one project: its hooks, and which channels follow it through them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -8,6 +8,7 @@ from bot.model import Hook, HookKind, HookState, Subscription
 from bot.permissions import Actor
 from bot.services.refusals import CommandRefused, RefusalReason
 from bot.services.subscribe_results import Followed
+from bot.speckle.links import ID
 from bot.storage import Storage, Transaction
 
 Fits: TypeAlias = Callable[[Hook], bool]
@@ -102,7 +103,7 @@ async def followers_of(
 
     def read(tx: Transaction) -> list[Followed]:
         return [
-            Followed(hook, subscription)
+            Followed(hook, subscription, models=names_in_filters(tx, hook, subscription))
             for hook in tx.hooks.of_project(guild_id, server_url, project_id)
             for subscription in tx.subscriptions.of_hook(hook.id)
         ]
@@ -128,9 +129,25 @@ async def entry_of(storage: Storage, guild_id: int, subscription_id: int) -> Fol
         if subscription is None or subscription.guild_id != guild_id:
             return None
         hook = tx.hooks.get(subscription.hook_id)
-        return None if hook is None else Followed(hook, subscription)
+        if hook is None:
+            return None
+        return Followed(hook, subscription, models=names_in_filters(tx, hook, subscription))
 
     entry = await storage.read(read)
     if entry is None:
         raise CommandRefused(RefusalReason.SUBSCRIPTION_GONE)
     return entry
+
+
+def names_in_filters(tx: Transaction, hook: Hook, subscription: Subscription) -> Mapping[str, str]:
+    """The names of models that a channel's filters let in by their ids, as the channel knows them:
+    as its account read them, or its webhook's events told them.
+    """
+    ids = [one for one in subscription.options.models if ID.fullmatch(one)]
+    if not ids:
+        return {}
+    names = dict(tx.hooks.names(hook.id).models)
+    account_id = None if subscription.is_paused_for_rights else subscription.account_id
+    if account_id is not None and (read := tx.project_names.get(account_id, hook.project_id)):
+        names |= read[0].models
+    return {one: names[one] for one in ids if one in names}

@@ -12,7 +12,7 @@ from bot.services.former_addresses import FormerAddresses
 from bot.services.refusals import CommandRefused, NoProjectCalled, NotAProject, ServerNotAllowed
 from bot.services.search import Search
 from bot.services.subscribe_results import CommandCaller, Followed
-from bot.speckle.links import ID, SpeckleLink, looks_like_address, parse_link
+from bot.speckle.links import SpeckleLink, looks_like_address, parse_link
 from bot.speckle.seen_text import as_seen
 
 TODAYS_ID: Final = re.compile(r"[0-9a-f]{10}")
@@ -79,7 +79,7 @@ class ProjectInput:
         if len(found) == 1:
             server_url, project_id = found.pop()
             return SpeckleLink(server_url, project_id)
-        if not found and ID.fullmatch(name):
+        if not found and self.offline(typed, ()):
             return None
         if not found and not name:
             raise CommandRefused(NotAProject("it is empty."))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum, auto
 from typing import TypeAlias
 
-from bot.model import Hook, PauseWhy, Subscription
+from bot.model import NOBODY, Hook, PauseWhy, Subscription
 from bot.permissions import Actor, Audience, TargetChannel
 from bot.services.access_rules import is_private
 from bot.services.project_names import project_label
@@ -86,12 +86,19 @@ class SubscribeChange(StrEnum):
 class Followed:
     """A subscription with the hook that it gets its events through.
 
-    `named`: the reader may know what the channel calls the project.
+    `named`: the reader may know what the channel calls the project. `models` are names of models
+    that its filters name by their ids.
     """
 
     hook: Hook
     subscription: Subscription
     named: bool = True
+    models: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> SubscriptionOptions:
+        """What the channel shows, with models by their names where they are known."""
+        return self.subscription.options.named(self.models)
 
     @property
     def label(self) -> str:
@@ -102,7 +109,7 @@ class Followed:
 
     def for_others(self) -> "Followed":
         """The same for people who may not see the channel: a private project has no name there."""
-        return replace(self, named=not is_private(self.hook.visibility))
+        return replace(self, named=not is_private(self.hook.visibility), models={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +123,8 @@ class Subscribed:
     nobody who owns the project asked for them. `also` are the server's other channels that the
     answer covers, `unanswered` counts those that it paused. `paused` is why the channel itself
     stopped: the change goes beyond what was agreed to. `kept` events happened meanwhile. `target`
-    is what the pasted link leads to, `hints` are filters that have no effect now.
+    is what the pasted link leads to, `hints` are filters that have no effect now, for
+    the person who `asked_by` typing it.
     """
 
     entry: Followed
@@ -133,6 +141,7 @@ class Subscribed:
     kept: int = 0
     target: LinkTarget = LinkTarget.PROJECT
     hints: tuple[FilterHint, ...] = ()
+    asked_by: int = NOBODY
 
 
 @dataclass(frozen=True, slots=True)

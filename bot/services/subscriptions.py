@@ -21,7 +21,7 @@ from bot.services.consent_check import ConsentCheck
 from bot.services.former_addresses import FormerAddresses
 from bot.services.known_names import KnownNames
 from bot.services.options_form import OptionsForm, options_form
-from bot.services.project_followers import entry_of, right_kind
+from bot.services.project_followers import entry_of, names_in_filters, right_kind
 from bot.services.project_input import ProjectInput, may_be_name
 from bot.services.quotas import QuotaService
 from bot.services.refusals import CommandRefused, RefusalReason, Retry
@@ -45,11 +45,12 @@ from bot.services.webhook_page import WebhookPages
 from bot.services.webhook_results import Ensured
 from bot.services.webhook_setup import WebhookSetup, webhook_setup
 from bot.services.webhooks import WebhookService
-from bot.speckle.filter_hints import FilterHint, hints_for
+from bot.speckle.events import ProjectNames
+from bot.speckle.filter_hints import hints_for, names_issues, server_hints
 from bot.speckle.links import Links, SpeckleLink
 from bot.speckle.seen_text import as_seen
 from bot.speckle.subscription_options import SubscriptionOptions, TypedOptions
-from bot.storage import Storage
+from bot.storage import Storage, Transaction
 
 FORM_WITHIN_S = 1.0  # a form has to be the first answer, and Discord waits 3 s for that
 
@@ -116,22 +117,37 @@ class SubscriptionService:
         outcome = await self._subscribing.subscribe(request, server_url, link)
         if not isinstance(outcome, Subscribed):
             return outcome
-        hints = await self._hints(request, link, outcome)
+        names = await self._names(request, link, outcome)
         entry, setup = await self._setup_for(outcome.entry, request.actor)
-        return replace(outcome, entry=entry, setup=setup, target=link.target, hints=hints)
+        options, before = entry.subscription.options, outcome.old_options or SubscriptionOptions()
+        shown = {*options.models, *before.models} & names.models.keys()
+        known = {**entry.models, **{one: names.models[one] for one in shown}}
+        typed = {*request.options, *(("models",) if link.models else ())}
+        hints = [hint for hint in hints_for(options, names) if hint.is_about(typed)]
+        if "events" in typed and names_issues(options):
+            page = await self._pages.of(server_url, link.project_id)
+            hints += server_hints(options, issues=page.issues, comments=page.comments)
+        entry = replace(entry, models=known)
+        return replace(
+            outcome,
+            entry=entry,
+            setup=setup,
+            target=link.target,
+            hints=tuple(hints),
+            asked_by=request.actor.id,
+        )
 
-    async def _hints(
+    async def _names(
         self, request: SubscribeRequest, link: SpeckleLink, outcome: Subscribed
-    ) -> tuple[FilterHint, ...]:
-        """Which of the filters have no effect now, by what the caller may know of the project."""
+    ) -> ProjectNames:
+        """What the caller may know of the project, if that is to be compared with the filters."""
         subscription, hook = outcome.entry.subscription, outcome.entry.hook
         options = subscription.options
         if not (request.options or link.models) or not (options.models or options.ignore_authors):
-            return ()
+            return ProjectNames()
         before = outcome.old_options or SubscriptionOptions()
         here = replace(outcome.entry, subscription=replace(subscription, options=before))
-        names = await self._search.names(request.caller, hook.server_url, hook.project_id, here)
-        return hints_for(options, names)
+        return await self._search.names(request.caller, hook.server_url, hook.project_id, here)
 
     async def _setup_for(
         self, entry: Followed, actor: Actor
@@ -192,19 +208,20 @@ class SubscriptionService:
         self, guild_id: int, actor: Actor, channel_id: int | None = None
     ) -> list[Followed]:
         """Subscriptions of the guild, or of one channel, that the caller may manage."""
-        hooks = {
-            hook.id: hook
-            for hook in await self._storage.read(lambda tx: tx.hooks.of_guild(guild_id))
-        }
-        entries = [
-            _as_seen(Followed(hooks[subscription.hook_id], subscription), actor)
-            for subscription in await self._storage.read(
-                lambda tx: tx.subscriptions.of_guild(guild_id)
-            )
-            if channel_id in (None, subscription.channel_id)
-            and subscription.hook_id in hooks
-            and actor.manages(subscription.channel_id)
-        ]
+
+        def read(tx: Transaction) -> list[Followed]:
+            hooks = {hook.id: hook for hook in tx.hooks.of_guild(guild_id)}
+            return [
+                Followed(
+                    hooks[one.hook_id], one, True, names_in_filters(tx, hooks[one.hook_id], one)
+                )
+                for one in tx.subscriptions.of_guild(guild_id)
+                if channel_id in (None, one.channel_id)
+                and one.hook_id in hooks
+                and actor.manages(one.channel_id)
+            ]
+
+        entries = [_as_seen(entry, actor) for entry in await self._storage.read(read)]
         entries.sort(key=lambda entry: (entry.label, entry.subscription.id))
         return entries
 

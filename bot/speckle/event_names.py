@@ -83,7 +83,7 @@ def _read_piece(read: ReadNames, words: Sequence[str]) -> None:
             unknown.append(word.strip("_"))
         position += used
     if unknown:
-        read.unknown.append("_".join(filter(None, unknown)) or words[0])
+        read.unknown.append(" ".join(filter(None, unknown)) or words[0])
 
 
 def _longest_name(words: Sequence[str]) -> tuple[Sequence[str], int]:
@@ -117,7 +117,8 @@ CALLED: Final[Mapping[str, tuple[str, ...]]] = dict(_called())
 
 def nearest_event(name: str) -> str | None:
     """Our name for what was probably meant; None where nothing is near."""
-    near = next(iter(difflib.get_close_matches(name, CALLED, n=1, cutoff=0.6)), None)
+    words = name.replace(" ", "_")
+    near = next(iter(difflib.get_close_matches(words, CALLED, n=1, cutoff=0.6)), None)
     return None if near is None else CALLED[near][0]
 
 

@@ -1,19 +1,19 @@
 """Filters that can have no effect on a project as it is now, with the nearest that would."""
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import pairwise
 from typing import Final, TypeAlias
 
 from bot.speckle.event_names import kinds_named
-from bot.speckle.events import EventGroup, ModelRef, ProjectNames
+from bot.speckle.events import EventGroup, EventKind, ModelRef, ProjectNames
 from bot.speckle.filters import fits_model, is_author, lets_in
 from bot.speckle.globs import fits, is_glob
 from bot.speckle.seen_text import as_seen
-from bot.speckle.subscription_options import SubscriptionOptions, wanted_kinds
-from bot.speckle.typed_lists import EXCLUDE, typed_entry
+from bot.speckle.subscription_options import SubscriptionOptions, TypedOptions, wanted_kinds
+from bot.speckle.typed_lists import EXCLUDE, split_entries, typed_entry
 
 MAX_COMPARED: Final = 2_000  # names: comparing more takes longer than a person should wait
 MAX_NEAR: Final = 3  # entries for which something near is looked for
@@ -31,15 +31,22 @@ class NoEffect(Enum):
     NOBODY_FITS = auto()
     NO_MODEL_LEFT = auto()  # all patterns together leave none
     NOT_ABOUT_MODELS = auto()  # the wanted events touch no model
+    NOT_SENT = auto()  # the server has no issues, or no comments
 
 
 @dataclass(frozen=True, slots=True)
 class FilterHint:
-    """An entry without effect; `near` is what would have one, as it would be typed."""
+    """An entry of an option without effect; `near` is what would have one, as it would be typed."""
 
+    option: str
     why: NoEffect
     entry: str = ""
     near: str | None = None
+
+    def is_about(self, typed: Collection[str]) -> bool:
+        """Whether it is about one of the options that were typed."""
+        by_events = self.why is NoEffect.NOT_ABOUT_MODELS and "events" in typed
+        return self.option in typed or by_events
 
 
 def hints_for(options: SubscriptionOptions, names: ProjectNames) -> tuple[FilterHint, ...]:
@@ -58,7 +65,53 @@ def hints_for(options: SubscriptionOptions, names: ProjectNames) -> tuple[Filter
 
 def _models_unneeded(options: SubscriptionOptions) -> Iterator[FilterHint]:
     if options.models and not wanted_kinds(options) & ABOUT_MODELS:
-        yield FilterHint(NoEffect.NOT_ABOUT_MODELS)
+        yield FilterHint("models", NoEffect.NOT_ABOUT_MODELS)
+
+
+COUNTERPARTS: Final[Mapping[EventKind, EventKind | None]] = {
+    EventKind.ISSUE_CREATED: EventKind.COMMENT_CREATED,
+    EventKind.ISSUE_UPDATED: EventKind.COMMENT_RESOLVED,
+    EventKind.ISSUE_REPLIED: EventKind.COMMENT_REPLIED,
+    EventKind.ISSUE_DELETED: None,
+    EventKind.COMMENT_CREATED: EventKind.ISSUE_CREATED,
+    EventKind.COMMENT_REPLIED: EventKind.ISSUE_REPLIED,
+    EventKind.COMMENT_RESOLVED: EventKind.ISSUE_UPDATED,
+    EventKind.COMMENT_REOPENED: EventKind.ISSUE_UPDATED,
+    EventKind.COMMENT_MENTIONED: None,
+}
+"""Events of servers with issues, and of those with comments, that come nearest to each other."""
+
+
+def names_issues(options: SubscriptionOptions) -> bool:
+    """Whether single events are wanted that not every server has."""
+    return any(kind.value in options.events for kind in COUNTERPARTS)
+
+
+def server_hints(
+    options: SubscriptionOptions, *, issues: bool, comments: bool
+) -> Iterator[FilterHint]:
+    """Single events that a server never sends, as it has no issues or no comments."""
+    for kind, other in COUNTERPARTS.items():
+        has = issues if kind.value.startswith("issue_") else comments
+        if kind.value in options.events and not has:
+            yield FilterHint("events", NoEffect.NOT_SENT, kind.value, other and other.value)
+
+
+def corrected(options: SubscriptionOptions, hints: Sequence[FilterHint]) -> TypedOptions:
+    """The options that the hints are about, with what is near in place of what has no effect."""
+    near = [hint for hint in hints if hint.near is not None]
+    typed = options.typed()
+    return {
+        name: ", ".join(
+            _with(split_entries(typed[name]), [hint for hint in near if hint.option == name])
+        )
+        for name in dict.fromkeys(hint.option for hint in near)
+    }
+
+
+def _with(entries: Sequence[str], hints: Sequence[FilterHint]) -> Iterator[str]:
+    meant = {part: hint.near for hint in hints for part in (hint.entry, *hint.entry.split(", "))}
+    yield from dict.fromkeys(meant.get(entry) or typed_entry(entry) for entry in entries)
 
 
 # ── models ────────────────────────────────────────────────────────────────────────────────────
@@ -68,10 +121,10 @@ def _model_hints(patterns: Sequence[str], models: Sequence[ModelRef]) -> list[Fi
     dead = [one for one in patterns if not _fits_any(one.removeprefix(EXCLUDE), models)]
     if not dead:
         left = any(lets_in(patterns, model) for model in models)
-        return [] if left else [FilterHint(NoEffect.NO_MODEL_LEFT)]
+        return [] if left else [FilterHint("models", NoEffect.NO_MODEL_LEFT)]
     names = [model.name for model in models if model.name]
     return [
-        FilterHint(NoEffect.NO_MODEL_FITS, entry, near)
+        FilterHint("models", NoEffect.NO_MODEL_FITS, entry, near)
         for entry, near in _with_near(dead, names, _nearest_pattern)
     ]
 
@@ -145,7 +198,7 @@ def _people_hints(authors: Sequence[str], people: Mapping[str, str]) -> list[Fil
         if not any(is_author(entry, user_id, name) for user_id, name in people.items())
     ]
     return [
-        FilterHint(NoEffect.NOBODY_FITS, entry, near)
+        FilterHint("ignore_authors", NoEffect.NOBODY_FITS, entry, near)
         for entry, near in _with_near(unknown, list(people.values()), _nearest_person)
     ]
 

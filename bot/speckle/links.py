@@ -9,6 +9,7 @@ from functools import lru_cache
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from bot.errors import NotASpeckleLink
+from bot.speckle.seen_text import without_unseen
 
 # Speckle makes ids of 10 hex digits; a few very old ones use other letters.
 ID = re.compile(r"[0-9A-Za-z]{10}")
@@ -92,18 +93,35 @@ def parse_link(text: str, servers: Collection[str] = ()) -> SpeckleLink:
     """
     if len(text) > MAX_LINK_LENGTH:
         raise _not_a_link(text, "it is too long.")
+    text = without_unseen(text)
     bare = text.strip(_AROUND)
     if ID.fullmatch(bare):
         return SpeckleLink(None, bare)
-    problem = None
+    links, problems = list[SpeckleLink](), list[NotASpeckleLink]()
     for address in _addresses(text):
         try:
-            return _read_address(address, servers)
+            links.append(_read_address(address, servers))
         except NotASpeckleLink as error:
-            problem = problem or error
-    if problem is None:
-        problem = _not_a_link(bare, NO_ID if "/" not in bare else NO_PROJECT)
-    raise problem
+            problems.append(error)
+    if links:
+        return _together(text, links)
+    if problems:
+        raise problems[0]
+    ids = set(_ID_IN_WORDS.findall(text))
+    if len(ids) == 1:
+        return SpeckleLink(None, ids.pop())
+    raise _not_a_link(bare, NO_ID if "/" not in bare else NO_PROJECT)
+
+
+def _together(text: str, links: Sequence[SpeckleLink]) -> SpeckleLink:
+    """Several links into one project as one: all of their models."""
+    first = next((link for link in links if link.models), links[0])
+    if len({(link.server_url, link.project_id) for link in links}) > 1:
+        raise _not_a_link(text, "it has links to several projects. Name them one by one.")
+    models = dict.fromkeys(model for link in links for model in link.models)
+    several = len(models) > len(first.models)
+    target = LinkTarget.MODELS if several else first.target
+    return replace(first, models=tuple(models)[:MAX_RESOURCES], target=target)
 
 
 def looks_like_address(text: str) -> bool:
@@ -120,9 +138,13 @@ def profile_id(text: str) -> str | None:
 
 NO_ID = "a project's id has 10 letters and digits."
 NO_PROJECT = "a project's address looks like https://app.speckle.systems/projects/…"
-_AROUND = " \t\r\n<>()[]{}\"'`*_.,;:!?\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\u2026"
-_INSIDE = r"[^\s<>\"\[\]`\u201c\u201d\u201e\u00ab\u00bb]"
-_ADDRESS = re.compile(rf"(?i)[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]*\]?)?{_INSIDE}*")
+_ID_IN_WORDS = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{10}\b")
+_AROUND = (
+    " \t\r\n<>()[]{}\"'`*_.,;:!?|\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\u2026"
+    "\u3001\u3002\uff0c\uff0e\uff08\uff09\u300c\u300d\u300e\u300f\u3010\u3011"
+)
+_INSIDE = r"[^\s<>|\"\[\]`\u201c\u201d\u201e\u00ab\u00bb]"
+_ADDRESS = re.compile(rf"(?i)[a-z][a-z0-9+.-]*:/{{1,3}}(?:\[[0-9a-f:.]*\]?)?{_INSIDE}*")
 _WITHOUT_SCHEME = re.compile(
     rf"(?i)(?<![\w/.:@-])[\w-]+(?:\.[\w-]+)*(?::\d{{1,5}})?/+(?:projects|streams|embed|profile|users)\b{_INSIDE}*"
 )
@@ -131,8 +153,8 @@ _PAIRS = {")": "(", "}": "{"}
 
 def _addresses(text: str) -> Iterator[str]:
     """The addresses in a text, without the punctuation behind them."""
-    text = text.replace("&amp;", "&")
-    found = [one[0] for one in _ADDRESS.finditer(text)]
+    text = without_unseen(text).replace("&amp;", "&")
+    found = [re.sub(":/+", "://", one[0], count=1) for one in _ADDRESS.finditer(text)]
     found += [f"https://{one[0]}" for one in _WITHOUT_SCHEME.finditer(text)]
     return map(_without_punctuation, found)
 
@@ -156,8 +178,8 @@ def _read_address(url: str, servers: Collection[str]) -> SpeckleLink:
     parts = urlsplit(url)
     asked = parse_qs(f"{parts.query}&{parts.fragment}")
     thread = _first_id(asked, "threadId", "cId")
-    pieces = [unquote(piece) for piece in parts.path.split("/") if piece]
-    match pieces:
+    pieces = [unquote(piece).strip() for piece in parts.path.split("/") if piece]
+    match [*map(str.lower, pieces[:1]), *pieces[1:]]:
         case ["projects", project, *rest] if ID.fullmatch(project):
             link = _today(SpeckleLink(server_url, project, thread_id=thread), rest)
         case ["streams", project, *rest] if ID.fullmatch(project):
@@ -187,8 +209,12 @@ def _todays(server_url: str, servers: Collection[str]) -> str:
 def _today(link: SpeckleLink, rest: list[str]) -> SpeckleLink:
     """`/models/M`, `/models/M@V`, `/models/M1,M2,$folder`, `/models/M/versions`, `/threads/T`."""
     match rest:
+        case ["models", model, "versions", version, *_] if ID.fullmatch(version):
+            return _with_resources(link, [f"{model}@{version}"])
         case ["models", resources, *_]:
             return _with_resources(link, resources.split(","))
+        case ["versions", version, *_] if ID.fullmatch(version):
+            return replace(link, version_id=version, target=LinkTarget.VERSION)
         case ["threads" | "issues" | "discussions", thread, *_] if ID.fullmatch(thread):
             return replace(link, thread_id=thread)
         case _:
@@ -222,6 +248,8 @@ def _legacy(link: SpeckleLink, rest: list[str]) -> SpeckleLink:
             return replace(link, models=("/".join(name).lower(),), target=LinkTarget.MODELS)
         case ["commits", version, *_] if ID.fullmatch(version):
             return replace(link, version_id=version, target=LinkTarget.VERSION)
+        case ["comments", thread, *_] if ID.fullmatch(thread):
+            return replace(link, thread_id=thread)
         case _:
             return link
 

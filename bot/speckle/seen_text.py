@@ -27,3 +27,8 @@ def as_seen(text: str) -> str:
         text = unicodedata.normalize("NFD", text).casefold()
         return " ".join(unicodedata.normalize("NFC", text).split())
     return " ".join(_UNSEEN.sub("", text).casefold().split())
+
+
+def without_unseen(text: str) -> str:
+    """The text without the characters that cannot be seen."""
+    return str(_UNSEEN.sub("", text))

@@ -123,6 +123,10 @@ class SubscriptionOptions:
         parts = (option.describe(option.of(self)) for option in OPTIONS)
         return " · ".join(part for part in parts if part)
 
+    def named(self, names: Mapping[str, str]) -> Self:
+        """These with the names of models in place of their ids, to be shown to people."""
+        return replace(self, models=tuple(names.get(one, one) for one in self.models))
+
     def to_json(self) -> dict[str, Any]:
         """As the database keeps them."""
         return {option.name: list(option.of(self)) for option in OPTIONS}
@@ -357,6 +361,7 @@ def _describe_models(patterns: Entries) -> str:
 
 # ── Authors ───────────────────────────────────────────────────────────────────────────────────
 
+_EVERYBODY: Final = frozenset({"everyone", "everybody", "anyone", "anybody"})
 _MENTION: Final = re.compile(r"<(@[!&]?|#)\d+>|\d{17,20}|@(everyone|here)")
 _E_MAIL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@.]+")
 
@@ -388,7 +393,7 @@ def _author(entry: TypedEntry) -> str:
     name = text if entry.quoted else text.removeprefix("@").strip()
     if entry.excluded or not name:
         raise _refused("ignore_authors", OptionFault.NOT_A_PERSON, f"{EXCLUDE}{text}")
-    if fits_everything(name.replace("*", "**")):
+    if fits_everything(name.replace("*", "**")) or as_seen(name) in _EVERYBODY:
         raise _refused("ignore_authors", OptionFault.NOTHING_LEFT, text)
     return name
 

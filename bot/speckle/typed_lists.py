@@ -38,6 +38,11 @@ def split_typed(text: str) -> tuple[TypedEntry, ...]:
     return tuple(entry for entry, _, _ in _scanned(text))
 
 
+def split_entries(text: str) -> list[str]:
+    """The entries as they are kept: with the `!` of those that leave something out."""
+    return [f"{EXCLUDE if one.excluded else ''}{one.text}" for one in split_typed(text)]
+
+
 def split_last(text: str) -> tuple[str, TypedEntry]:
     """What was typed before the last entry, and that entry, which may not be finished yet."""
     scanned = [*_scanned(text)]
@@ -107,7 +112,9 @@ def typed_entry(entry: str) -> str:
 
 
 def _is_plain(name: str) -> bool:
-    plain = not re.search(rf"[{SEPARATORS}{{}}@$<>\\^]|://", name) and name[:1] not in QUOTES
+    plain = not re.search(rf"[{SEPARATORS}@$<>\\^]|://", name) and name[:1] not in QUOTES
+    closed = not set("{}") & set(re.sub(r"\{[^{}]*\}", "", name))
+    plain = plain and closed and next(alternatives(name)) == name
     return plain and name.casefold() not in SPECIAL_WORDS
 
 

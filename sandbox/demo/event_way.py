@@ -95,7 +95,7 @@ class WayLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class WayNames:
     """What the ids in an event are called."""
 
     channels: Mapping[int, str]  # by the channel's id
@@ -159,14 +159,14 @@ class EventWay:
         return asdict(line) | {"at": at, "after_ms": after}
 
 
-def way_of(event: LoggedEvent, names: Names, now: datetime) -> EventWay:
+def way_of(event: LoggedEvent, names: WayNames, now: datetime) -> EventWay:
     """The way of an event that the bot took in."""
     outcome, summary = _outcome(event)
     titles = [seen(card.title) for card in event.cards if card.title]
-    kind = (event.kind or event.event_name or "event").replace("_", " ")
+    kind = (event.kind or event.event_name or "not read yet").replace("_", " ")
     return EventWay(
         str(event.id),
-        titles[0] if titles else kind.capitalize(),
+        titles[0] if titles else kind.capitalize() if event.kind else "An event",
         kind,
         names.projects.get(event.project_id, event.project_id),
         event.received_at,
@@ -202,7 +202,7 @@ def _arrival(event: LoggedEvent) -> Iterator[WayLine]:
     yield WayLine(WayStage.SIGNATURE, Tone.OK, other or SIGNED, at)
 
 
-def _traced(event: LoggedEvent, names: Names) -> Iterator[WayLine]:
+def _traced(event: LoggedEvent, names: WayNames) -> Iterator[WayLine]:
     for line in event.trace:
         stage = STAGE_OF.get(line.stage, WayStage.ENRICHED)
         yield WayLine(stage, _tone_of(line), trace_text(line), line.at, names.of_line(line))
@@ -216,7 +216,7 @@ def _tone_of(line: TraceLine) -> Tone:
     return Tone.WAITING if line.step in DELAYING else Tone.OK
 
 
-def _sending(event: LoggedEvent, names: Names, now: datetime) -> Iterator[WayLine]:
+def _sending(event: LoggedEvent, names: WayNames, now: datetime) -> Iterator[WayLine]:
     """A card's place in the queue, and what Discord said; the oldest card first."""
     for card in sorted(event.cards, key=lambda one: one.id):
         channel = names.channel(card.channel_id)

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from sandbox.bot_process import free_port, is_free
+from sandbox.bot_process import Broken, free_port, is_free
 from sandbox.demo.curl_line import HandDelivery, new_delivery
 from sandbox.demo.opening import play_opening
 from sandbox.demo.page.site import serving_page
@@ -64,8 +64,13 @@ async def run_demo(
         await asyncio.wait({showing, stopped}, return_when=asyncio.FIRST_COMPLETED)
         for task in (showing, stopped):
             task.cancel()
-        with suppress(asyncio.CancelledError):
+        try:
             await showing
+        except asyncio.CancelledError:
+            pass
+        except Broken as problem:
+            say(str(problem))
+            return 1
     with suppress(OSError):  # a terminal that was closed
         say("\nStopped. Nothing was kept.")
     return 0
@@ -88,8 +93,9 @@ def _stopped_by_signals(stopping: asyncio.Event) -> Iterator[None]:
 
 
 async def _on_a_page(folder: Path, port: int | None, pace_s: float, *, browser: bool) -> None:
-    """Serve the page; what happens to the bot there does not end the demo."""
-    async with open_stage(folder) as stage, serving_page(stage, _page_port(port)) as url:
+    """Serve the page; what happens to the bot there does not end the demo. Errors: Broken."""
+    port = _page_port(port)
+    async with open_stage(folder) as stage, serving_page(stage, port) as url:
         say(f"{INTRODUCTION}\n\nOpen {url}/ in your browser. Ctrl-C ends the demo.")
         if browser:
             await asyncio.to_thread(_open_browser, f"{url}/")
@@ -101,7 +107,12 @@ async def _on_a_page(folder: Path, port: int | None, pace_s: float, *, browser: 
 
 
 def _page_port(wanted: int | None) -> int:
-    """The wanted port; without a wish the usual one, or any free one where that is taken."""
+    """The wanted port; without a wish the usual one, or any free one where that is taken.
+
+    Errors: Broken where the wanted one is taken.
+    """
+    if wanted and not is_free(wanted):
+        raise Broken(f"Something else listens at port {wanted}. Choose another one with --port.")
     if wanted is not None:
         return wanted
     return PAGE_PORT if is_free(PAGE_PORT) else free_port()

@@ -10,7 +10,7 @@ from typing import Final
 
 from sandbox.demo.days import ILSE, MAREN, TOMAS, DemoProject, open_project
 from sandbox.speckle import ServerProject, SpeckleServer, User
-from sandbox.speckle.drawing import draw_version
+from sandbox.speckle.drawing import draw_avatar, draw_version
 from sandbox.speckle.speckle_world import CONTRIBUTOR, OWNER, REVIEWER
 
 RAVI, HANA = "e57a90c1b4", "f086d2a37e"
@@ -193,7 +193,7 @@ def _furnish(main: DemoProject, models: Sequence[PastModel], more: Sequence[Past
     server = main.server
     server.draw = draw_version
     for user_id, name in OTHERS.items():
-        server.add_user(name, id=user_id)
+        server.add_user(name, id=user_id, avatar=draw_avatar(name))
     server.set_role(main.project, server.users[RAVI], CONTRIBUTOR)
     server.set_role(main.project, server.users[HANA], REVIEWER)
     now = server.now()

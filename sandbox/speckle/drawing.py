@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from sandbox.speckle.speckle_world import Version
 
 WIDTH, HEIGHT = 700, 400  # of a real server's previews
 THUMBNAIL: Final = (224, 128)
+AVATAR: Final = 128
 FINE: Final = 2  # drawn this much larger, then made small, for smooth edges
 MARGIN: Final = 34
 STEPS: Final = 12  # then the pictures begin again
@@ -78,7 +79,7 @@ def draw_screenshot_png(version: Version) -> bytes:
 
 def draw_screenshot(version: Version) -> str:
     """The same as a data: URL."""
-    return f"data:image/png;base64,{b64encode(draw_screenshot_png(version)).decode()}"
+    return _data_url(draw_screenshot_png(version))
 
 
 def _step_of(version: Version) -> int:
@@ -87,13 +88,23 @@ def _step_of(version: Version) -> int:
     return (before.index(version) if version in before else len(before)) % STEPS
 
 
+def draw_avatar(name: str) -> str:
+    """Somebody's initials on a colour of their own: a data: URL."""
+    chance = random.Random(name)  # noqa: S311  # a picture
+    colour = _mixed(chance.choice([BRICK, STEEL, LEAVES, SUPPLY, EXTRACT]), (0, 0, 0), 0.35)
+    image = Image.new("RGB", (AVATAR, AVATAR), colour)
+    initials = "".join(word[0] for word in name.split()[:2]).upper()
+    font = ImageFont.load_default(AVATAR * 0.4)
+    middle = (AVATAR / 2, AVATAR / 2)
+    ImageDraw.Draw(image).text(middle, initials, fill="white", font=font, anchor="mm")
+    return _data_url(_png(image))
+
+
 @lru_cache(maxsize=512)
 def _thumbnail(model_name: str, step: int) -> bytes:
     picture = Image.open(io.BytesIO(_picture(model_name, step, pinned=False)))
     picture.thumbnail(THUMBNAIL, Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return file.getvalue()
+    return _png(picture)
 
 
 @lru_cache(maxsize=256)
@@ -109,10 +120,17 @@ def _picture(model_name: str, step: int, *, pinned: bool) -> bytes:
         _draw_box(draw, place, box)
     if pinned:
         _draw_pin(draw, place, boxes[len(boxes) * 2 // 3])
-    small = image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
+    return _png(image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS))
+
+
+def _png(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    small.save(file, "PNG")
+    image.save(file, "PNG")
     return file.getvalue()
+
+
+def _data_url(png: bytes) -> str:
+    return f"data:image/png;base64,{b64encode(png).decode()}"
 
 
 # ── what is to be seen ────────────────────────────────────────────────────────────────────────────

@@ -15,7 +15,7 @@ from bot.cards.card import Card, Field
 from bot.cards.notes import CardNote, NoteKind
 from bot.cards.pictures import with_image
 from bot.cards.render import fill_in, new_title, render
-from bot.speckle.events import Delivery, ModelRef, ResourceRef
+from bot.speckle.events import Delivery, ModelRef, ResourceRef, SpeckleUser
 from bot.speckle.facts import CommentFacts, PreviousVersion, ReceivedFacts, VersionFacts
 from tests.cards.conftest import RECEIVED_AT, SERVER_URL, shown
 
@@ -101,7 +101,7 @@ def test_a_note_is_kept_by_a_word_and_comes_back_with_its_sentence(kind: NoteKin
 )
 def test_a_time_in_a_note_is_each_readers_own(stored: str) -> None:
     assert CardNote.from_stored(stored).text == (
-        "Delayed: Speckle could not deliver this when it happened, on <t:1795512600:f>."
+        "Delayed: this happened <t:1795512600:R>, and Speckle could not deliver it then."
     )
 
 
@@ -186,6 +186,24 @@ def test_a_new_version_with_all_that_the_server_knows(deliveries: dict[str, Deli
             "2026-11-24 09:30"
         ),
     ]
+
+
+def test_who_did_it_is_said_by_id_until_the_name_is_known(
+    deliveries: dict[str, Delivery],
+) -> None:
+    nameless = SpeckleUser("a1f47c02d9")
+    delivery = replace(deliveries["commit_create"], actor=nameless)
+    sent = render(shown(delivery))
+    assert sent is not None
+    assert sent.author_name == "Speckle user a1f47c02d9"
+    filled = fill_in(sent, shown(delivery, person_names={nameless.id: "Maren Oduya"}))
+    assert filled.author_name == "Maren Oduya"
+    nobody = replace(delivery, actor=None)
+    sent = render(shown(nobody))
+    assert sent is not None
+    assert sent.author_name is None
+    facts = VersionFacts(author=SpeckleUser("a1f47c02d9", "Maren Oduya"))
+    assert fill_in(sent, shown(nobody, facts=facts)).author_name == "Maren Oduya"
 
 
 def test_a_button_whose_address_discord_would_refuse_is_left_out(

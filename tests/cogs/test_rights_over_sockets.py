@@ -359,6 +359,23 @@ async def test_a_form_that_asks_for_more_than_was_agreed_to_pauses_and_says_so(
     assert (await house.at(studio.facade)).pause_detail == PauseWhy.FILTERS_WIDER
 
 
+async def test_what_comes_nearest_is_taken_by_a_button(
+    house: House,
+) -> None:
+    studio = house.studio
+    house.server.add_model(house.tower, "architecture/facade")
+    async with house.running() as bot:
+        await house.linked(bot, studio.maren, house.owner)
+        answer = await studio.type("subscribe", stream_id=NAME, models="facade")
+        assert "No model fits `facade` now. Did you mean `architecture/facade`?" in text_of(answer)
+        await studio.press(answer, "Use what comes nearest")
+        assert "only models `architecture/facade`" in text_of(answer)
+        mine = await house.at(studio.structure)
+        assert mine.options.models == ("architecture/facade",)
+        assert mine.consent is not None
+        assert mine.consent.options == mine.options
+
+
 async def test_a_form_of_somebody_with_access_leads_to_the_question(house: House) -> None:
     studio, sandbox = house.studio, house.studio.sandbox
     async with house.running() as bot:

@@ -1,6 +1,9 @@
 """*Mute its author here* and *Only this model here*: filters from a card, and back."""
 
+from sqlalchemy import delete
+
 from bot.cogs.card_menu.cog import MUTE, ONLY_MODEL
+from bot.db.tables import bodies
 from bot.speckle.subscription_options import SubscriptionOptions
 from sandbox.discord import InteractionView, SandboxMember
 from tests.pipeline.deliveries import until
@@ -72,6 +75,9 @@ async def test_one_model_is_left_from_a_card_and_the_filters_come_back_with_undo
         subscription = await world.follow(structure, await world.link(), options=options)
         await world.publish("first")
         await world.shows(structure, "first")
+        await until(lambda: noted(world), 20.0)
+        with world.app.storage._database.writing() as connection:
+            connection.execute(delete(bodies))  # as after some days
         only = await choose(world, ONLY_MODEL)
         said = str(only.content)
         assert (await world.again(subscription)).options.models == ("public/y",)
@@ -106,6 +112,7 @@ async def test_several_models_are_asked_about_and_other_messages_are_no_cards(
         await studio.sandbox.select(asked, "", ["secret/x"], studio.maren)
         await asked.wait_for_edits()
         assert (await world.again(subscription)).options.models == ("secret/x",)
-        await studio.sandbox.command(studio.guild, structure, studio.maren, "test")
+        tested = await studio.sandbox.command(studio.guild, structure, studio.maren, "test")
+        await tested.settled(30.0)
         test_card = await choose(world, MUTE)
         assert "That card is a test" in str(test_card.content)

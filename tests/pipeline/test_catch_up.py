@@ -122,7 +122,7 @@ async def test_a_delayed_card_has_the_events_own_time(
         await wait_for_numbers(studio, studio.structure, range(1))
         (card,) = cards(studio)
         assert datetime.fromisoformat(card["timestamp"]) == entry.last_update
-        assert f"<t:{int(entry.last_update.timestamp())}:f>" in card["description"]
+        assert f"<t:{int(entry.last_update.timestamp())}:R>" in card["description"]
         row = await app.storage.read(lambda tx: tx.inbox.get(1))
         assert row is not None
         assert (row.source, row.trace[0].stage) == (InboxSource.HISTORY, "catch_up")
@@ -370,7 +370,7 @@ async def test_the_activity_list_fills_in_what_it_can(
         await wait_for_numbers(studio, studio.structure, range(3))
         await look(app)
         assert numbers_in(studio, studio.structure) == [0, 1, 2]
-        assert "no webhook reported this" in cards(studio)[1]["description"]
+        assert "no webhook reported it" in cards(studio)[1]["description"]
 
 
 @only_2_31

@@ -90,7 +90,7 @@ async def test_versions_and_models_of_an_outage_come_once_and_in_order(
         last = cards(studio)[-1]
         assert last["title"] == "New model: roof"
         assert "Ilse" in last["author"]["name"]
-        assert "no webhook reported this" in last["description"]
+        assert "no webhook reported it" in last["description"]
         await look(app)
     since = utc_now()
     async with run() as app:

@@ -174,13 +174,21 @@ async def test_filters_that_fit_nothing_now_come_with_the_nearest_that_does(
     await office.linked(MAREN, office.ilse)
     outcome = await office.subscribe(models="facade, structure/", ignore_authors="ilse, Bob C")
     assert outcome.hints == (
-        FilterHint(NoEffect.NO_MODEL_FITS, "facade", "architecture/facade"),
-        FilterHint(NoEffect.NOBODY_FITS, "ilse", "Ilse Brandt"),
-        FilterHint(NoEffect.NOBODY_FITS, "Bob C", "Bob Castellan"),
+        FilterHint("models", NoEffect.NO_MODEL_FITS, "facade", "architecture/facade"),
+        FilterHint("ignore_authors", NoEffect.NOBODY_FITS, "ilse", "Ilse Brandt"),
+        FilterHint("ignore_authors", NoEffect.NOBODY_FITS, "Bob C", "Bob Castellan"),
     )
     assert (await office.subscribe(models="facade ")).hints[0].near == "architecture/facade"
     fine = await office.subscribe(models="Architecture/**", ignore_authors="bob castellan")
     assert fine.hints == ()
+
+
+async def test_an_event_that_the_server_never_sends_is_told_of(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    outcome = await office.subscribe(events="issue_created, comment_created, versions")
+    assert outcome.hints == (
+        FilterHint("events", NoEffect.NOT_SENT, "issue_created", "comment_created"),
+    )
 
 
 async def test_who_may_not_see_the_project_reads_nothing_of_its_models(office: Office) -> None:

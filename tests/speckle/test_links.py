@@ -56,6 +56,75 @@ def test_links_old_and_new_are_read(text: str, expected: SpeckleLink) -> None:
     assert parse_link(text) == expected
 
 
+U = f"{APP}/projects/{P}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[Tower]({U})", f"[x](<{U}>)", f"<{U}>.", f"({U}).",
+        f'"{U}"', f"“{U}”", f"«{U}»", f"'{U}'",
+        f"`{U}`", f"**{U}**", f"||{U}||", f"> {U}",
+        f"{U}...", f"{U}, please", f"see {U}: thanks!",
+        f"「{U}」。", f"\u200b{U}\ufeff", f"{U}%20", f"{U}/?a=b",
+        f"{U} {U}", f"[{U}]({U})", f"https:/app.speckle.systems/projects/{P}",
+        f"http://app.speckle.systems/projects/{P}", f"http://app.speckle.systems:80/projects/{P}",
+        f"{APP}/embed?stream={P}", f'<iframe src="{APP}/embed?stream={P}&amp;a=b" width="6">',
+        f"{APP}/projects/{P}/discussions", f"{APP}/streams/{P}/objects/{32 * 'a'}",
+        f"{APP}/projects/{P}/models/all", f"{APP}/projects/{P}/models/{32 * 'a'}",
+    ],
+)  # fmt: skip
+def test_a_link_is_found_in_what_was_pasted(text: str) -> None:
+    assert parse_link(text, [APP]) == SpeckleLink(APP, P)
+
+
+@pytest.mark.parametrize(
+    ("text", "models"),
+    [
+        (f"{U}/models/$structure%2Flevel%201", ("structure/level 1/**",)),
+        (f"{U}/models/{M},$structure,{32 * 'a'}", (M, "structure/**")),
+        (f"{U}/models/{M} and {U}/models/{V}.", (M, V)),
+        (f"[{U}]({U}/models/{M})", (M,)),
+        (f"{APP}/embed?branch=Structure%2Fa&stream={P}", ("structure/a",)),
+        (f'{U}/models/{M}#embed={{"isEnabled":true}}', (M,)),
+        (f"{U}/models/{M}/versions/{V}", (M,)),
+    ],
+)
+def test_all_models_of_what_was_pasted_are_found(text: str, models: tuple[str, ...]) -> None:
+    assert parse_link(text, [APP]).models == models
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        (f"{U}/versions/{V}", LinkTarget.VERSION),
+        (f"{APP}/streams/{P}/commits/{V}", LinkTarget.VERSION),
+        (f"{APP}/embed?stream={P}&commit={V}", LinkTarget.VERSION),
+        (f"{U}/issues/{C}", LinkTarget.THREAD),
+        (f"{U}/models/all#threadId={C}", LinkTarget.THREAD),
+        (f"{APP}/streams/{P}/comments/{C}", LinkTarget.THREAD),
+        (f"{U}/models/$a", LinkTarget.FOLDER),
+    ],
+)
+def test_a_link_tells_what_it_leads_to(text: str, target: LinkTarget) -> None:
+    assert parse_link(text, [APP]).target is target
+
+
+def test_an_id_is_found_among_words_and_two_projects_are_too_many() -> None:
+    assert parse_link(f"project {P}.") == SpeckleLink(None, P)
+    for text in (f"{P} or {V}", f"{U} {APP}/projects/{V}"):
+        with pytest.raises(NotASpeckleLink):
+            parse_link(text)
+
+
+def test_http_and_https_lead_to_the_server_that_there_is() -> None:
+    servers = ["http://localhost:3000", "https://speckle.own.example:8443"]
+    for text in ("https://localhost:3000", "http://speckle.own.example:8443"):
+        assert parse_link(f"{text}/projects/{P}", servers).server_url in servers
+    assert parse_link(f"http://speckle.xyz/streams/{P}", [APP]).server_url == APP
+    assert parse_link(f"http://{APP[8:]}:443/projects/{P}", [APP]).server_url != APP
+
+
 @pytest.mark.parametrize(
     "text",
     [

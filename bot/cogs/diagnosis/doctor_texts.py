@@ -29,6 +29,10 @@ from bot.speckle_api.types import CallStatus, RecordedCall
 MAX_DESCRIPTION: Final = 4096
 MAX_CHANNELS_SAID: Final = 10
 OPERATOR: Final = "the person who runs the bot"
+OR_SUBSCRIBE: Final = (
+    "Or an owner links their account (`/link`) and uses `/subscribe` in the channel: then the bot "
+    "does it, and maintains the webhook."
+)
 
 
 class Health(StrEnum):
@@ -92,9 +96,15 @@ def _summary(found: Sequence[Finding]) -> str:
     if bad:
         things = "1 thing needs" if bad == 1 else f"{bad} things need"
         return f"**{things} attention.** When it is done, press *Look again*."
+    unseen = any(one.mark is Health.UNKNOWN and one.remedy is Remedy.LINK for one in found)
+    right = (
+        "Nothing is wrong in what the bot could look at; the webhook, it could not."
+        if unseen
+        else "Nothing is wrong that the bot can see."
+    )
     return (
-        "**Nothing is wrong that the bot can see.** *Test* sends a sample of each wanted event to "
-        "the channel; `/why` says what became of a real one."
+        f"**{right}** *Test* sends a sample of each wanted event to the channel; `/why` says what "
+        "became of a real one."
     )
 
 
@@ -115,7 +125,7 @@ def _of_address(diagnosis: Diagnosis) -> Iterator[Finding]:
         return
     if result.problem is not None:
         yield Finding(Health.BAD, probe_text(result, diagnosis.hook.server_url))
-    elif result.local_speckle and result.local_bot:
+    elif result.local_speckle and result.local_bot and not _got_through(diagnosis.webhook):
         yield Finding(
             Health.UNKNOWN,
             "The bot's address answers, but both it and Speckle are in a private network: Speckle "
@@ -124,6 +134,11 @@ def _of_address(diagnosis: Diagnosis) -> Iterator[Finding]:
         )
     else:
         yield Finding(Health.GOOD, "The bot's public address answers.")
+
+
+def _got_through(webhook: WebhookLook | EnsureFailed | None) -> bool:
+    call = webhook.last_call if isinstance(webhook, WebhookLook) else None
+    return call is not None and call.status is CallStatus.DELIVERED
 
 
 # ── the webhook at Speckle ────────────────────────────────────────────────────────────────────
@@ -166,7 +181,7 @@ def _of_look(diagnosis: Diagnosis, look: WebhookLook) -> Iterator[Finding]:
     repair = None if hook.is_by_hand else Remedy.REPAIR
     if not look.there:
         fix = (
-            "An owner enters it there as *Show set-up* says."
+            f"An owner enters it there as *Show set-up* says. {OR_SUBSCRIBE}"
             if hook.is_by_hand
             else "Press *Repair the webhook*: the bot makes it again."
         )
@@ -216,7 +231,7 @@ def _secret_fix(hook: Hook) -> str:
         return "Press *Repair the webhook*."
     return (
         "Speckle cannot change a secret: an owner deletes the webhook and makes it again, as "
-        "*Show set-up* says."
+        f"*Show set-up* says. {OR_SUBSCRIBE}"
     )
 
 
@@ -382,11 +397,13 @@ def _of_channels(diagnosis: Diagnosis) -> Iterator[Finding]:
             text = f"<#{_channel(one)}> is {pause_text(one.entry.subscription)}."
             yield Finding(Health.WARN, f"{text} Use `/doctor` there.")
     if diagnosis.others:
-        many = (
-            "1 more channel follows" if diagnosis.others == 1 else f"{diagnosis.others} more follow"
+        single = diagnosis.others == 1
+        follow = "1 more channel follows" if single else f"{diagnosis.others} others follow"
+        yield Finding(
+            Health.UNKNOWN,
+            f"{follow} the project, not looked at because you cannot manage webhooks there, "
+            "or because there are too many. Use `/doctor` there.",
         )
-        text = f"{many} the project. You do not manage webhooks there, so it was not looked at."
-        yield Finding(Health.UNKNOWN, text)
 
 
 def _channel(look: ChannelLook) -> int:

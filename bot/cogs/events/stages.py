@@ -15,6 +15,7 @@ from bot.problem_texts import reason_text
 from bot.problems import SendReason
 from bot.services.event_log import ChannelEvent
 from bot.speckle.filters import FilterWhy
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.trace_texts import ADDED, PAUSES
 from bot.work import (
     CardStatus,
@@ -346,12 +347,13 @@ def _stage(name: str, event: ChannelEvent, lines: list[TraceLine]) -> Iterator[E
     texts = dict.fromkeys(step_text(line, shown_as) for line in lines)
     mark = MARKS.get(lines[-1].step, Mark.DONE)
     setting = ""
+    has_filters = event.followed.subscription.options != SubscriptionOptions()
     if name == WANTED and (option := setting_of(lines[-1])) is not None:
         changed = event.followed.subscription.updated_at > lines[-1].at
         since = ", and may have been changed since" if changed else ""
         now = options_text(event.followed.subscription.options) if event.named else ""
         setting = f"Decided by the setting `{option}`{since}." + (f" Now: {now}." if now else "")
-    elif name == WANTED and lines[-1].step == TraceStep.WANTED and event.named:
+    elif name == WANTED and event.named and "filter" in lines[-1].facts and has_filters:
         setting = f"The filters now: {options_text(event.followed.subscription.options)}."
     yield EventStage(name, mark, " ".join(texts), setting)
 
@@ -394,7 +396,7 @@ def _card(card: CardStatus, event: ChannelEvent) -> tuple[Mark, str]:
     match card.state:
         case OutboxState.SENT:
             sent_at = card.sent_at or card.created_at
-            after_s = max(0, round((sent_at - event.received_at).total_seconds()))
+            after_s = (sent_at - event.received_at).total_seconds()
             when = f"{moment(sent_at)}, {_span(after_s)} after it came"
             form = FORMS[card.level]
             mark = Mark.DONE if card.level is FallbackLevel.FULL else Mark.PLAIN
@@ -429,8 +431,8 @@ def message_link(card: CardStatus) -> str:
     return f"[the message](<{url}>)"
 
 
-def _span(seconds: int) -> str:
-    for unit, unit_s in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+def _span(seconds: float) -> str:
+    for unit, unit_s in (("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1)):
         if seconds >= 2 * unit_s:
-            return f"{seconds // unit_s} {unit}"
-    return f"{seconds} s"
+            return f"{seconds // unit_s:.0f} {unit}"
+    return "a second" if seconds >= 1 else "less than a second"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 import discord
 
@@ -178,8 +178,9 @@ def _not_wanted(answer: OneEvent) -> str:
     if not answer.manages:
         return f"Nothing. Should this channel not get such events? {ASK_A_MANAGER}"
     return (
-        "Nothing. Should this channel not get such events? In `/subscriptions` choose the project, "
-        "then *Edit*."
+        "Nothing. Should this channel not get such events? In the menu of its message, under "
+        "*Apps*, are *Mute its author here* and *Only this model here*; for the rest choose the "
+        "project in `/subscriptions`, then *Edit*."
     )
 
 
@@ -237,7 +238,7 @@ def log_embed(log: ChannelLog) -> discord.Embed:
     """The last events of a channel."""
     embed = discord.Embed(
         title="The last events of this channel",
-        description=_lines(log.events),
+        description=_lines(log.events, "R"),
         colour=COLOUR,
     )
     return embed.set_footer(text="Choose one to see its whole way.")
@@ -265,16 +266,18 @@ def several_embed(answer: SeveralEvents) -> discord.Embed:
     if isinstance(answer.reference, MessageReference):
         text = "This message shows several events. Which one do you mean?"
     return discord.Embed(
-        title="More than one event", description=f"{text}\n{_lines(answer.events)}", colour=COLOUR
+        title="More than one event",
+        description=f"{text}\n{_lines(answer.events, 'f')}",
+        colour=COLOUR,
     )
 
 
-def _lines(events: Sequence[ChannelEvent]) -> str:
+def _lines(events: Sequence[ChannelEvent], style: Literal["f", "R"]) -> str:
     """A line for each, as many as fit."""
     several = len({one.followed.hook.id for one in events}) > 1
     kept: list[str] = []
     for event in events:
-        line = _line(event, several=several)
+        line = _line(event, style, several=several)
         if sum(len(one) + 1 for one in kept) + len(line) > MAX_DESCRIPTION - 400:
             kept.append("…")
             break
@@ -282,13 +285,11 @@ def _lines(events: Sequence[ChannelEvent]) -> str:
     return "\n".join(kept)
 
 
-def _line(event: ChannelEvent, *, several: bool) -> str:
+def _line(event: ChannelEvent, style: Literal["f", "R"], *, several: bool) -> str:
     project = f" · {escape_name(shorten_plain(event.followed.label, 24))}" if several else ""
-    title = f" “{_title(event, MAX_TITLE)}”" if event.title else ""
-    return (
-        f"{MARKS[event.outcome]} {moment(event.at, 'f')} **{kind_text(event)}**{title}{project}: "
-        f"{outcome_text(event)}"
-    )
+    what = _title(event, MAX_TITLE) if event.title else kind_text(event)
+    at = moment(event.at, style)
+    return f"{MARKS[event.outcome]} {at} **{what}**{project}: {outcome_text(event)}"
 
 
 def outcome_text(event: ChannelEvent) -> str:

@@ -56,6 +56,12 @@ def _hint_text(hint: FilterHint) -> str:
             return f"Nobody in the project is called {code(hint.entry)} now.{meant}"
         case NoEffect.NO_MODEL_LEFT:
             return "These patterns together leave no model of the project now."
+        case NoEffect.NOT_SENT:
+            has = "comments" if hint.entry.startswith("issue_") else "issues"
+            return (
+                f"This Speckle server has {has}, and sends no event {code(hint.entry)}.{meant} The "
+                "group `issues` is both."
+            )
         case NoEffect.NOT_ABOUT_MODELS:
             return (
                 "`models` has no effect here: the events that are chosen are about no model. Add "
@@ -65,9 +71,12 @@ def _hint_text(hint: FilterHint) -> str:
 
 def needs_choice_text(outcome: NeedsChoice) -> str:
     """What a link to models is to mean in a channel that follows the project already."""
-    channel_id = outcome.entry.subscription.channel_id
+    entry = outcome.entry
+    channel_id = entry.subscription.channel_id
     models, it = _linked(outcome), "it" if len(outcome.linked) == 1 else "them"
-    shown = options_text(SubscriptionOptions(models=outcome.shown)).removeprefix("all events · ")
+    shown = options_text(
+        SubscriptionOptions(models=outcome.shown).named(entry.models)
+    ).removeprefix("all events · ")
     shows = shown if outcome.shown else "all its models"
     add = (
         f"- **Add to what it shows**: {it} as well."

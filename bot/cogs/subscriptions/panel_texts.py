@@ -198,7 +198,7 @@ def list_embed(entries: Sequence[Followed], page: int, pages: int, total: int) -
     blocks = [
         f"{project_name(entry, MAX_LISTED_NAME)} in <#{entry.subscription.channel_id}>\n"
         f"{state_text(entry)} · {last_event_text(entry.subscription)}\n"
-        f"{options_text(entry.subscription.options, MAX_LISTED_OPTIONS)}"
+        f"{options_text(entry.shown, MAX_LISTED_OPTIONS)}"
         for entry in entries
     ]
     description = shorten("\n\n".join(blocks), MAX_DESCRIPTION)
@@ -223,7 +223,7 @@ def entry_embed(entry: Followed, note: str | None = None) -> discord.Embed:
     at = subscription.last_event_at
     embed.add_field(name="Last event", value="None yet" if at is None else _ago(at))
     embed.add_field(name="State", value=state_text(entry) + _remedy(entry), inline=False)
-    embed.add_field(name="Shows", value=options_text(subscription.options, 800), inline=False)
+    embed.add_field(name="Shows", value=options_text(entry.shown, 800), inline=False)
     embed.set_footer(text=f"On {hook.server_url}, project {hook.project_id}")
     return embed
 

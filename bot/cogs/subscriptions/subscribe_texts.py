@@ -65,7 +65,7 @@ def public_line(entry: Followed) -> str:
     )
     return (
         f"This channel now follows {project_name(entry)} on Speckle: "
-        f"{options_text(subscription.options)}. Set up by <@{subscription.created_by}>.{waiting}"
+        f"{options_text(entry.shown)}. Set up by <@{subscription.created_by}>.{waiting}"
     )
 
 
@@ -151,7 +151,7 @@ def _missing(outcome: Subscribed) -> str:
 
 def _what_changed(outcome: Subscribed, *, nothing_else: bool) -> str:
     subscription = outcome.entry.subscription
-    where, new = f"<#{subscription.channel_id}>", options_text(subscription.options)
+    where, new = f"<#{subscription.channel_id}>", options_text(outcome.entry.shown)
     match outcome.change:
         case SubscribeChange.NEW:
             return f"{where} now follows {project_name(outcome.entry)}: {new}."
@@ -170,7 +170,7 @@ def options_changed(entry: Followed, old: SubscriptionOptions) -> str:
         return f"{where} shows the same of {project_name(entry)} as before."
     return (
         f"Changed what {where} shows of {project_name(entry)}.\n"
-        f"Before: {options_text(old)}.\nNow: {options_text(subscription.options)}."
+        f"Before: {options_text(old.named(entry.models))}.\nNow: {options_text(entry.shown)}."
     )
 
 

@@ -262,7 +262,7 @@ class DiscordView:
     # ── finding what is named ─────────────────────────────────────────────────────────────────
 
     def _member(self, member_id: str) -> SandboxMember:
-        for guild in self.discord.guilds:
+        for guild in self.discord.world.guilds.values():
             if (found := guild.members.get(_number(member_id, 0))) is not None:
                 return found
         raise CannotDo("That member is not in this Discord server.")

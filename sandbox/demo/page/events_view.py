@@ -14,7 +14,7 @@ from bot.storage import Transaction
 from bot.timing import utc_now
 from bot.work import EventFilter, LoggedEvent
 from sandbox.demo.curl_line import new_delivery
-from sandbox.demo.event_way import EventWay, Names, Tone, WayLine, WayStage, way_of
+from sandbox.demo.event_way import EventWay, Tone, WayLine, WayNames, WayStage, way_of
 from sandbox.demo.page.actions import Action, CannotDo, read_action
 from sandbox.demo.page.changes import Changes
 from sandbox.demo.stage import Stage
@@ -128,14 +128,14 @@ class EventsView:
             self._last_id = row.id
             self._digests.add(row.digest)
 
-    def _read(self, tx: Transaction) -> tuple[Sequence[LoggedEvent], Names]:
+    def _read(self, tx: Transaction) -> tuple[Sequence[LoggedEvent], WayNames]:
         self._note_digests(tx)
         self._channels |= {one.id: one.name for one in self._stage.guild.channels.values()}
         servers = (one.server for one in self._stage.servers)
         projects = {p.id: p.name for server in servers for p in server.projects.values()}
         subscriptions = tx.subscriptions.of_guild(self._stage.guild.id)
         subscribed = {one.id: one.channel_id for one in subscriptions}
-        names = Names(dict(self._channels), subscribed, projects)
+        names = WayNames(dict(self._channels), subscribed, projects)
         return tx.event_log.newest(EventFilter(), MOST_EVENTS), names
 
     def _is_unknown(self, entry: HistoryEntry) -> bool:

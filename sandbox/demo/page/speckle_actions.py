@@ -6,10 +6,12 @@ from itertools import cycle
 from typing import Annotated, Final, Literal, Protocol, TypeVar
 
 from pydantic import Field, StringConstraints
+from yarl import URL
 
 from sandbox.demo.page.actions import Action, CannotDo
 from sandbox.demo.page.speckle_state import token_id
 from sandbox.demo.stage import Stage
+from sandbox.http_site import HOST
 from sandbox.speckle import (
     BOT_SCOPES,
     Comment,
@@ -118,6 +120,8 @@ def project_of(server: SpeckleServer, project_id: str) -> ServerProject:
 
 
 class CreateProject(SpeckleAction):
+    """A new project of one's own."""
+
     name: Line
     description: Text = ""
     visibility: Visibility = "PRIVATE"
@@ -127,6 +131,8 @@ class CreateProject(SpeckleAction):
 
 
 class UpdateProject(ProjectAction):
+    """Change what is given of a project."""
+
     name: Line | None = None
     description: Text | None = None
     visibility: Visibility | None = None
@@ -143,11 +149,15 @@ class UpdateProject(ProjectAction):
 
 
 class DeleteProject(ProjectAction):
+    """Delete a project with all that is in it."""
+
     def act(self, there: Workplace) -> Fired:
         return there.person.delete_project(self.in_project(there))
 
 
 class Invite(ProjectAction):
+    """Offer somebody a role."""
+
     user: str
     role: Role
 
@@ -157,6 +167,8 @@ class Invite(ProjectAction):
 
 
 class AnswerInvitation(ProjectAction):
+    """Take the role that one was offered, or not."""
+
     accept: bool
 
     def act(self, there: Workplace) -> Fired:
@@ -164,12 +176,16 @@ class AnswerInvitation(ProjectAction):
 
 
 class AskForAccess(ProjectAction):
+    """Ask a project's owners to be let in."""
+
     def act(self, there: Workplace) -> Fired:
         # Who has the address may ask, also to see a private project.
         return there.person.ask_for_access(project_of(there.server, self.project))
 
 
 class AnswerRequest(ProjectAction):
+    """Let somebody in who asked; without a role, do not."""
+
     user: str
     role: Role | None
 
@@ -179,6 +195,8 @@ class AnswerRequest(ProjectAction):
 
 
 class SetRole(ProjectAction):
+    """Give a member another role; without one, take it."""
+
     user: str
     role: Role | None
 
@@ -191,6 +209,8 @@ class SetRole(ProjectAction):
 
 
 class CreateModel(ProjectAction):
+    """A new, empty model."""
+
     name: Line
     description: Text = ""
 
@@ -209,6 +229,8 @@ class ModelAction(ProjectAction):
 
 
 class UpdateModel(ModelAction):
+    """Rename or describe a model."""
+
     name: Line | None = None
     description: Text | None = None
 
@@ -218,11 +240,15 @@ class UpdateModel(ModelAction):
 
 
 class DeleteModel(ModelAction):
+    """Delete a model with its versions."""
+
     def act(self, there: Workplace) -> Fired:
         return there.person.delete_model(self.of_model(there))
 
 
 class Publish(ModelAction):
+    """Send a version to a model."""
+
     message: Text = ""
     application: Line = ""
     objects: int = Field(default=120, ge=1, le=MOST_OBJECTS)
@@ -260,6 +286,8 @@ class VersionAction(ProjectAction):
 
 
 class UpdateVersion(VersionAction):
+    """Give a version another message."""
+
     message: Text
 
     def act(self, there: Workplace) -> Fired:
@@ -267,6 +295,8 @@ class UpdateVersion(VersionAction):
 
 
 class MoveVersion(VersionAction):
+    """Move a version to a model of this name, new or not."""
+
     model_name: Line
 
     def act(self, there: Workplace) -> Fired:
@@ -274,6 +304,8 @@ class MoveVersion(VersionAction):
 
 
 class Receive(VersionAction):
+    """Load a version into an application."""
+
     application: Line = "Rhino"
 
     def act(self, there: Workplace) -> Fired:
@@ -281,6 +313,8 @@ class Receive(VersionAction):
 
 
 class DeleteVersion(VersionAction):
+    """Delete a version."""
+
     def act(self, there: Workplace) -> Fired:
         return there.person.delete_version(self.of_version(there))
 
@@ -289,6 +323,8 @@ class DeleteVersion(VersionAction):
 
 
 class WriteComment(VersionAction):
+    """Begin a thread on a version."""
+
     text: Text
 
     def act(self, there: Workplace) -> Fired:
@@ -306,6 +342,8 @@ class ThreadAction(ProjectAction):
 
 
 class ReplyToComment(ThreadAction):
+    """Answer in a thread."""
+
     text: Text
 
     def act(self, there: Workplace) -> Fired:
@@ -313,6 +351,8 @@ class ReplyToComment(ThreadAction):
 
 
 class ResolveThread(ThreadAction):
+    """Resolve a thread, or open it again."""
+
     resolved: bool
 
     def act(self, there: Workplace) -> Fired:
@@ -320,6 +360,8 @@ class ResolveThread(ThreadAction):
 
 
 class OpenIssue(VersionAction):
+    """Open an issue on a version."""
+
     title: Line
     text: Text = ""
     priority: Priority = "none"
@@ -348,6 +390,8 @@ class IssueAction(ProjectAction):
 
 
 class ChangeIssue(IssueAction):
+    """Change what is given of an issue."""
+
     title: Line | None = None
     text: Text | None = None
     status: Status | None = None
@@ -364,6 +408,8 @@ class ChangeIssue(IssueAction):
 
 
 class ReplyToIssue(IssueAction):
+    """Answer to an issue."""
+
     text: Text
 
     def act(self, there: Workplace) -> Fired:
@@ -371,6 +417,8 @@ class ReplyToIssue(IssueAction):
 
 
 class DeleteIssue(IssueAction):
+    """Delete an issue."""
+
     def act(self, there: Workplace) -> Fired:
         return there.person.delete_issue(self.of_issue(there))
 
@@ -379,15 +427,30 @@ class DeleteIssue(IssueAction):
 
 
 class CreateWebhook(ProjectAction):
+    """A webhook by hand, as the settings page makes it."""
+
     url: Line
     secret: Line = ""
     description: Line = ""
     events: Annotated[list[Line], Field(max_length=50)]
 
     def act(self, there: Workplace) -> Fired:
+        if not _is_on_this_machine(self.url.strip()):
+            raise CannotDo(
+                "The try-out calls addresses on this computer alone: paste the one that the bot "
+                "shows in Discord."
+            )
         return there.person.create_webhook(
             self.in_project(there), self.url, self.secret, self.description, self.events
         )
+
+
+def _is_on_this_machine(address: str) -> bool:
+    try:
+        url = URL(address)
+    except ValueError:
+        return False
+    return url.scheme == "http" and url.host in (HOST, "localhost")
 
 
 class WebhookAction(ProjectAction):
@@ -401,6 +464,8 @@ class WebhookAction(ProjectAction):
 
 
 class UpdateWebhook(WebhookAction):
+    """Switch a webhook, or choose its events."""
+
     enabled: bool | None = None
     events: Annotated[list[Line], Field(max_length=50)] | None = None
 
@@ -410,6 +475,8 @@ class UpdateWebhook(WebhookAction):
 
 
 class DeleteWebhook(WebhookAction):
+    """Delete a webhook with its history."""
+
     def act(self, there: Workplace) -> Fired:
         return there.person.delete_webhook(self.of_webhook(there))
 
@@ -418,6 +485,8 @@ class DeleteWebhook(WebhookAction):
 
 
 class CreateToken(SpeckleAction):
+    """A personal token; its text is the answer's `made`."""
+
     name: Line
     scopes: Annotated[tuple[Line, ...], Field(max_length=20)] = BOT_SCOPES
 
@@ -429,6 +498,8 @@ class CreateToken(SpeckleAction):
 
 
 class RevokeToken(SpeckleAction):
+    """Make a personal token invalid."""
+
     token: str
 
     def act(self, there: Workplace) -> Fired:
@@ -440,6 +511,8 @@ class RevokeToken(SpeckleAction):
 
 
 class RevokeApp(SpeckleAction):
+    """Take back what one allowed an application."""
+
     app: str
 
     def act(self, there: Workplace) -> Fired:

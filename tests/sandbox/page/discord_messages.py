@@ -73,6 +73,7 @@ class Gallery:
         self.say("Two files", files=[north, self.file("plan.html")])
         self.say(embeds=[self._embed(north)], components=_buttons(), files=[north])
         started = self.say("Here a thread begins")
+        link = f"https://discord.com/channels/{guild.id}/{self.channel.id}/{started.id}"
         thread = self.channel.add_thread("Clash at C/4", id=started.id)
         self.say("In the thread", to=thread)
         self.say("A reply", by=maren, reference={"message_id": str(started.id)})
@@ -81,7 +82,7 @@ class Gallery:
         forum = guild.add_channel("ideas", "forum")
         self.say("**Timber** would do", to=forum.add_thread("Timber for the roof"))
         private = self._world.private_channel(maren.id)
-        self.say(f"Paused in <#{self.channel.id}>.", to=private)
+        self.say(f"Paused in <#{self.channel.id}>, see [there]({link}).", to=private)
 
     def _embed(self, picture: Attachment) -> dict[str, Any]:
         return {

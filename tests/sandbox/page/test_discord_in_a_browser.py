@@ -110,12 +110,16 @@ async def read_a_card(page: Page, stage: Stage) -> None:
     await expect(card.get_by_role("link", name="structure/level 1").first).to_be_visible()
     told = page.locator("#announcements")
     await expect(told).to_contain_text("structure/level 1")
-    menu = message(page, "12 beams added")
-    await menu.get_by_role("button", name="More for this message").focus()
+    more = message(page, "12 beams added").get_by_role("button", name="More for this message")
+    await more.focus()
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("menu", name="Message")).to_be_visible()
+    await expect(page.get_by_role("menuitem", name="Why is this here?")).to_be_focused()
+    assert await serious_barriers(page) == []
     await page.keyboard.press("Escape")
-    await expect(menu.get_by_role("button", name="More for this message")).to_be_focused()
+    await expect(more).to_be_focused()
+    await card.locator(".embed-footer").click(button="right")
+    await page.get_by_role("menuitem", name="Why is this here?").click()
+    await expect(message(page, "used Why is this here?")).to_contain_text("This is shown here")
 
 
 async def change_it_in_a_form(page: Page) -> None:
@@ -191,7 +195,10 @@ async def go_elsewhere(page: Page) -> None:
     await page.get_by_role("button", name="Timber for the roof Speckle:").click()
     await expect(message(page, "Timber would do")).to_be_visible()
     await page.get_by_role("button", name="Direct messages").click()
-    await expect(message(page, "Paused in #gallery.")).to_be_visible()
+    await page.get_by_role("link", name="there").click()
+    await expect(page.locator(".dc-head-name")).to_have_text("gallery")
+    await expect(message(page, "Here a thread begins")).to_be_in_viewport()
+    await page.get_by_role("button", name="Direct messages").click()
     await page.get_by_role("button", name="#gallery").click()
     await expect(page.locator(".dc-head-name")).to_have_text("gallery")
     await page.get_by_role("button", name="Studio Kestrel").click()

@@ -177,6 +177,12 @@ async def ask_for_what_cannot_be_done(stage: Stage, url: str) -> None:
             ("publish", tower | {"by": maren, "model": "none"}, 409, "not there any more"),
             ("burst", tower | {"by": maren, "count": 201}, 400, "malformed at count"),
             ("create-model", tower | {"by": "nobody", "name": "x"}, 409, "not there any more"),
+            (
+                "create-webhook",
+                tower | {"by": MAREN, "url": "https://example.com/", "events": []},
+                409,
+                "addresses on this computer alone",
+            ),
             ("create-project", {"server": 7, "by": maren, "name": "x"}, 409, "no such Speckle"),
         ):
             headers = {"Origin": url}

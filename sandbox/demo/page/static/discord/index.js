@@ -2,16 +2,17 @@
 
 import { element } from "../dom.js";
 import { show as showView } from "../views.js";
-import { makeComposer } from "./composer.js";
+import { Composer } from "./composer.js";
 import { makeForum } from "./forum.js";
 import { icon } from "./icons.js";
 import { makeMembers } from "./members.js";
-import { showMessages } from "./messages.js";
+import { jumpTo, moveBetween, showMessages } from "./messages.js";
 import { openForm } from "./modal.js";
-import { makeSidebar, openPeople } from "./sidebar.js";
+import { makeSidebar } from "./sidebar.js";
 import { be, go, onState, showMore, startPulling, store } from "./store.js";
 import { keepTimes } from "./times.js";
 
+const MESSAGE_LINK = /^https:\/\/(?:\w+\.)?discord(?:app)?\.com\/channels\/(?:@me|\d+)\/(\d+)(?:\/(\d+))?$/;
 const NEAR_END = 80;
 let composer = null;
 
@@ -22,7 +23,7 @@ export function start(root) {
   const sidebar = makeSidebar({ chosen: () => drawer(false) });
   const members = makeMembers();
   const forum = makeForum();
-  composer = makeComposer();
+  composer = new Composer();
   const head = makeHead({ members, openDrawer: () => drawer(!frame.classList.contains("drawer")) });
   const list = element("ol", { class: "dc-messages" });
   const begin = element("div", { class: "dc-begin" });
@@ -41,6 +42,7 @@ export function start(root) {
   );
   const frame = element("div", { class: "dc" }, sidebar.node, element("div", { class: "dc-shade", onclick: () => drawer(false) }), main);
   root.replaceChildren(frame);
+  const keepStop = moveBetween(list);
   let atEnd = true;
   let where = null;
 
@@ -67,6 +69,10 @@ export function start(root) {
       reveal(event.target);
     }
     if (event.key === "Escape") drawer(false);
+    if (event.key === "/" && !event.target.closest("input, textarea, dialog, .dc-popup")) {
+      event.preventDefault();
+      composer.compose("/");
+    }
   });
 
   onState((state) => {
@@ -84,10 +90,12 @@ export function start(root) {
     begin.hidden = state.older || state.channel === null;
     showBegin(begin, state.channel);
     showMessages(list, state.messages);
+    keepStop();
     composer.show(state);
     if (grown) scroller.scrollTop = scroller.scrollHeight - fromEnd;
-    else if (moved || atEnd) toEnd();
+    else if (moved || atEnd || store.toEnd) toEnd();
     else if (list.children.length > before) jump.hidden = false;
+    store.toEnd = false;
   });
   startPulling();
   keepTimes(root);
@@ -151,12 +159,26 @@ function showBegin(begin, channel) {
   );
 }
 
-/** What can be clicked within a text: channels, commands, spoilers. */
+/** Show a message of this Discord; its channel, where the message is not among those shown. */
+async function goTo(channel, message) {
+  const { state } = store;
+  if (![...state.channels, ...state.private, ...state.posts].some((one) => one.id === channel)) return;
+  await go(channel);
+  if (message) jumpTo(message);
+}
+
+/** What can be clicked within a text: channels, commands, spoilers, links to messages. */
 function onMarkup(event) {
   const spoiler = event.target.closest(".spoiler:not(.shown)");
   if (spoiler) {
     event.preventDefault();
     reveal(spoiler);
+    return;
+  }
+  const message = MESSAGE_LINK.exec(event.target.closest("a")?.href ?? "");
+  if (message) {
+    event.preventDefault();
+    goTo(message[1], message[2]);
     return;
   }
   const mention = event.target.closest("button.mention");
@@ -191,5 +213,3 @@ export function beMember(name) {
   const found = store.state?.people.find((one) => one.name === name && !one.bot);
   return found ? be(found.id) : Promise.resolve();
 }
-
-export { openPeople };

@@ -88,7 +88,7 @@ function messageNode(message, follows, failed) {
   if (message.mentions_me) kinds.push("mentions-me");
   return element(
     "li",
-    { class: kinds.join(" "), id: `message-${message.id}` },
+    { class: kinds.join(" "), id: `message-${message.id}`, oncontextmenu: openByContext },
     above(message),
     follows ? clockTime(message.at) : avatar(message.author),
     element(
@@ -121,7 +121,7 @@ function above(message) {
     { class: "dc-above" },
     author && avatar(author, 16),
     author && element("strong", { text: author.name }),
-    element("button", { type: "button", class: "dc-excerpt", text: excerpt, onclick: () => jump(id) }),
+    element("button", { type: "button", class: "dc-excerpt", text: excerpt, onclick: () => jumpTo(id) }),
   );
 }
 
@@ -129,7 +129,8 @@ function commandName(name) {
   return /^[-_'\p{Ll}\p{N}]+$/u.test(name) ? `/${name}` : name;
 }
 
-function jump(id) {
+/** Bring a message into sight, and mark it for a moment. */
+export function jumpTo(id) {
   const found = document.getElementById(`message-${id}`);
   if (!found) return;
   found.scrollIntoView({ block: "center" });
@@ -219,6 +220,8 @@ function toolbar(message) {
     {
       type: "button",
       class: "dc-more",
+      tabindex: "-1", // arrow keys lead to it: moveBetween
+      dataset: { focus: "more" },
       "aria-label": "More for this message",
       "aria-haspopup": "menu",
       "aria-expanded": "false",
@@ -228,6 +231,39 @@ function toolbar(message) {
     icon("more"),
   );
   return element("div", { class: "dc-toolbar" }, button);
+}
+
+/** As Discord does on a click of the right button; links and marked text have the browser's menu. */
+function openByContext(event) {
+  const button = event.currentTarget.querySelector(".dc-more");
+  if (!button || event.target.closest("a, img, input") || !getSelection().isCollapsed) return;
+  event.preventDefault();
+  button.click();
+}
+
+/** One stop of the Tab key for all messages' menus; arrow keys lead from one to the next. */
+export function moveBetween(list) {
+  const all = () => [...list.querySelectorAll(".dc-more")];
+  const stop = (chosen) => all().forEach((one) => one.setAttribute("tabindex", one === chosen ? "0" : "-1"));
+  list.addEventListener("focusin", (event) => event.target.matches(".dc-more") && stop(event.target));
+  list.addEventListener("keydown", (event) => {
+    if (!event.target.matches(".dc-more")) return;
+    const there = all();
+    const at = there.indexOf(event.target);
+    const next = {
+      ArrowUp: there[at - 1],
+      ArrowDown: there[at + 1],
+      Home: there[0],
+      End: there.at(-1),
+    }[event.key];
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+    next.closest("li").scrollIntoView({ block: "nearest" });
+  });
+  return () => {
+    if (!list.querySelector('.dc-more[tabindex="0"]')) stop(all().at(-1));
+  };
 }
 
 /** Open the menu of a message; its commands are the bot's. */

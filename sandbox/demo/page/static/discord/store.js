@@ -5,6 +5,7 @@ import { announce } from "../dom.js";
 
 const AT_FIRST = 50;
 const MORE = 100;
+const AT_THE_END = ["command", "message-command", "say"]; // what these bring is the newest message
 
 export const store = {
   me: sessionStorage.getItem("discord.me"),
@@ -15,6 +16,7 @@ export const store = {
   seen: new Map(), // the last message that was read, by channel
   failed: new Map(), // what went wrong with a message's buttons, by message
   sending: null, // the command that waits for its first answer
+  toEnd: false, // after what one did oneself, the newest message is shown
   forms: null, // what opens a form; set by index.js
 };
 
@@ -65,8 +67,8 @@ async function pull() {
   try {
     state = await get(`/api/discord/state?${query}`);
   } catch (error) {
-    if (error instanceof ApiError && error.status === 409) {
-      remember("me", null);
+    if (error instanceof ApiError && error.status === 409 && me) {
+      remember("me", null); // somebody of an earlier run
       again = true;
       return;
     }
@@ -163,6 +165,7 @@ export async function act(path, body) {
     ...body,
   });
   if (answer.modal) store.forms(answer.modal);
+  else store.toEnd = AT_THE_END.includes(path);
   await refresh();
   return answer;
 }

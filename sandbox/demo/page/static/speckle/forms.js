@@ -2,7 +2,7 @@
 
 import { ApiError } from "../api.js";
 import { element } from "../dom.js";
-import { button } from "./parts.js";
+import { button, focusOnHeading } from "./parts.js";
 
 let number = 0;
 
@@ -48,8 +48,8 @@ export function ask({ title, text, fields = [], confirm, danger = false, submit 
   const before = document.activeElement;
   dialog.addEventListener("close", () => {
     dialog.remove();
-    const back = before?.isConnected ? before : document.getElementById("speckle");
-    back.focus({ preventScroll: true });
+    if (before?.isConnected) before.focus({ preventScroll: true });
+    else focusOnHeading();
   });
   document.getElementById("speckle").append(dialog);
   dialog.showModal();

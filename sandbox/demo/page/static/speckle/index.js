@@ -4,7 +4,7 @@ import { ApiError, onChange } from "../api.js";
 import { announce, element, reconcile } from "../dom.js";
 import { show } from "../views.js";
 import { accessPage } from "./access.js";
-import { button, refreshTimes } from "./parts.js";
+import { button, focusOnHeading, refreshTimes } from "./parts.js";
 import { projectPage } from "./project.js";
 import { projectsPage } from "./projects.js";
 import { act, known, me, pull, restore, server, setOpen, versionOf, where } from "./store.js";
@@ -40,10 +40,11 @@ export function start(section) {
 async function begin() {
   await pull();
   restore();
-  const wanted = new URL(location.href).searchParams.get("speckle");
+  const { searchParams, hash } = new URL(location.href);
+  const wanted = searchParams.get("speckle");
   if (!wanted) return;
   history.replaceState(null, "", "/");
-  openAddress(wanted);
+  openAddress(wanted + hash); // a browser carries it along a redirect
 }
 
 /** Go somewhere: `{server, page, project, tab, open}`. */
@@ -60,14 +61,7 @@ export async function go(there) {
   const hadFocus = body.contains(document.activeElement);
   render();
   if (there.page) root.scrollTop = 0;
-  if (hadFocus && !body.contains(document.activeElement)) focusOn(body.querySelector("h2"));
-}
-
-/** Let somebody who uses the keyboard, or hears the page, go on where what they pressed has gone. */
-function focusOn(heading) {
-  if (!heading) return;
-  heading.tabIndex = -1;
-  heading.focus({ preventScroll: true });
+  if (hadFocus && !body.contains(document.activeElement)) focusOnHeading();
 }
 
 /** Do something, and say what the server fired for it. Throws ApiError; gives the answer. */

@@ -130,6 +130,14 @@ function step(event, list, opener) {
   }
 }
 
+/** Let who uses the keyboard, or hears the page, go on where what they pressed has gone. */
+export function focusOnHeading() {
+  const heading = document.querySelector("#speckle .sp-body h2");
+  if (!heading) return;
+  heading.tabIndex = -1;
+  heading.focus({ preventScroll: true });
+}
+
 /** Put a text into the clipboard, and say so on the button that was pressed. */
 export async function copy(text, pressed) {
   try {
