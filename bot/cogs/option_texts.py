@@ -58,10 +58,13 @@ def _empty_pattern(_problem: OptionProblem) -> str:
 
 
 def _nothing_wanted(problem: OptionProblem) -> str:
+    everything = f"type `{problem.option}:all`"
+    if problem.option == "events":
+        everything += ", or check all boxes of the form"
     return (
-        f"With {code(problem.entry)} as `{problem.option}` the channel would show nothing. Did you "
-        f"mean all of them? Then type `{problem.option}:all`. To show nothing for a while, press "
-        "*Pause* under `/subscriptions`; to stop, use `/unsubscribe`."
+        f"{code(problem.entry)} leaves no `{problem.option}`, so the channel would show nothing. "
+        f"Did you mean all of them? Then {everything}. To show nothing for a while, press *Pause* "
+        "under `/subscriptions`; to stop, use `/unsubscribe`."
     )
 
 

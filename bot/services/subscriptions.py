@@ -46,7 +46,7 @@ from bot.services.webhook_results import Ensured
 from bot.services.webhook_setup import WebhookSetup, webhook_setup
 from bot.services.webhooks import WebhookService
 from bot.speckle.events import ProjectNames
-from bot.speckle.filter_hints import hints_for
+from bot.speckle.filter_hints import hints_for, names_issues, server_hints
 from bot.speckle.links import Links, SpeckleLink
 from bot.speckle.seen_text import as_seen
 from bot.speckle.subscription_options import SubscriptionOptions, TypedOptions
@@ -123,14 +123,17 @@ class SubscriptionService:
         shown = {*options.models, *before.models} & names.models.keys()
         known = {**entry.models, **{one: names.models[one] for one in shown}}
         typed = {*request.options, *(("models",) if link.models else ())}
-        hints = tuple(hint for hint in hints_for(options, names) if hint.is_about(typed))
+        hints = [hint for hint in hints_for(options, names) if hint.is_about(typed)]
+        if "events" in typed and names_issues(options):
+            page = await self._pages.of(server_url, link.project_id)
+            hints += server_hints(options, issues=page.issues, comments=page.comments)
         entry = replace(entry, models=known)
         return replace(
             outcome,
             entry=entry,
             setup=setup,
             target=link.target,
-            hints=hints,
+            hints=tuple(hints),
             asked_by=request.actor.id,
         )
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Final, TypeAlias
 
 from bot.speckle.event_names import kinds_named
-from bot.speckle.events import EventGroup, ModelRef, ProjectNames
+from bot.speckle.events import EventGroup, EventKind, ModelRef, ProjectNames
 from bot.speckle.filters import fits_model, is_author, lets_in
 from bot.speckle.globs import fits, is_glob
 from bot.speckle.seen_text import as_seen
@@ -31,6 +31,7 @@ class NoEffect(Enum):
     NOBODY_FITS = auto()
     NO_MODEL_LEFT = auto()  # all patterns together leave none
     NOT_ABOUT_MODELS = auto()  # the wanted events touch no model
+    NOT_SENT = auto()  # the server has no issues, or no comments
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,35 @@ def hints_for(options: SubscriptionOptions, names: ProjectNames) -> tuple[Filter
 def _models_unneeded(options: SubscriptionOptions) -> Iterator[FilterHint]:
     if options.models and not wanted_kinds(options) & ABOUT_MODELS:
         yield FilterHint("models", NoEffect.NOT_ABOUT_MODELS)
+
+
+COUNTERPARTS: Final[Mapping[EventKind, EventKind | None]] = {
+    EventKind.ISSUE_CREATED: EventKind.COMMENT_CREATED,
+    EventKind.ISSUE_UPDATED: EventKind.COMMENT_RESOLVED,
+    EventKind.ISSUE_REPLIED: EventKind.COMMENT_REPLIED,
+    EventKind.ISSUE_DELETED: None,
+    EventKind.COMMENT_CREATED: EventKind.ISSUE_CREATED,
+    EventKind.COMMENT_REPLIED: EventKind.ISSUE_REPLIED,
+    EventKind.COMMENT_RESOLVED: EventKind.ISSUE_UPDATED,
+    EventKind.COMMENT_REOPENED: EventKind.ISSUE_UPDATED,
+    EventKind.COMMENT_MENTIONED: None,
+}
+"""Events of servers with issues, and of those with comments, that come nearest to each other."""
+
+
+def names_issues(options: SubscriptionOptions) -> bool:
+    """Whether single events are wanted that not every server has."""
+    return any(kind.value in options.events for kind in COUNTERPARTS)
+
+
+def server_hints(
+    options: SubscriptionOptions, *, issues: bool, comments: bool
+) -> Iterator[FilterHint]:
+    """Single events that a server never sends, as it has no issues or no comments."""
+    for kind, other in COUNTERPARTS.items():
+        has = issues if kind.value.startswith("issue_") else comments
+        if kind.value in options.events and not has:
+            yield FilterHint("events", NoEffect.NOT_SENT, kind.value, other and other.value)
 
 
 def corrected(options: SubscriptionOptions, hints: Sequence[FilterHint]) -> TypedOptions:

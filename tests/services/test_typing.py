@@ -183,6 +183,14 @@ async def test_filters_that_fit_nothing_now_come_with_the_nearest_that_does(
     assert fine.hints == ()
 
 
+async def test_an_event_that_the_server_never_sends_is_told_of(office: Office) -> None:
+    await office.linked(MAREN, office.ilse)
+    outcome = await office.subscribe(events="issue_created, comment_created, versions")
+    assert outcome.hints == (
+        FilterHint("events", NoEffect.NOT_SENT, "issue_created", "comment_created"),
+    )
+
+
 async def test_who_may_not_see_the_project_reads_nothing_of_its_models(office: Office) -> None:
     outcome = await office.subscribe(by_hand=True, models="facade", ignore_authors="ilse")
     assert outcome.hints == ()

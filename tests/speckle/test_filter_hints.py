@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.speckle.events import ProjectNames
-from bot.speckle.filter_hints import FilterHint, NoEffect, corrected, hints_for
+from bot.speckle.filter_hints import (
+    FilterHint,
+    NoEffect,
+    corrected,
+    hints_for,
+    names_issues,
+    server_hints,
+)
 from bot.speckle.subscription_options import SubscriptionOptions
 
 MODELS = [
@@ -115,3 +122,14 @@ def test_many_models_are_compared_in_time() -> None:
 def test_what_is_near_can_be_taken_at_once(typed: dict[str, str], meant: dict[str, str]) -> None:
     options = SubscriptionOptions().changed_by(typed)
     assert corrected(options, hints_for(options, NAMES)) == meant
+
+
+def test_single_events_that_a_server_never_sends_come_with_their_counterpart() -> None:
+    options = SubscriptionOptions().changed_by({"events": "issue_created, versions"})
+    (hint,) = server_hints(options, issues=False, comments=True)
+    assert hint == FilterHint("events", NoEffect.NOT_SENT, "issue_created", "comment_created")
+    assert corrected(options, [hint]) == {"events": "comment_created, versions"}
+    assert list(server_hints(options, issues=True, comments=False)) == []
+    groups = SubscriptionOptions(("issues",))
+    assert list(server_hints(groups, issues=False, comments=False)) == []
+    assert not names_issues(groups)

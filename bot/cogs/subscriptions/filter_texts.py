@@ -56,6 +56,12 @@ def _hint_text(hint: FilterHint) -> str:
             return f"Nobody in the project is called {code(hint.entry)} now.{meant}"
         case NoEffect.NO_MODEL_LEFT:
             return "These patterns together leave no model of the project now."
+        case NoEffect.NOT_SENT:
+            has = "comments" if hint.entry.startswith("issue_") else "issues"
+            return (
+                f"This Speckle server has {has}, and sends no event {code(hint.entry)}.{meant} The "
+                "group `issues` is both."
+            )
         case NoEffect.NOT_ABOUT_MODELS:
             return (
                 "`models` has no effect here: the events that are chosen are about no model. Add "
