@@ -164,7 +164,10 @@ def _in_words(match: re.Match[str], now: datetime) -> Moments:
     clock = _clock(match)
     if not day and clock is not None:  # within the last day, wherever that is
         return Moments(now - timedelta(days=1), now, clock.minute)
-    back = 1 if day == "yesterday" else 0
+    if day in WEEKDAYS:
+        back = (now.weekday() - WEEKDAYS.index(day)) % 7
+    else:
+        back = 1 if day == "yesterday" else 0
     return _of_day(now - timedelta(days=back), clock)
 
 
@@ -203,7 +206,8 @@ def _of_day(day: datetime, clock: time | None) -> Moments:
     return Moments(there - LAST_ZONE - NEAR, there - FIRST_ZONE + NEAR, clock.minute)
 
 
-CLOCK: Final = r"(?P<hour>\d{1,2})(?::(?P<minute>\d{2}))?(?::\d{2})? ?(?P<half>[ap]\.?m\.?)?"
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+CLOCK: Final = r"(?P<hour>\d{1,2})(?:[:.h](?P<minute>\d{2}))?(?::\d{2})? ?(?P<half>[ap]\.?m\.?)?"
 TIMES: Final[Mapping[str, ReadTime]] = {
     r"<t:(?P<moment>\d{1,11})(?::[a-z])?>": _exactly,
     r"(?P<count>\d{1,4}|an?|one) ?(?P<unit>s|sec|secs|seconds?|m|mins?|minutes?|h|hrs?|hours?"
@@ -215,6 +219,8 @@ TIMES: Final[Mapping[str, ReadTime]] = {
     rf"(?P<date>\d{{1,2}})\.(?P<month>\d{{1,2}})\.(?P<year>\d{{4}})?(?:(?: |, ?| at ){CLOCK})?": (
         _on_date
     ),
-    rf"(?P<day>today|yesterday)(?:(?: |, ?| at ){CLOCK})?": _in_words,
+    rf"(?:on |last )?(?P<day>today|yesterday|{'|'.join(WEEKDAYS)})(?:(?: |, ?| at ){CLOCK})?": (
+        _in_words
+    ),
     rf"(?P<day>)(?:at )?{CLOCK}(?: (?:today))?": _in_words,
 }

@@ -33,6 +33,7 @@ STOPS_WITHIN_S: Final = 5.0
 WATCHED_S: Final = 60.0
 READY: Final = "discord.ready"  # in the bot's log
 LOG_LINES: Final = 100
+LOG_TAIL_BYTES: Final = 64 * 1024
 POLL_S: Final = 0.05
 GUILD: Final = "Studio Kestrel"
 ADMIN: Final = "Noor Haddad"  # owns the Discord server
@@ -147,7 +148,9 @@ class DemoBot:
         """What it wrote last, the oldest first."""
         if not self._log.exists():
             return ()
-        lines = self._log.read_text("utf-8", "replace").splitlines()[-most:]
+        with self._log.open("rb") as log:
+            log.seek(max(0, self.log_size - LOG_TAIL_BYTES))
+            lines = log.read().decode("utf-8", "replace").splitlines()[-most:]
         return [_log_line(line) for line in lines if line.strip()]
 
 

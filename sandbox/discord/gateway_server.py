@@ -42,6 +42,8 @@ ALREADY_AUTHENTICATED, INVALID_SHARD, DISALLOWED_INTENTS = 4005, 4010, 4014
 PRIVILEGED_INTENTS = 1 << 1 | 1 << 8 | 1 << 15
 GONE_FOR_GOOD = frozenset({1000, 1001})  # a client that closes so ends its session
 REPLAYED_EVENTS = 10_000
+# What is there at once, as over no network, discord.py takes for an answer to the beat before.
+ANSWERS_AFTER_S = 0.02
 
 Frame = JSON | int  # a payload, or a close code
 
@@ -254,7 +256,8 @@ class GatewayServer:
         match opcode:
             case Op.HEARTBEAT:
                 self.heartbeats += 1
-                connection.put({"op": Op.HEARTBEAT_ACK})
+                loop = asyncio.get_running_loop()
+                loop.call_later(ANSWERS_AFTER_S, connection.put, {"op": Op.HEARTBEAT_ACK})
             case Op.IDENTIFY | Op.RESUME if connection.session is not None:
                 connection.put(ALREADY_AUTHENTICATED)
             case Op.IDENTIFY | Op.RESUME:

@@ -1,6 +1,7 @@
 """Why an event is in a channel, or is not, as its people ask: the whole bot over real sockets."""
 
 from datetime import timedelta
+from functools import partial
 
 from bot.app import App
 from bot.work import OutboxState
@@ -58,6 +59,10 @@ async def done(app: App, number: int) -> None:
     await until(is_finished)
 
 
+async def _says(answer: InteractionView, text: str) -> bool:
+    return text in text_of(answer)
+
+
 async def test_a_channel_can_be_asked_why_by_who_sees_it_and_says_what_concerns_it_alone(
     start_bot: StartBot, studio: Studio
 ) -> None:
@@ -103,6 +108,15 @@ async def test_a_channel_can_be_asked_why_by_who_sees_it_and_says_what_concerns_
         assert "🔕" in listed
         assert "filtered (by `models`)" in listed
         assert listed.index("filtered") < listed.index("shown, [the message]")
+        answer = await studio.sandbox.command(studio.guild, studio.structure, ben, "events")
+        await studio.sandbox.select(answer, "", ["1"], ben)
+        await until(partial(_says, answer, f"New version: {MODEL}**"))
+        await studio.sandbox.press(answer, "The last events", ben)
+        await until(partial(_says, answer, "The last events of this channel"))
+        offered = await studio.sandbox.autocomplete(
+            studio.guild, studio.structure, ben, "why", "event", "filt"
+        )
+        assert [one["value"] for one in offered] == ["2"]
         card = next(one for one in studio.sandbox.messages(studio.structure.id) if one.embeds)
         menu = await studio.sandbox.message_command(
             studio.guild, studio.structure, ben, "Why is this here?", card

@@ -17,12 +17,9 @@ const SWITCHES = {
   discord_down: ["Discord is down", "Each request gets 503, the gateway is closed."],
   discord_slow: ["Discord is slow", "Each answer takes two seconds."],
   rate_limited: ["Rate limited", "Each message gets 429: wait five seconds."],
-  channel_deleted: [
-    "Channel deleted",
-    "Off brings it back. Then open /subscriptions and press Resume.",
-  ],
-  permission_taken: ["Permission taken", "The bot may no longer send messages there."],
-  speckle_down: ["Speckle is down", "Its pages and its API answer 503; its webhooks still come."],
+  channel_deleted: ["Channel deleted", "Back again, /subscriptions has Resume."],
+  permission_taken: ["Permission taken", "The bot may not send there. Then: Resume."],
+  speckle_down: ["Speckle is down", "It answers 503. Its webhooks still come."],
   speckle_hangs: ["Speckle hangs", "It takes questions and never answers."],
 };
 const IN_A_CHANNEL = new Set(["channel_deleted", "permission_taken"]);
