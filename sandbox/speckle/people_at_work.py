@@ -30,9 +30,7 @@ from sandbox.speckle.speckle_world import (
 )
 from sandbox.speckle.webhook_caller import stream_part
 
-VISIBILITIES: Final = ("PRIVATE", "UNLISTED", "PUBLIC")
 ROLE_NAMES: Final = {OWNER: "owner", CONTRIBUTOR: "contributor", REVIEWER: "reviewer"}
-MOST_AT_ONCE: Final = 200
 
 
 class NotPossible(Exception):

@@ -120,6 +120,8 @@ def project_of(server: SpeckleServer, project_id: str) -> ServerProject:
 
 
 class CreateProject(SpeckleAction):
+    """A new project of one's own."""
+
     name: Line
     description: Text = ""
     visibility: Visibility = "PRIVATE"
@@ -129,6 +131,8 @@ class CreateProject(SpeckleAction):
 
 
 class UpdateProject(ProjectAction):
+    """Change what is given of a project."""
+
     name: Line | None = None
     description: Text | None = None
     visibility: Visibility | None = None
@@ -145,11 +149,15 @@ class UpdateProject(ProjectAction):
 
 
 class DeleteProject(ProjectAction):
+    """Delete a project with all that is in it."""
+
     def act(self, there: Workplace) -> Fired:
         return there.person.delete_project(self.in_project(there))
 
 
 class Invite(ProjectAction):
+    """Offer somebody a role."""
+
     user: str
     role: Role
 
@@ -159,6 +167,8 @@ class Invite(ProjectAction):
 
 
 class AnswerInvitation(ProjectAction):
+    """Take the role that one was offered, or not."""
+
     accept: bool
 
     def act(self, there: Workplace) -> Fired:
@@ -166,12 +176,16 @@ class AnswerInvitation(ProjectAction):
 
 
 class AskForAccess(ProjectAction):
+    """Ask a project's owners to be let in."""
+
     def act(self, there: Workplace) -> Fired:
         # Who has the address may ask, also to see a private project.
         return there.person.ask_for_access(project_of(there.server, self.project))
 
 
 class AnswerRequest(ProjectAction):
+    """Let somebody in who asked; without a role, do not."""
+
     user: str
     role: Role | None
 
@@ -181,6 +195,8 @@ class AnswerRequest(ProjectAction):
 
 
 class SetRole(ProjectAction):
+    """Give a member another role; without one, take it."""
+
     user: str
     role: Role | None
 
@@ -193,6 +209,8 @@ class SetRole(ProjectAction):
 
 
 class CreateModel(ProjectAction):
+    """A new, empty model."""
+
     name: Line
     description: Text = ""
 
@@ -211,6 +229,8 @@ class ModelAction(ProjectAction):
 
 
 class UpdateModel(ModelAction):
+    """Rename or describe a model."""
+
     name: Line | None = None
     description: Text | None = None
 
@@ -220,11 +240,15 @@ class UpdateModel(ModelAction):
 
 
 class DeleteModel(ModelAction):
+    """Delete a model with its versions."""
+
     def act(self, there: Workplace) -> Fired:
         return there.person.delete_model(self.of_model(there))
 
 
 class Publish(ModelAction):
+    """Send a version to a model."""
+
     message: Text = ""
     application: Line = ""
     objects: int = Field(default=120, ge=1, le=MOST_OBJECTS)
@@ -262,6 +286,8 @@ class VersionAction(ProjectAction):
 
 
 class UpdateVersion(VersionAction):
+    """Give a version another message."""
+
     message: Text
 
     def act(self, there: Workplace) -> Fired:
@@ -269,6 +295,8 @@ class UpdateVersion(VersionAction):
 
 
 class MoveVersion(VersionAction):
+    """Move a version to a model of this name, new or not."""
+
     model_name: Line
 
     def act(self, there: Workplace) -> Fired:
@@ -276,6 +304,8 @@ class MoveVersion(VersionAction):
 
 
 class Receive(VersionAction):
+    """Load a version into an application."""
+
     application: Line = "Rhino"
 
     def act(self, there: Workplace) -> Fired:
@@ -283,6 +313,8 @@ class Receive(VersionAction):
 
 
 class DeleteVersion(VersionAction):
+    """Delete a version."""
+
     def act(self, there: Workplace) -> Fired:
         return there.person.delete_version(self.of_version(there))
 
@@ -291,6 +323,8 @@ class DeleteVersion(VersionAction):
 
 
 class WriteComment(VersionAction):
+    """Begin a thread on a version."""
+
     text: Text
 
     def act(self, there: Workplace) -> Fired:
@@ -308,6 +342,8 @@ class ThreadAction(ProjectAction):
 
 
 class ReplyToComment(ThreadAction):
+    """Answer in a thread."""
+
     text: Text
 
     def act(self, there: Workplace) -> Fired:
@@ -315,6 +351,8 @@ class ReplyToComment(ThreadAction):
 
 
 class ResolveThread(ThreadAction):
+    """Resolve a thread, or open it again."""
+
     resolved: bool
 
     def act(self, there: Workplace) -> Fired:
@@ -322,6 +360,8 @@ class ResolveThread(ThreadAction):
 
 
 class OpenIssue(VersionAction):
+    """Open an issue on a version."""
+
     title: Line
     text: Text = ""
     priority: Priority = "none"
@@ -350,6 +390,8 @@ class IssueAction(ProjectAction):
 
 
 class ChangeIssue(IssueAction):
+    """Change what is given of an issue."""
+
     title: Line | None = None
     text: Text | None = None
     status: Status | None = None
@@ -366,6 +408,8 @@ class ChangeIssue(IssueAction):
 
 
 class ReplyToIssue(IssueAction):
+    """Answer to an issue."""
+
     text: Text
 
     def act(self, there: Workplace) -> Fired:
@@ -373,6 +417,8 @@ class ReplyToIssue(IssueAction):
 
 
 class DeleteIssue(IssueAction):
+    """Delete an issue."""
+
     def act(self, there: Workplace) -> Fired:
         return there.person.delete_issue(self.of_issue(there))
 
@@ -381,6 +427,8 @@ class DeleteIssue(IssueAction):
 
 
 class CreateWebhook(ProjectAction):
+    """A webhook by hand, as the settings page makes it."""
+
     url: Line
     secret: Line = ""
     description: Line = ""
@@ -416,6 +464,8 @@ class WebhookAction(ProjectAction):
 
 
 class UpdateWebhook(WebhookAction):
+    """Switch a webhook, or choose its events."""
+
     enabled: bool | None = None
     events: Annotated[list[Line], Field(max_length=50)] | None = None
 
@@ -425,6 +475,8 @@ class UpdateWebhook(WebhookAction):
 
 
 class DeleteWebhook(WebhookAction):
+    """Delete a webhook with its history."""
+
     def act(self, there: Workplace) -> Fired:
         return there.person.delete_webhook(self.of_webhook(there))
 
@@ -433,6 +485,8 @@ class DeleteWebhook(WebhookAction):
 
 
 class CreateToken(SpeckleAction):
+    """A personal token; its text is the answer's `made`."""
+
     name: Line
     scopes: Annotated[tuple[Line, ...], Field(max_length=20)] = BOT_SCOPES
 
@@ -444,6 +498,8 @@ class CreateToken(SpeckleAction):
 
 
 class RevokeToken(SpeckleAction):
+    """Make a personal token invalid."""
+
     token: str
 
     def act(self, there: Workplace) -> Fired:
@@ -455,6 +511,8 @@ class RevokeToken(SpeckleAction):
 
 
 class RevokeApp(SpeckleAction):
+    """Take back what one allowed an application."""
+
     app: str
 
     def act(self, there: Workplace) -> Fired:
