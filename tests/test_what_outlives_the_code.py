@@ -38,7 +38,7 @@ BUTTONS = {
     ),
     "subs:page:([0-9]{1,20}):([0-9]{1,6})",
     "subs:pick:([0-9]{1,20}):([0-9]{1,6})",
-    "wait:(link|hand|show|cancel|add|replace|keep|nearest):([A-Za-z0-9_-]{16,64})",
+    "wait:(link|hand|show|cancel|add|replace|keep|nearest|all-models|no-models):([A-Za-z0-9_-]{16,64})",
     "wait:pick:([A-Za-z0-9_-]{16,64})",
     "sub:again:([0-9]{1,18}):([A-Za-z0-9_-]{16,64}):([0-9]{1,20}):([0-9]{1,6})",
 }

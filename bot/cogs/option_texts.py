@@ -74,7 +74,7 @@ def _nothing_left(problem: OptionProblem) -> str:
             f"{code(problem.entry)} leaves out every model that would be shown. What do you want "
             "to see? For all models type `models:all`; for all but some name these, such as "
             "`!**/draft*`; for no model at all choose events that are about none: "
-            "`events:project, people`."
+            "`events:project, people`. Nothing was changed."
         )
     if problem.option == "ignore_authors":
         return (

@@ -7,6 +7,7 @@ import pytest
 
 from bot.cogs.responses import PATIENCE_S
 from bot.model import HookState, PauseReason, SubscriptionState
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.cogs.conftest import (
     BY_HAND,
@@ -243,10 +244,14 @@ async def test_a_models_link_asks_and_what_is_pasted_and_typed_is_answered(
         assert "Now: all events" in text_of(useless) or "Nothing changed" in text_of(useless)
         people = await studio.type("subscribe", stream_id=LINK, events="people")
         assert "`models` has no effect here" in text_of(people)
+        nothing = await studio.type("subscribe", stream_id=LINK, models="!**")
+        assert labels_of(nothing) == ["Show all models", "Only project and people"]
+        await studio.press(nothing, "Only project and people")
+        assert "Now: project, people" in text_of(nothing)
         name = await studio.type("subscribe", stream_id="Harbour Towr")
         assert "none of the projects that you can see here has that name" in text_of(name)
     subscription = (await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id)))[0]
-    assert subscription.options.models == ("0123456789",)
+    assert subscription.options == SubscriptionOptions(events=("project", "people"))
 
 
 async def test_many_subscriptions_come_in_pages(

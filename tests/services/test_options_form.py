@@ -1,7 +1,7 @@
 """The form of *Edit*: sent off as it was opened, it changes nothing."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.cogs.subscriptions.options_modal import OptionsModal
@@ -58,6 +58,7 @@ OPTIONS = st.builds(
 )
 
 
+@settings(deadline=None)  # a busy machine is slow
 @given(OPTIONS, st.sampled_from([NAMES, LARGE, ProjectNames()]))
 def test_a_form_that_is_sent_off_as_it_was_opened_changes_nothing(
     options: SubscriptionOptions, names: ProjectNames

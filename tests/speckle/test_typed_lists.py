@@ -1,7 +1,7 @@
 """Lists as people type them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.speckle.subscription_options import (
@@ -51,6 +51,7 @@ def test_what_leaves_out_is_marked_before_the_quotes() -> None:
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 
 
+@settings(deadline=None)  # a busy machine is slow
 @given(st.lists(NAMES, max_size=5))
 def test_a_list_is_read_as_it_is_written(names: list[str]) -> None:
     kept = [name for one in names if (name := " ".join(one.split()).strip('"“”!/ '))]
@@ -58,6 +59,7 @@ def test_a_list_is_read_as_it_is_written(names: list[str]) -> None:
     assert texts == kept
 
 
+@settings(deadline=None)  # a busy machine is slow
 @given(st.text(max_size=80), st.sampled_from([option.name for option in OPTIONS]))
 def test_what_was_read_is_written_so_that_it_is_read_the_same(text: str, option: str) -> None:
     try:

@@ -19,6 +19,7 @@ from bot.cogs.subscriptions.panel import ListScope, SubscriptionPanel
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
 from bot.cogs.subscriptions.subscribe_texts import ALL_EVENTS
 from bot.services.completion import Choice, complete_events
+from bot.services.refusals import CommandRefused
 from bot.services.subscribe_results import CommandCaller, NotFollowed, SubscribeRequest
 from bot.services.subscriptions import SubscriptionService
 from bot.speckle.subscription_options import MAX_TYPED, OPTIONS, TypedOptions
@@ -80,7 +81,13 @@ class SubscribeCog(commands.Cog, name="subscribe"):
                 options=_typed(events=events, models=models, ignore_authors=ignore_authors),
                 audience_of=audiences_in(guild_here(interaction)),
             )
-            outcome = await self._subscriptions.subscribe(request)
+            try:
+                outcome = await self._subscriptions.subscribe(request)
+            except CommandRefused as refused:
+                question = await self._flow.ask_about(request, refused.refusal)
+                if question is None:
+                    raise
+                return question
             return await self._flow.show(outcome)
 
         await respond(interaction, await defer_if_slow(interaction, work()))

@@ -248,7 +248,9 @@ class SubscriptionPanel:
         again = PersistentButton(
             label="Edit again", style=discord.ButtonStyle.primary, custom_id=custom_id
         )
-        return Response(f"{text}\nNothing was changed.", view=view_of(again))
+        if "Nothing was changed." not in text:
+            text = f"{text} Nothing was changed."
+        return Response(text, view=view_of(again))
 
     async def _on_again(self, interaction: Interaction, match: re.Match[str]) -> None:
         """Open the form with what was typed into it before it was refused."""

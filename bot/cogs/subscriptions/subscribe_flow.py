@@ -28,7 +28,7 @@ from bot.model import Account, PendingSubscribe
 from bot.permissions import Actor, Audience
 from bot.services.linking import AnswerTo
 from bot.services.pending_commands import PendingCommandService
-from bot.services.refusals import CommandRefused
+from bot.services.refusals import CommandRefused, Refusal
 from bot.services.subscribe_results import (
     LinkedModels,
     NeedsAccount,
@@ -42,6 +42,7 @@ from bot.services.subscribing import SubscribeOutcome
 from bot.services.subscriptions import SubscriptionService
 from bot.speckle.filter_hints import corrected
 from bot.speckle.links import Links
+from bot.speckle.subscription_options import OptionFault, OptionProblem, TypedOptions
 
 log = structlog.get_logger()
 
@@ -60,6 +61,8 @@ class PendingChoice(StrEnum):
     REPLACE = "replace"
     KEEP = "keep"
     NEAREST = "nearest"
+    ALL_MODELS = "all-models"
+    NO_MODELS = "no-models"
 
 
 LABELS: Mapping[PendingChoice, tuple[str, discord.ButtonStyle]] = {
@@ -71,7 +74,14 @@ LABELS: Mapping[PendingChoice, tuple[str, discord.ButtonStyle]] = {
     PendingChoice.REPLACE: ("Show only this", discord.ButtonStyle.secondary),
     PendingChoice.KEEP: ("Keep as it is", discord.ButtonStyle.secondary),
     PendingChoice.NEAREST: ("Use what comes nearest", discord.ButtonStyle.primary),
+    PendingChoice.ALL_MODELS: ("Show all models", discord.ButtonStyle.primary),
+    PendingChoice.NO_MODELS: ("Only project and people", discord.ButtonStyle.secondary),
 }
+INSTEAD: Mapping[PendingChoice, TypedOptions] = {
+    PendingChoice.ALL_MODELS: {"models": "all"},
+    PendingChoice.NO_MODELS: {"models": "all", "events": "project, people"},
+}
+"""What patterns that leave out every model may mean, as it would be typed."""
 LINKED: Mapping[PendingChoice, LinkedModels] = {
     PendingChoice.ADD: LinkedModels.ADD,
     PendingChoice.REPLACE: LinkedModels.REPLACE,
@@ -117,6 +127,16 @@ class SubscribeFlow:
             guild = self._client.get_guild(outcome.request.guild_id)
             view.add_item(_channels_select(token, guild, outcome))
         return Response(embed=subscribe_texts.needs_consent_text(outcome), view=view)
+
+    async def ask_about(self, request: SubscribeRequest, refusal: Refusal) -> Response | None:
+        """Ask what patterns mean that leave out every model; None for any other refusal."""
+        if not isinstance(refusal, OptionProblem) or refusal.option != "models":
+            return None
+        if refusal.fault is not OptionFault.NOTHING_LEFT:
+            return None
+        token = await self._pending_commands.add(_pending(request, ""))
+        view = view_of(*(_choice_button(choice, token) for choice in INSTEAD))
+        return Response(refusal_text(refusal), view=view)
 
     async def _with_nearest(self, said: Response, outcome: Subscribed) -> Response:
         """The answer, with a button for what comes nearest to filters without effect."""
@@ -232,6 +252,9 @@ class SubscribeFlow:
             return await self._run(actor, command, linked_models=LINKED[choice])
         if choice is PendingChoice.NEAREST:
             return await self._run(actor, command)
+        if choice in INSTEAD:
+            options = {**command.options, **INSTEAD[choice]}
+            return await self._run(actor, replace(command, options=options))
         return await self._run(actor, command, agreed=command.agreed or None)
 
     async def _on_channels(self, interaction: Interaction, match: re.Match[str]) -> None:
@@ -287,20 +310,24 @@ def _channels_select(
 
 def _command(outcome: NeedsAccount | NeedsConsent | NeedsChoice) -> PendingSubscribe:
     request = outcome.request
-    audiences: Mapping[int, Audience | None] = {}
-    if isinstance(outcome, NeedsConsent):
-        audiences = {request.channel.channel_id: request.channel.audience, **outcome.also}
+    pending = _pending(request, outcome.server_url)
+    if not isinstance(outcome, NeedsConsent):
+        return pending
+    asked = {request.channel.channel_id: request.channel.audience, **outcome.also}
+    return replace(pending, audiences=asked)
+
+
+def _pending(request: SubscribeRequest, server_url: str) -> PendingSubscribe:
     return PendingSubscribe(
         user_id=request.actor.id,
         guild_id=request.guild_id,
         channel_id=request.channel.channel_id,
-        server_url=outcome.server_url,
+        server_url=server_url,
         project=request.project,
         options=request.options,
         by_hand=request.by_hand,
         resume=request.resume,
         excluded=request.left_out,
-        audiences=audiences,
     )
 
 
