@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from bot.errors import NotASpeckleLink
 from bot.model import PendingSubscribe
 from bot.permissions import Actor, TargetChannel
 from bot.services.channel_rules import require_manager
@@ -16,7 +17,7 @@ from bot.services.subscribing import SubscribeOutcome
 from bot.services.subscriptions import SubscriptionService
 from bot.speckle.events import ModelRef
 from bot.speckle.filters import lets_in
-from bot.speckle.links import Links
+from bot.speckle.links import ID, Links, parse_link
 from bot.speckle.seen_text import as_seen
 from bot.speckle.subscription_options import MAX_ENTRY_LENGTH, Entries, SubscriptionOptions
 from bot.storage import Storage, Transaction
@@ -195,12 +196,27 @@ def _models(card: MessageCard, names: Names) -> Iterator[Candidate]:
 
 
 def _touched(card: MessageCard, names: Names) -> Sequence[ModelRef]:
-    """The models of the event; once its body is erased, those of its ids that are models'."""
+    """The models of the event, or those that its server named for it.
+
+    Once its body is erased, those of its ids that are models'.
+    """
     if card.delivery is not None:
-        return card.delivery.models
+        return card.delivery.models or _linked(card, names)
     lines = () if card.event is None else card.event.trace
     ids = [one for line in lines for one in str(line.facts.get(THINGS_FACT, "")).split()]
     return [ModelRef(one, names[one]) for one in dict.fromkeys(ids) if one in names]
+
+
+def _linked(card: MessageCard, names: Names) -> Sequence[ModelRef]:
+    """The models that the card's own link leads to: what an event lacks, Speckle may have added."""
+    try:
+        link = parse_link(str(card.card.card.get("url") or ""))
+    except NotASpeckleLink:
+        return ()
+    return [
+        ModelRef(one, names.get(one)) if ID.fullmatch(one) else ModelRef(None, one)
+        for one in link.models
+    ]
 
 
 def _model_names(tx: Transaction, card: MessageCard) -> Names:

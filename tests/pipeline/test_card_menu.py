@@ -112,6 +112,16 @@ async def test_several_models_are_asked_about_and_other_messages_are_no_cards(
         await studio.sandbox.select(asked, "", ["secret/x"], studio.maren)
         await asked.wait_for_edits()
         assert (await world.again(subscription)).options.models == ("secret/x",)
+        version = world.version(world.secret, "c")
+        received = {"sourceApplication": "Grasshopper", "message": "for the brackets"}
+        who, words = world.tower.ilse, received["message"]
+        world.tower.server.receive(version, user=who, application="Grasshopper", message=words)
+        await world.fire("commit_receive", received)
+        await world.shows(structure, "for the brackets")
+        asked = await choose(world, ONLY_MODEL)
+        # Which version it was, only a server with an activity list says.
+        named = "secret/x" in world.embeds(structure)[-1]["title"]
+        assert ("secret/x" if named else "is not about a model") in str(asked.content)
         tested = await studio.sandbox.command(studio.guild, structure, studio.maren, "test")
         await tested.settled(30.0)
         test_card = await choose(world, MUTE)

@@ -40,7 +40,7 @@ def narrowed(what: Narrowing, candidate: Candidate, outcome: Subscribed) -> str:
             f"{where} now shows only the model {name} of {project}, and what is about no model, "
             "such as people who join."
         )
-    return f"{first}\n{edited(outcome)}\n{UNDO_FOR}"
+    return f"{edited(outcome, first)}\n{UNDO_FOR}"
 
 
 def choice_text(candidate: Candidate, limit: int) -> tuple[str, str]:

@@ -162,22 +162,25 @@ def _what_changed(outcome: Subscribed, *, nothing_else: bool) -> str:
             return options_changed(outcome.entry, outcome.old_options or SubscriptionOptions())
 
 
-def options_changed(entry: Followed, old: SubscriptionOptions) -> str:
-    """From what to what the options went."""
+def options_changed(
+    entry: Followed, old: SubscriptionOptions, what_changed: str | None = None
+) -> str:
+    """From what to what the options went, under a sentence on that."""
     subscription = entry.subscription
     where = f"<#{subscription.channel_id}>"
     if old == subscription.options:
         return f"{where} shows the same of {project_name(entry)} as before."
     return (
-        f"Changed what {where} shows of {project_name(entry)}.\n"
+        f"{what_changed or f'Changed what {where} shows of {project_name(entry)}.'}\n"
         f"Before: {options_text(old.named(entry.models))}.\nNow: {options_text(entry.shown)}."
     )
 
 
-def edited(outcome: Subscribed) -> str:
-    """What the caller reads above the panel, after the form or *Resume*."""
+def edited(outcome: Subscribed, what_changed: str | None = None) -> str:
+    """What the caller reads above the panel, after the form or *Resume*, or from a card's menu."""
     news = webhook_text(outcome.entry.hook, outcome.webhook)
-    changed = options_changed(outcome.entry, outcome.old_options or SubscriptionOptions())
+    old = outcome.old_options or SubscriptionOptions()
+    changed = options_changed(outcome.entry, old, what_changed)
     first = [] if outcome.resumed and outcome.change is SubscribeChange.UNCHANGED else [changed]
     return "\n".join([*first, *about_filters(outcome), *_also(outcome, news)])
 
