@@ -108,7 +108,7 @@ class BotProcess:
 def bot_environment(of_bot: Mapping[str, str]) -> Mapping[str, str]:
     """This process's environment with these settings in it, and no others of a bot."""
     names = environment_names()
-    others = {name: value for name, value in os.environ.items() if name not in names}
+    others = {name: one for name, one in os.environ.items() if name.upper() not in names}
     return {**others, **of_bot}
 
 

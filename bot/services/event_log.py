@@ -1,7 +1,7 @@
 """Why something is in a channel, or is not: /why, /events, and the menu of a card.
 
-Whoever sees a channel may ask, for what concerns that channel alone. What filters or access keep
-out of it is named by its kind, its time and the rule; more only to who could let it in alone.
+Each member who sees a channel may ask, for what concerns that channel alone. What filters or access
+keep out of it is named by its kind, its time and the rule; more only to who could let it in alone.
 """
 
 import asyncio
@@ -85,7 +85,6 @@ OUTCOMES: Final[Mapping[str, Outcome]] = {
 }
 """What a step means where it is the last that decides, and no card or held event is there."""
 
-
 KEPT: Final = frozenset(
     {TraceStep.HELD_FOR_CONSENT, TraceStep.ACCESS_UNKNOWN, TraceStep.ACCESS_PAUSED}
 )
@@ -98,8 +97,8 @@ class ChannelEvent:
 
     `lines` are those of its trace that concern the channel; `decided` is the one that decided.
     `card` and `held` are where it is now. `named`: names that the filters keep out may be read;
-    `titled`: the reader may read the channel's earlier messages.
-    `shown_as` is the card of another event that said the same.
+    `titled`: the reader may read the channel's earlier messages. `shown_as` is the card of another
+    event that said the same.
     """
 
     id: int

@@ -188,7 +188,7 @@ def _outcome(event: LoggedEvent) -> tuple[Tone, str]:
     if OutboxState.WAITING in states:
         return Tone.WAITING, "Waits for Discord"
     if event.held:
-        return Tone.WAITING, "Kept until someone answers"
+        return Tone.WAITING, "Kept, not shown yet"
     if not shown:
         return Tone.STOPPED, "Not shown"
     return Tone.OK, f"Shown in {shown} channel{'' if shown == 1 else 's'}"

@@ -75,7 +75,7 @@ class SpeckleServer(IssueWorld):
         self.requests: list[AskedQuestion] = []
         self.schema = make_schema(release, frozenset(missing))
         self.oauth = OAuth(self)
-        self.consent = ConsentPage(self.oauth, release.name)
+        self.consent = ConsentPage(self.oauth, release.version.partition(".")[0])
         self.front: str | None = None  # where people see what is in here: the try-out's page
         self.store = bundles.BundleStore()
         self.webhook_service = WebhookCaller(self, "")

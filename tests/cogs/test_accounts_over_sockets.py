@@ -81,6 +81,7 @@ async def test_any_member_links_an_account_with_a_token_that_nobody_gets_to_see(
         assert form.modal is not None
         assert "streams:read" in form.modal["components"][0]["content"]
         await studio.sandbox.submit_modal(form, {"Token": token}, studio.tobias)
+        await answer.wait_for_edits()
     assert r"linked to the Speckle account **Ilse \*Brandt\***" in text_of(answer)
     assert labels_of(answer) == []
     assert (await account_of_tobias(storage, studio, speckle)).tokens.token == token

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bot import trace_texts
 from bot.cogs.events import stages, texts
 from bot.model import (
     Hook,
@@ -160,7 +161,7 @@ def text_of(event: ChannelEvent, *, manages: bool = True) -> str:
         (MissingWhy, stages.MISSING),
         (InboxSource, stages.SOURCES),
         (FallbackLevel, stages.FORMS),
-        (Outcome, texts.OUTCOMES),
+        (Outcome, trace_texts.OUTCOMES),
         (Outcome, texts.HEADLINES),
         (Outcome, texts.MARKS),
     ],

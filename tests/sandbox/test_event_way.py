@@ -126,7 +126,7 @@ def test_what_discord_answered_decides_how_it_went(
     [
         (replace(EVENT, state=InboxState.NEW, trace=()), Tone.WAITING, "On disk, next in line"),
         (replace(EVENT, state=InboxState.FAILED), Tone.FAILED, "Not understood"),
-        (replace(EVENT, held=(HeldSince(80, AT, AT),)), Tone.WAITING, "Kept until someone answers"),
+        (replace(EVENT, held=(HeldSince(80, AT, AT),)), Tone.WAITING, "Kept, not shown yet"),
     ],
 )
 def test_an_event_without_a_card_says_why(event: LoggedEvent, outcome: Tone, summary: str) -> None:

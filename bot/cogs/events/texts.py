@@ -41,6 +41,7 @@ from bot.services.webhook_triggers import events_lacking
 from bot.speckle.filters import FilterWhy
 from bot.speckle.links import Links
 from bot.speckle_api.types import CallStatus
+from bot.trace_texts import OUTCOMES
 from bot.work import TraceStep
 
 MAX_TITLE: Final = 40
@@ -56,14 +57,6 @@ MARKS: Final[Mapping[Outcome, Mark]] = {
     Outcome.FILTERED: Mark.FILTERED,
     Outcome.NOT_SHOWN: Mark.NOT_SHOWN,
     Outcome.REFUSED: Mark.FAILED,
-}
-OUTCOMES: Final[Mapping[Outcome, str]] = {
-    Outcome.SHOWN: "shown",
-    Outcome.WAITING: "waiting",
-    Outcome.PAUSED: "paused, and kept",
-    Outcome.FILTERED: "filtered",
-    Outcome.NOT_SHOWN: "not shown",
-    Outcome.REFUSED: "refused by Discord",
 }
 HEADLINES: Final[Mapping[Outcome, str]] = {
     Outcome.SHOWN: "This is shown here",

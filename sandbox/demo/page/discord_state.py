@@ -41,11 +41,10 @@ class Place:
     most: int  # messages
 
 
-def state(discord: Sandbox, private: PrivateMessages, place: Place) -> JSON:
+def state(discord: Sandbox, look: "Look", place: Place) -> JSON:
     """All that the view shows."""
     member, channel = place.member, place.channel
     guild = member.guild
-    look = Look(discord, private, member)
     return {
         "guild": {"id": str(guild.id), "name": guild.name},
         "me": person(member),
@@ -131,11 +130,13 @@ def _last_id(channel: SandboxChannel) -> int:
 class Look:
     """How one member sees channels and messages."""
 
-    def __init__(self, discord: Sandbox, private: PrivateMessages, member: SandboxMember) -> None:
+    def __init__(
+        self, discord: Sandbox, private: PrivateMessages, member: SandboxMember, names: Names
+    ) -> None:
         self._world = discord.world
         self._private = private
         self._member = member
-        self._names = names_for(discord, member)
+        self._names = names
 
     def channel(self, channel: SandboxChannel) -> JSON:
         """A channel, a thread, a post or a private conversation."""

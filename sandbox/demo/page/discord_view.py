@@ -1,7 +1,7 @@
 """What the page shows of Discord, and what can be done there: everything as one of the members."""
 
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiohttp import web
@@ -9,7 +9,8 @@ from pydantic import Field
 
 from sandbox.demo.page.actions import Action, CannotDo, read_action
 from sandbox.demo.page.changes import Changes
-from sandbox.demo.page.discord_state import API, Look, Place, state, time_of
+from sandbox.demo.page.discord_state import API, Look, Place, names_for, state, time_of
+from sandbox.demo.page.markdown import Names
 from sandbox.demo.page.private_messages import FailedCommand, PrivateMessages
 from sandbox.demo.stage import Stage
 from sandbox.discord import (
@@ -97,6 +98,7 @@ class DiscordView:
     stage: Stage
     changes: Changes
     private: PrivateMessages
+    names: dict[int, Names] = field(default_factory=dict)  # by member
 
     # ── what there is to see ──────────────────────────────────────────────────────────────────
 
@@ -106,7 +108,7 @@ class DiscordView:
         channel = self._seen(member, request.query.get("channel", ""))
         most = _number(request.query.get("most", ""), MESSAGES)
         place = Place(member, channel, min(most, MOST_MESSAGES))
-        return web.json_response(state(self.discord, self.private, place))
+        return web.json_response(state(self.discord, self._look(member), place))
 
     async def commands(self, request: web.Request) -> web.Response:
         """GET commands?me=&channel=: what the member is offered there, of every type."""
@@ -228,7 +230,7 @@ class DiscordView:
         self.changes.mark("discord")
         if view.modal is None:
             return web.json_response({})
-        look = Look(self.discord, self.private, member)
+        look = self._look(member)
         form = look.modal(view.modal) | {"form": str(view.interaction.id)}
         return web.json_response({"modal": form})
 
@@ -236,7 +238,7 @@ class DiscordView:
         """POST say: a plain message. Bots without the content intent are not told what it says."""
         said = await read_action(request, Said)
         member, channel = self._who_and_where(said)
-        look = Look(self.discord, self.private, member)
+        look = self._look(member)
         if not look.channel(channel)["writable"]:
             raise CannotDo(f"{member.name} may not write in #{channel.name}.")
         if not 0 < len(text := said.text.strip()) <= MAX_CONTENT:
@@ -258,6 +260,12 @@ class DiscordView:
             raise CannotDo("That message is no longer there.")
         self.changes.mark("discord")
         return web.json_response({})
+
+    def _look(self, member: SandboxMember) -> Look:
+        names, before = names_for(self.discord, member), self.names.get(member.id)
+        if before is None or not before.says_the_same(names):
+            self.names[member.id] = names
+        return Look(self.discord, self.private, member, self.names[member.id])
 
     # ── finding what is named ─────────────────────────────────────────────────────────────────
 

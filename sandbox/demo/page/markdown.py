@@ -7,8 +7,9 @@ nothing of it becomes an element or an attribute of its own.
 
 import re
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from html import escape
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from markdown_it.rules_block import StateBlock, heading
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
+RENDERED_TEXTS: Final = 2_000  # a few screens of cards, pulled again at each change
 SCHEMES: Final = ("http://", "https://")
 BARE_LINK: Final = re.compile(r"https?://[^\s<]+[^\s<.,:;!?\"'\]]", re.IGNORECASE)
 ANGLED_LINK: Final = re.compile(r"<(https?://[^\s<>]+)>", re.IGNORECASE)
@@ -35,27 +37,39 @@ INLINE: Final = ("text", "newline", "escape", "backticks", "strikethrough", "emp
 AFTER_INLINE: Final = ("balance_pairs", "strikethrough", "emphasis", "fragments_join")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Names:
-    """What ids in a text are called; of emoji, the path of their picture."""
+    """What ids in a text are called; of emoji, the path of their picture.
+
+    A text is rendered once for each of these objects: use the same one while it says the same.
+    """
 
     users: Mapping[int, str] = field(default_factory=dict)
     roles: Mapping[int, str] = field(default_factory=dict)
     channels: Mapping[int, str] = field(default_factory=dict)
     emoji: Mapping[int, str] = field(default_factory=dict)
 
+    def says_the_same(self, other: "Names") -> bool:
+        """Whether all names are the same."""
+        return all(getattr(self, one.name) == getattr(other, one.name) for one in fields(self))
 
-def to_html(text: str, names: Names | None = None) -> str:
+
+NO_NAMES: Final = Names()
+
+
+@lru_cache(maxsize=RENDERED_TEXTS)
+def to_html(text: str, names: Names = NO_NAMES) -> str:
     """A message's text, an embed's description or a field's value."""
-    return str(DISCORD.render(text, {"names": names or Names()})).strip()
+    return str(DISCORD.render(text, {"names": names})).strip()
 
 
-def line_to_html(text: str, names: Names | None = None) -> str:
+@lru_cache(maxsize=RENDERED_TEXTS)
+def line_to_html(text: str, names: Names = NO_NAMES) -> str:
     """A title or a field's name, which is one line: no lists, no quotes, no headings."""
-    return str(DISCORD.renderInline(text, {"names": names or Names()})).strip()
+    return str(DISCORD.renderInline(text, {"names": names})).strip()
 
 
-def plain(text: str, names: Names | None = None) -> str:
+def plain(text: str, names: Names = NO_NAMES) -> str:
     """The text alone, as for a reply's excerpt."""
     return " ".join(re.sub(r"<[^>]+>", "", to_html(text, names)).split())
 

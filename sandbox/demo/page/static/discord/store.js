@@ -122,11 +122,12 @@ function remember(name, value) {
 
 /** Look at a channel, a thread, a post or a private conversation. */
 export function go(channel) {
-  if (store.channel === channel) {
+  if (store.channel === channel && store.state?.channel) {
     render();
     return Promise.resolve();
   }
   remember("channel", channel);
+  store.home = store.state?.private.some((one) => one.id === channel) ?? false;
   store.most = AT_FIRST;
   return refresh();
 }
