@@ -4,8 +4,18 @@ from collections.abc import Mapping
 from typing import Final
 
 from bot.model import PauseWhy
+from bot.services.event_log import Outcome
 from bot.speckle.filters import FilterWhy
 from bot.work import LateAddition, MissingWhy, ReadWith, TraceLine, TraceStep
+
+OUTCOMES: Final[Mapping[Outcome, str]] = {
+    Outcome.SHOWN: "shown",
+    Outcome.WAITING: "waiting",
+    Outcome.PAUSED: "paused, and kept",
+    Outcome.FILTERED: "filtered",
+    Outcome.NOT_SHOWN: "not shown",
+    Outcome.REFUSED: "refused by Discord",
+}
 
 STEPS: Final[Mapping[str, str]] = {
     TraceStep.NOT_A_DELIVERY: "The body is no Speckle delivery: {reason}.",

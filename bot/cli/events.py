@@ -23,20 +23,12 @@ from bot.settings import Settings
 from bot.speckle.links import parse_link
 from bot.storage import Storage, Transaction
 from bot.timing import utc_now
-from bot.trace_texts import trace_text
+from bot.trace_texts import OUTCOMES, trace_text
 from bot.work import EventFilter, LoggedEvent
 
 RUN: Final = "python3 run.py events"
 HEADS: Final = ("id", "age", "source", "project", "event", "what became of it")
 MAX_PROJECT: Final = 28
-OUTCOMES: Final[Mapping[Outcome, str]] = {
-    Outcome.SHOWN: "shown",
-    Outcome.WAITING: "waiting",
-    Outcome.PAUSED: "paused, and kept",
-    Outcome.FILTERED: "filtered",
-    Outcome.NOT_SHOWN: "not shown",
-    Outcome.REFUSED: "refused by Discord",
-}
 SOURCES: Final[Mapping[InboxSource, str]] = {
     InboxSource.WEBHOOK: "webhook",
     InboxSource.OPERATOR: "your webhook",

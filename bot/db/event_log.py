@@ -1,4 +1,4 @@
-"""What happened to events: for whoever asks why a card came, or did not."""
+"""What happened to events: for people who ask why a card came, or did not."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Why something is in a channel, or is not: /why, /events, and the menu of a card.
 
-Whoever sees a channel may ask, for what concerns that channel alone. What filters or access keep
-out of it is named by its kind, its time and the rule; more only to who could let it in alone.
+Each member who sees a channel may ask, for what concerns that channel alone. What filters or access
+keep out of it is named by its kind, its time and the rule; more only to who could let it in alone.
 """
 
 import asyncio
@@ -85,7 +85,6 @@ OUTCOMES: Final[Mapping[str, Outcome]] = {
 }
 """What a step means where it is the last that decides, and no card or held event is there."""
 
-
 KEPT: Final = frozenset(
     {TraceStep.HELD_FOR_CONSENT, TraceStep.ACCESS_UNKNOWN, TraceStep.ACCESS_PAUSED}
 )
@@ -98,8 +97,8 @@ class ChannelEvent:
 
     `lines` are those of its trace that concern the channel; `decided` is the one that decided.
     `card` and `held` are where it is now. `named`: names that the filters keep out may be read;
-    `titled`: the reader may read the channel's earlier messages.
-    `shown_as` is the card of another event that said the same.
+    `titled`: the reader may read the channel's earlier messages. `shown_as` is the card of another
+    event that said the same.
     """
 
     id: int
@@ -129,12 +128,16 @@ class ChannelEvent:
 
 @dataclass(frozen=True, slots=True)
 class ChannelLog:
-    """The last events of a channel at a time, the newest first, and what it follows."""
+    """The last events of a channel at a time, the newest first, and what it follows.
+
+    `over_quota`: further events of the server were refused today.
+    """
 
     channel_id: int
     at: datetime
     entries: Sequence[Followed]
     events: Sequence[ChannelEvent]
+    over_quota: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +215,8 @@ class EventLogService:
         entries = await self._entries(guild_id, actor, channel_id)
         found = await self._events(entries, EventFilter(), MOST_LISTED)
         events = [one.as_seen(titled=titled(channel_id)) for one in found]
-        return ChannelLog(channel_id, self._now(), entries, events)
+        over_quota = await self._storage.read(lambda tx: tx.day_use.is_noted(guild_id))
+        return ChannelLog(channel_id, self._now(), entries, events, over_quota)
 
     async def why(
         self,

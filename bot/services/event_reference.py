@@ -1,7 +1,7 @@
 """Which event somebody means: read from what people type, by numbers, links and times.
 
 Discord does not say which time zone somebody is in. So a time of day fits what happened at that
-time in any time zone, and whoever asks chooses from what is found.
+time in any time zone, and the person who asks chooses from what is found.
 """
 
 import re

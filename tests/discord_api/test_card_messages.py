@@ -126,7 +126,7 @@ def titles(cards: Sequence[Card], level: FallbackLevel = FallbackLevel.FULL) -> 
     return [embed.title for embed in message_arguments(cards, level, "", EMOJI)["embeds"]]
 
 
-async def test_an_emoji_stands_before_a_title_where_there_is_room_for_it() -> None:
+async def test_an_emoji_is_before_a_title_where_there_is_room_for_it() -> None:
     facade = card("facade")
     assert titles([facade]) == ["<:speckle_version:1> New version: facade"]
     assert titles([facade], FallbackLevel.NO_MEDIA) == ["New version: facade"]

@@ -140,7 +140,7 @@ def _reads_history(interaction: Interaction, channel_id: int, picked: Picked | N
 
 
 class EventsCog(commands.Cog, name="events"):
-    """Says what happened to a channel's events, to whoever sees the channel."""
+    """Says what happened to a channel's events, to each member who sees the channel."""
 
     def __init__(self, pages: EventPages, log: EventLogService) -> None:
         self._pages = pages

@@ -11,7 +11,7 @@ LOOKED_AT_EVERY_S = 60.0
 
 
 class NameKeeper:
-    """Looks again and again, in what the gateway has told."""
+    """Looks again and again, in what the gateway has sent."""
 
     def __init__(
         self, bot: SpeckleBot, names: DiscordNameService, every_s: float = LOOKED_AT_EVERY_S
