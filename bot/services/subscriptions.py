@@ -16,7 +16,14 @@ from bot.model import (
 )
 from bot.permissions import Actor, TargetChannel
 from bot.services.channel_rules import require_manager, require_posting
-from bot.services.completion import Choice, complete_projects, last_typed, merged, offer_names
+from bot.services.completion import (
+    Choice,
+    complete_projects,
+    last_typed,
+    merged,
+    offer_names,
+    with_folders,
+)
 from bot.services.consent_check import ConsentCheck
 from bot.services.former_addresses import FormerAddresses
 from bot.services.known_names import KnownNames
@@ -454,8 +461,9 @@ class SubscriptionService:
         here, meant = await self._meant_while_typing(caller, project)
         if meant is None:
             return []
-        found = await self._search.model_names(caller, *meant, last_typed(typed), here)
-        return offer_names(typed, found)
+        part = last_typed(typed)
+        found = await self._search.model_names(caller, *meant, part, here)
+        return offer_names(typed, with_folders(found, part))
 
     async def authors(self, caller: CommandCaller, project: str, typed: str) -> list[Choice]:
         """The project's people, in the same way."""
