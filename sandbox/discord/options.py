@@ -186,9 +186,10 @@ def _registered_for(world: DiscordWorld, channel: SandboxChannel) -> list[JSON]:
 
 def _is_for(command: JSON, context: int) -> bool:
     """By its contexts, or where it has none by the older word for them."""
-    if command["contexts"]:
-        return context in command["contexts"]
-    return context == IN_GUILD or command["dm_permission"] is not False
+    contexts = command.get("contexts")
+    if contexts:
+        return context in contexts
+    return context == IN_GUILD or command.get("dm_permission") is not False
 
 
 def _shown(command: JSON) -> str:
