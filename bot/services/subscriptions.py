@@ -53,7 +53,7 @@ from bot.services.webhook_results import Ensured
 from bot.services.webhook_setup import WebhookSetup, webhook_setup
 from bot.services.webhooks import WebhookService
 from bot.speckle.events import ProjectNames
-from bot.speckle.filter_hints import hints_for, names_issues, server_hints
+from bot.speckle.filter_hints import FilterHint, NoEffect, hints_for, names_issues, server_hints
 from bot.speckle.links import Links, SpeckleLink
 from bot.speckle.seen_text import as_seen
 from bot.speckle.subscription_options import SubscriptionOptions, TypedOptions
@@ -131,6 +131,8 @@ class SubscriptionService:
         known = {**entry.models, **{one: names.models[one] for one in shown}}
         typed = {*request.options, *(("models",) if link.models else ())}
         hints = [hint for hint in hints_for(options, names) if hint.is_about(typed)]
+        if "models" in request.options and link.models and not {*link.models} & {*options.models}:
+            hints.append(FilterHint("models", NoEffect.LINK_UNUSED))
         if "events" in typed and names_issues(options):
             page = await self._pages.of(server_url, link.project_id)
             hints += server_hints(options, issues=page.issues, comments=page.comments)

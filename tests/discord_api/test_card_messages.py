@@ -120,6 +120,9 @@ async def test_pictures_have_words() -> None:
     issue = replace(shown, image="attachment://issue-1.png", about="KT-12 Beam")
     (embed,) = message_arguments([issue], FallbackLevel.FULL, "")["embeds"]
     assert embed.to_dict()["image"]["description"] == "Picture of the issue: KT-12 Beam"
+    comment = replace(shown, image="attachment://screenshot-1.png", about="")
+    (embed,) = message_arguments([comment], FallbackLevel.FULL, "")["embeds"]
+    assert embed.to_dict()["image"]["description"] == "Screenshot that came with the comment"
 
 
 def titles(cards: Sequence[Card], level: FallbackLevel = FallbackLevel.FULL) -> list[str]:
