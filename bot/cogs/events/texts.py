@@ -247,8 +247,9 @@ def no_events(log: ChannelLog) -> str:
         return f"<#{log.channel_id}> follows no Speckle project. `/subscribe` changes that."
     states = "\n".join(f"- {project_name(one)}: {state_text(one)}" for one in log.entries)
     return (
-        f"Nothing has reached the bot for <#{log.channel_id}> in the time for which it keeps "
-        f"events.\n{states}\n`/why` looks for the cause."
+        f"There is no event for <#{log.channel_id}>: none has come since it follows the project as "
+        "it does now, or it was deleted after the time for which the bot keeps events.\n"
+        f"{states}\n`/why` looks for the cause."
     )
 
 
@@ -257,8 +258,8 @@ def several_embed(answer: SeveralEvents) -> discord.Embed:
     text = "Which one do you mean?"
     if isinstance(answer.reference, Moments) and answer.reference.minute is not None:
         text = (
-            "Discord does not tell the bot your time zone. These happened at that time in one. "
-            "The times below are yours. Which one do you mean?"
+            "Discord does not say which time zone you are in, so these are the events of that time "
+            "in any zone. The times below are yours. Which one do you mean?"
         )
     if isinstance(answer.reference, MessageReference):
         text = "This message shows several events. Which one do you mean?"
@@ -322,8 +323,9 @@ NOT_THERE: Final = (
     "the time for which the bot keeps events. `/events` lists the last ones."
 )
 NOT_A_CARD: Final = (
-    "The bot knows of no event behind this message. It is no card of the bot, or its event was "
-    "deleted after the time for which the bot keeps events. `/events` lists the last ones."
+    "The bot knows of no event behind this message. It is not a card, or someone used "
+    "`/unsubscribe` here after it came, or its event was deleted after the time for which the bot "
+    "keeps events. `/events` lists the last ones."
 )
 NOT_SET_BY_HAND: Final = (
     "**The webhook is not set to send it.** In Speckle, its events are ticked one by one; *Show "
@@ -375,10 +377,14 @@ def nothing_text(answer: NothingArrived) -> str | None:
     )
 
 
+NOTHING_CAME: Final = "Nothing has reached the bot"
+NOTHING_OF_THAT: Final = "Nothing of that reached the bot"
+
+
 def nothing_embed(answer: NothingArrived) -> discord.Embed:
     """Why nothing came: what is known, else what it usually is."""
     embed = discord.Embed(
-        title="⚪ Nothing of that reached the bot",
+        title=f"⚪ {NOTHING_CAME if answer.last is None else NOTHING_OF_THAT}",
         description=_what_was_asked(answer),
         colour=COLOUR,
     )
@@ -436,6 +442,12 @@ def _found(entry: Followed, answer: NothingArrived) -> Iterator[str]:
     hook = entry.hook
     if answer.over_quota:
         yield OVER_QUOTA
+    since, asked = entry.subscription.created_at, answer.reference
+    if answer.last is None or (isinstance(asked, Moments) and asked.last < since):
+        yield (
+            f"⚪ This channel has followed it since {moment(since, 'f')}. What happened before is "
+            "not shown here; Speckle still has it."
+        )
     if entry.subscription.state is SubscriptionState.PAUSED or hook.unopenable:
         yield _state(entry)
     if hook.trouble is not None:
