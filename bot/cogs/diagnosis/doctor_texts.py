@@ -173,6 +173,7 @@ def _of_webhook(diagnosis: Diagnosis) -> Iterator[Finding]:
                 "account* and use `/doctor` again.",
                 Remedy.LINK,
             )
+    yield from _of_refused(diagnosis)
     yield from _of_first_event(hook)
 
 
@@ -306,6 +307,22 @@ def _why_not(problem: EnsureProblem) -> str:
             return "the linked account is not an owner of the project any more"
         case _:
             return "Speckle gave an answer that the bot does not know"
+
+
+def _of_refused(diagnosis: Diagnosis) -> Iterator[Finding]:
+    """What came with a wrong signature, since the last event that came with the right one."""
+    refused = diagnosis.refused
+    if refused is None:
+        return
+    at = discord.utils.format_dt(refused.at, "R")
+    what = (
+        "with another secret than the bot's"
+        if refused.signed
+        else "without a secret, so without a signature"
+    )
+    text = f"The bot refused an event {at}: Speckle sent it {what}."
+    repair = Remedy.SETUP if diagnosis.hook.is_by_hand else Remedy.REPAIR
+    yield Finding(Health.BAD, f"{text} {_secret_fix(diagnosis.hook)}", repair)
 
 
 def _of_first_event(hook: Hook) -> Iterator[Finding]:
