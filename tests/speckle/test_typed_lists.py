@@ -171,6 +171,7 @@ def test_authors_are_read_as_they_are_meant(text: str, people: tuple[str, ...]) 
         ("@everyone", OptionFault.DISCORD_MENTION),
         ("maren@studio.test", OptionFault.E_MAIL),
         (URL, OptionFault.NOT_A_PERSON),
+        ("http://[", OptionFault.NOT_A_PERSON),
         ("!Maren", OptionFault.NOT_A_PERSON),
         ("*", OptionFault.NOTHING_LEFT),
         ("Everyone", OptionFault.NOTHING_LEFT),
