@@ -123,6 +123,7 @@ MISSING: Final[Mapping[str, str]] = {
     MissingWhy.NO_ACCESS: "more of the project is not shown to the channel at the moment",
     MissingWhy.BLANK: "the picture shows nothing, it is transparent everywhere",
     MissingWhy.TOO_LATE: "it did not come within an hour",
+    MissingWhy.SHOWN_ALREADY: "another card shows it already",
 }
 
 READERS: Final[Mapping[str, str]] = {

@@ -114,6 +114,7 @@ class MissingWhy(StrEnum):
     NO_ACCESS = "no_access"
     BLANK = "blank"
     TOO_LATE = "too_late"
+    SHOWN_ALREADY = "shown_already"
 
 
 class ReadWith(StrEnum):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 from yarl import URL
 
 PROGRAM = (
@@ -59,7 +59,7 @@ async def tab(
     page = await context.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(f"script: {error}"))
-    page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+    page.on("console", lambda line: _note_error(problems, line))
     own = URL(url).origin()
     page.on("request", lambda asked: _note_elsewhere(problems, own, asked.url))
     try:
@@ -67,7 +67,12 @@ async def tab(
         yield page
     finally:
         await context.close()
-    assert problems == []
+    assert problems == [], problems
+
+
+def _note_error(problems: list[str], line: ConsoleMessage) -> None:
+    if line.type == "error":
+        problems.append(f"{line.text} ({line.location.get('url', '')})")
 
 
 def _note_elsewhere(problems: list[str], own: URL, asked: str) -> None:

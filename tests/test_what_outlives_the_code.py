@@ -85,7 +85,7 @@ STORED_WORDS = {
     "account,operator,no_token",
     (
         "token_refused,scope_missing,forbidden,not_found,unconfirmed,unreadable,other,"
-        "nothing_more,contradicted,filtered,no_consent,no_access,blank,too_late"
+        "nothing_more,contradicted,filtered,no_consent,no_access,blank,too_late,shown_already"
     ),
     (
         "no_filter,all_passed,event_not_wanted,author_ignored,pattern_fits,no_pattern_fits,"

@@ -19,5 +19,5 @@ def alt_text(card: Card, url: str) -> str:
     if url == card.author_icon:
         return shorten_plain(card.author_name or "The author", MAX_ALT_TEXT)
     stem = url.rpartition("/")[2].partition("-")[0]
-    about = seen(card.about or card.title)
-    return shorten_plain(f"{SHOWN.get(stem, OTHERWISE)}: {about}", MAX_ALT_TEXT)
+    shown, about = SHOWN.get(stem, OTHERWISE), seen(card.about)
+    return shorten_plain(f"{shown}: {about}" if about else shown, MAX_ALT_TEXT)

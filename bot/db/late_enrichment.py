@@ -4,6 +4,7 @@ A card that is changed after its message may have been sent leaves an edit for t
 """
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -21,9 +22,11 @@ from bot.db.tables import edits, hooks, late_enrichment_jobs, outbox, outbox_pic
 from bot.work import (
     LateEnrichmentJob,
     LateEnrichmentKey,
+    MissingWhy,
     OutboxCard,
     OutboxState,
     TraceLine,
+    TraceStep,
 )
 
 Change = Callable[[OutboxCard, Sequence[OutboxCard]], Card | None]
@@ -103,8 +106,8 @@ class LateEnrichmentJobs:
     ) -> list[int]:
         """Change the job's cards and end it, in one transaction; the ids of the changed cards.
 
-        If any of them changes, the event's trace gets the note. `subject` is what they show then
-        of an issue; they stay as they are if another card has shown that.
+        The event's trace gets the note, or that none of them changes. `subject` is what they show
+        then of an issue; they stay as they are if another card has shown that.
 
         `change(row, company)` gives the card as it is to be, or None to leave it; `company` are
         the other cards of the message that it is in or on its way with. Those whose message may
@@ -117,6 +120,7 @@ class LateEnrichmentJobs:
         if not ended.rowcount:
             return []
         if subject is not None and not self._takes(job, subject):
+            add_lines(self._session, job.inbox_id, [_not_filled(note, MissingWhy.SHOWN_ALREADY)])
             return []
         channels = select(outbox.c.channel_id).join(subscriptions).where(_cards_of(job))
         # Locked, and in this order, as a batch is: a card is either read into a message before
@@ -130,8 +134,8 @@ class LateEnrichmentJobs:
                 self._rewrite(row, card, now)
                 changed.append(row)
         self._to_be_edited(changed, now)
-        if changed:
-            add_lines(self._session, job.inbox_id, [note])
+        line = note if changed else _not_filled(note, MissingWhy.NOTHING_MORE)
+        add_lines(self._session, job.inbox_id, [line])
         return [row.id for row in changed]
 
     def _takes(self, job: LateEnrichmentJob, subject: str) -> bool:
@@ -174,6 +178,12 @@ class LateEnrichmentJobs:
             ),
             rows,
         )
+
+
+def _not_filled(note: TraceLine, why: MissingWhy) -> TraceLine:
+    """The note of what was added, for what was not."""
+    facts = {name: value for name, value in note.facts.items() if name != "after_s"}
+    return replace(note, step=TraceStep.NOT_FILLED_IN, facts={**facts, "missing": why})
 
 
 def _of_hooks(query: Select[Any]) -> Select[Any]:

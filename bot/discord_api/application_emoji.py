@@ -18,7 +18,7 @@ RETRY: Final = Backoff((60.0, 600.0, 3600.0))
 
 
 class ApplicationEmoji(Mapping[EventKind, str]):
-    """What stands before a card's title, by the kind of its event; empty until Discord has them.
+    """What is shown before a card's title, by the kind of its event; empty until Discord has them.
 
     Cards need none of it: where Discord refuses, they come without.
     """

@@ -17,7 +17,7 @@ from bot.speckle.events import EventKind
 from bot.work import FallbackLevel
 
 TitleEmoji: TypeAlias = Mapping[EventKind, str]
-"""What stands before a card's title, by the kind of its event, as Discord writes emoji."""
+"""What is shown before a card's title, by the kind of its event, as Discord writes emoji."""
 NO_EMOJI: Final[TitleEmoji] = {}
 EMOJI: Final = re.compile(r"\A<a?:\w+:\d+> ")
 MARKS: Final = re.compile(r"[\\<>]")  # how a text is escaped, which may differ between versions

@@ -1,7 +1,8 @@
 """What to offer while a person types: events, projects, and what a project has."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.cards.text import one_line, shorten_plain, units
@@ -124,6 +125,15 @@ def merged(*lists: Iterable[Choice]) -> list[Choice]:
 def last_typed(typed: str) -> str:
     """What is to be looked for: the last part of the list, without the ! that leaves out."""
     return split_last(typed)[1].text.strip("*/")
+
+
+def with_folders(names: Sequence[str], part: str) -> list[str]:
+    """Models, and before them each folder that fits and has several of them, as its pattern."""
+    levels = (name.split("/")[:-1] for name in names)
+    folders = Counter("/".join(one[:depth]) for one in levels for depth in range(1, len(one) + 1))
+    wanted = as_seen(part)
+    found = [name for name, count in folders.items() if count > 1 and wanted in as_seen(name)]
+    return [*(f"{folder}/**" for folder in sorted(found)), *names]
 
 
 def offer_names(typed: str, names: Iterable[str], *, excluding: bool = True) -> list[Choice]:

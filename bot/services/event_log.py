@@ -128,12 +128,16 @@ class ChannelEvent:
 
 @dataclass(frozen=True, slots=True)
 class ChannelLog:
-    """The last events of a channel at a time, the newest first, and what it follows."""
+    """The last events of a channel at a time, the newest first, and what it follows.
+
+    `over_quota`: further events of the server were refused today.
+    """
 
     channel_id: int
     at: datetime
     entries: Sequence[Followed]
     events: Sequence[ChannelEvent]
+    over_quota: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +215,8 @@ class EventLogService:
         entries = await self._entries(guild_id, actor, channel_id)
         found = await self._events(entries, EventFilter(), MOST_LISTED)
         events = [one.as_seen(titled=titled(channel_id)) for one in found]
-        return ChannelLog(channel_id, self._now(), entries, events)
+        over_quota = await self._storage.read(lambda tx: tx.day_use.is_noted(guild_id))
+        return ChannelLog(channel_id, self._now(), entries, events, over_quota)
 
     async def why(
         self,

@@ -15,7 +15,7 @@ from bot.services.subscriptions import SubscriptionService
 from bot.speckle.events import EventKind
 from bot.speckle.filters import FilterWhy, matches
 from bot.speckle.payloads import parse_delivery, read_envelope
-from bot.speckle.samples import SAMPLE_ID, SAMPLES, SampleScene, sample_body, sample_model
+from bot.speckle.samples import SAMPLES, SampleScene, real_model, sample_body, sample_model
 from bot.speckle.subscription_options import SubscriptionOptions, wanted_kinds
 from bot.storage import Storage, Transaction
 from bot.work import InboxState, OutboxState, SampleProgress, TraceLine
@@ -154,7 +154,7 @@ def _fate(progress: SampleProgress) -> SampleFate:
 
 
 def _scene(tx: Transaction, entry: Followed) -> SampleScene:
-    """A model that the channel follows and a person, as they are known for it already."""
+    """What samples for a channel are about, by what is known for it already."""
     hook, subscription = entry.hook, entry.subscription
     told = tx.hooks.names(hook.id)
     account_id = subscription.account_id
@@ -165,5 +165,5 @@ def _scene(tx: Transaction, entry: Followed) -> SampleScene:
         hook.project_id,
         hook.project_name,
         sample_model(subscription.options.models, known),
-        next(iter(told.people), SAMPLE_ID),
+        real_model(subscription.options.models, known),
     )

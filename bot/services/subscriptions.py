@@ -16,7 +16,14 @@ from bot.model import (
 )
 from bot.permissions import Actor, TargetChannel
 from bot.services.channel_rules import require_manager, require_posting
-from bot.services.completion import Choice, complete_projects, last_typed, merged, offer_names
+from bot.services.completion import (
+    Choice,
+    complete_projects,
+    last_typed,
+    merged,
+    offer_names,
+    with_folders,
+)
 from bot.services.consent_check import ConsentCheck
 from bot.services.former_addresses import FormerAddresses
 from bot.services.known_names import KnownNames
@@ -46,7 +53,7 @@ from bot.services.webhook_results import Ensured
 from bot.services.webhook_setup import WebhookSetup, webhook_setup
 from bot.services.webhooks import WebhookService
 from bot.speckle.events import ProjectNames
-from bot.speckle.filter_hints import hints_for, names_issues, server_hints
+from bot.speckle.filter_hints import FilterHint, NoEffect, hints_for, names_issues, server_hints
 from bot.speckle.links import Links, SpeckleLink
 from bot.speckle.seen_text import as_seen
 from bot.speckle.subscription_options import SubscriptionOptions, TypedOptions
@@ -124,6 +131,8 @@ class SubscriptionService:
         known = {**entry.models, **{one: names.models[one] for one in shown}}
         typed = {*request.options, *(("models",) if link.models else ())}
         hints = [hint for hint in hints_for(options, names) if hint.is_about(typed)]
+        if "models" in request.options and link.models and not {*link.models} & {*options.models}:
+            hints.append(FilterHint("models", NoEffect.LINK_UNUSED))
         if "events" in typed and names_issues(options):
             page = await self._pages.of(server_url, link.project_id)
             hints += server_hints(options, issues=page.issues, comments=page.comments)
@@ -454,8 +463,9 @@ class SubscriptionService:
         here, meant = await self._meant_while_typing(caller, project)
         if meant is None:
             return []
-        found = await self._search.model_names(caller, *meant, last_typed(typed), here)
-        return offer_names(typed, found)
+        part = last_typed(typed)
+        found = await self._search.model_names(caller, *meant, part, here)
+        return offer_names(typed, with_folders(found, part))
 
     async def authors(self, caller: CommandCaller, project: str, typed: str) -> list[Choice]:
         """The project's people, in the same way."""

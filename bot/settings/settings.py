@@ -101,7 +101,7 @@ class SendingSettings(_Section):
     )
     emoji: bool = _setting(
         False,
-        "Whether a small picture stands before each card's title: a cube for a version, a speech "
+        "Whether a small picture is shown before each card's title: a cube for a version, a speech "
         "bubble for a comment. The bot creates them once as emoji of its own application.",
         "true or false",
     )

@@ -37,7 +37,9 @@ SAID: Final[Mapping[EventKind, str]] = {
 _SEPARATED: Final = re.compile(r"[,;\n\r\uff0c\uff1b\u3001\u060c\u061b|/+&\u2022\u00b7]+")
 _CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NEGATION: Final = re.compile(r"!\s*|(?<![^\s])-(?=\w)")
-_EXCEPT: Final = frozenset({"except", "without", "not", "but", "no"})
+_NOT: Final = frozenset({"!", "not", "no"})  # what follows, up to the next separator
+_EXCEPT: Final = frozenset({"except", "without", "but", "excluding"})  # all that follows
+_MARKS: Final = re.compile(r"[()\[\]{}<>\"'`*#]+")
 _FILLING: Final = frozenset({"and", "or", "events", "event", "only", "of", "for"})
 _LONGEST: Final = 5  # words of one name
 
@@ -51,11 +53,12 @@ class ReadNames:
     unknown: list[str] = field(default_factory=list)
     everything: bool = False
     nothing: bool = False
+    excepting: bool = False  # what comes now is left out
 
 
 def read_event_names(text: str) -> ReadNames:
     """The groups and events that a text names, in its order."""
-    read = ReadNames()
+    read = ReadNames(nothing=text.strip() in NONE_WORDS)
     for piece in _SEPARATED.split(_CAMEL.sub("_", text)):
         _read_piece(read, _words(piece))
     return read
@@ -63,27 +66,27 @@ def read_event_names(text: str) -> ReadNames:
 
 def _words(piece: str) -> list[str]:
     """The words of a piece; "!" stands before what is left out."""
-    marked = _NEGATION.sub(" ! ", piece.strip().strip("\"'`").removeprefix("- "))
+    marked = _NEGATION.sub(" ! ", _MARKS.sub(" ", piece).strip().removeprefix("- "))
     return re.sub(r"[-.:]+", "_", as_seen(marked)).split()
 
 
 def _read_piece(read: ReadNames, words: Sequence[str]) -> None:
-    excluding, position, unknown = False, 0, list[str]()
+    excluding, position, unknown = read.excepting, 0, list[str]()
     while position < len(words):
         word = words[position]
         found, used = _longest_name(words[position:])
         if found:
             (read.excluded if excluding else read.included).extend(found)
-        elif word == "!" or word in _EXCEPT:
-            excluding = True
+        elif word in _NOT or word in _EXCEPT:
+            excluding, read.excepting = True, read.excepting or word in _EXCEPT
         elif word in ALL_WORDS or word in NONE_WORDS:
             read.everything |= (word in ALL_WORDS) and not excluding
             read.nothing |= (word in NONE_WORDS) or excluding
-        elif word not in _FILLING:
+        elif word.strip("_") and word not in _FILLING:
             unknown.append(word.strip("_"))
         position += used
     if unknown:
-        read.unknown.append(" ".join(filter(None, unknown)) or words[0])
+        read.unknown.append(" ".join(unknown))
 
 
 def _longest_name(words: Sequence[str]) -> tuple[Sequence[str], int]:
@@ -103,8 +106,8 @@ def _called() -> Iterator[tuple[str, tuple[str, ...]]]:
             sharing = (one.kind.value for one in EVENTS if name in one.triggers)
             yield name, tuple(sharing) or (row.kind.value,)
         noun, _, verb = row.kind.partition("_")
-        told = (f"{verb}_{noun}", f"{verb}_{noun}s", f"{noun}s_{verb}", f"{noun}_{verb}s")
-        yield from ((name, (row.kind.value,)) for name in told)
+        other_ways = (f"{verb}_{noun}", f"{verb}_{noun}s", f"{noun}s_{verb}", f"{noun}_{verb}s")
+        yield from ((name, (row.kind.value,)) for name in other_ways)
         if verb == "created":
             yield from ((f"new_{one}", (row.kind.value,)) for one in (noun, f"{noun}s"))
     yield from ((old, (new,)) for old, new in FORMER_NAMES.items())

@@ -10,7 +10,8 @@ from typing import Final, TypeAlias
 from bot.speckle.event_names import kinds_named
 from bot.speckle.events import EventGroup, EventKind, ModelRef, ProjectNames
 from bot.speckle.filters import fits_model, is_author, lets_in
-from bot.speckle.globs import fits, is_glob
+from bot.speckle.globs import all_fit, fits, is_glob
+from bot.speckle.links import ID
 from bot.speckle.seen_text import as_seen
 from bot.speckle.subscription_options import SubscriptionOptions, TypedOptions, wanted_kinds
 from bot.speckle.typed_lists import EXCLUDE, split_entries, typed_entry
@@ -32,6 +33,9 @@ class NoEffect(Enum):
     NO_MODEL_LEFT = auto()  # all patterns together leave none
     NOT_ABOUT_MODELS = auto()  # the wanted events touch no model
     NOT_SENT = auto()  # the server has no issues, or no comments
+    COVERED = auto()  # `near` does the same already
+    LEAVES_NOTHING_OUT = auto()  # what it fits is not let in anyway
+    LINK_UNUSED = auto()  # a link leads to models, and others were typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ def hints_for(options: SubscriptionOptions, names: ProjectNames) -> tuple[Filter
 
     Where not all of its models are known, nothing is said of those.
     """
-    found = [*_models_unneeded(options)]
+    found = [*_models_unneeded(options), *_covered(options.models)]
     models = tuple(ModelRef(id_, name) for id_, name in names.models.items())
     if names.complete and 0 < len(models) <= MAX_COMPARED:
         found += _model_hints(options.models, models)
@@ -99,7 +103,7 @@ def server_hints(
 
 def corrected(options: SubscriptionOptions, hints: Sequence[FilterHint]) -> TypedOptions:
     """The options that the hints are about, with what is near in place of what has no effect."""
-    near = [hint for hint in hints if hint.near is not None]
+    near = [hint for hint in hints if hint.near and hint.why is not NoEffect.COVERED]
     typed = options.typed()
     return {
         name: ", ".join(
@@ -114,6 +118,19 @@ def _with(entries: Sequence[str], hints: Sequence[FilterHint]) -> Iterator[str]:
     yield from dict.fromkeys(meant.get(entry) or typed_entry(entry) for entry in entries)
 
 
+def _covered(patterns: Sequence[str]) -> Iterator[FilterHint]:
+    """Patterns that do nothing which another one does not do, of those that let in or leave out."""
+    left = [one for one in patterns if not ID.fullmatch(one.removeprefix(EXCLUDE))]
+    for pattern in tuple(left):
+        mark = EXCLUDE if pattern.startswith(EXCLUDE) else ""
+        others = (one for one in left if one != pattern and one.startswith(EXCLUDE) is bool(mark))
+        name = pattern.removeprefix(EXCLUDE)
+        by = next((one for one in others if all_fit(name, [one.removeprefix(EXCLUDE)])), None)
+        if by is not None:
+            left.remove(pattern)
+            yield FilterHint("models", NoEffect.COVERED, pattern, by)
+
+
 # ── models ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -121,12 +138,24 @@ def _model_hints(patterns: Sequence[str], models: Sequence[ModelRef]) -> list[Fi
     dead = [one for one in patterns if not _fits_any(one.removeprefix(EXCLUDE), models)]
     if not dead:
         left = any(lets_in(patterns, model) for model in models)
-        return [] if left else [FilterHint("models", NoEffect.NO_MODEL_LEFT)]
+        idle = [
+            FilterHint("models", NoEffect.LEAVES_NOTHING_OUT, o) for o in _idle(patterns, models)
+        ]
+        return idle if left else [FilterHint("models", NoEffect.NO_MODEL_LEFT)]
     names = [model.name for model in models if model.name]
     return [
         FilterHint("models", NoEffect.NO_MODEL_FITS, entry, near)
         for entry, near in _with_near(dead, names, _nearest_pattern)
     ]
+
+
+def _idle(patterns: Sequence[str], models: Sequence[ModelRef]) -> Iterator[str]:
+    """Patterns that leave out only models that none of the others lets in."""
+    including = [one for one in patterns if not one.startswith(EXCLUDE)]
+    let_in = [model for model in models if lets_in(including, model)]
+    for pattern in patterns:
+        if pattern.startswith(EXCLUDE) and not _fits_any(pattern.removeprefix(EXCLUDE), let_in):
+            yield pattern
 
 
 def _fits_any(pattern: str, models: Iterable[ModelRef]) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 
 from bot.speckle.seen_text import as_seen
 
-MAX_SAMPLES: Final = 1_000  # names that stand for all that a pattern fits
+MAX_SAMPLES: Final = 256  # names that stand for all that a pattern fits
 _CLASS: Final = re.compile(r"\[[^\[\]/]+\]")
 _PIECE: Final = re.compile(rf"(/\*\*\Z|\A\*\*/|/\*\*/|\*\*|\*|\?|{_CLASS.pattern})")
 EVERYTHING: Final = "**"

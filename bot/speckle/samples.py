@@ -15,6 +15,7 @@ from bot.speckle.filters import lets_in
 SAMPLE_ID: Final = "0000000000"  # which no server gives
 AUTHOR: Final = SpeckleUser(SAMPLE_ID, "Test author")
 MODEL: Final = "test model"
+WORDS: Final = ("test", "sample", "level 1")  # one of which a channel may leave out
 GLOBS: Final = "*?[]{}"
 
 Data = Mapping[str, Any]
@@ -22,13 +23,16 @@ Data = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class SampleScene:
-    """What samples are about: a project, a model that its channel follows, a person in it."""
+    """What samples are about: a project, and a model by a name that its channel follows.
+
+    `real_model` is one that is there, for events that name models by id alone.
+    """
 
     server_url: str
     project_id: str
     project_name: str | None
     model: ModelRef
-    person_id: str = SAMPLE_ID
+    real_model: str | None = None
 
 
 def sample_body(kind: EventKind, scene: SampleScene) -> bytes:
@@ -47,18 +51,32 @@ def sample_body(kind: EventKind, scene: SampleScene) -> bytes:
 
 
 def sample_model(patterns: Iterable[str], known: Mapping[str, str]) -> ModelRef:
-    """A model that these patterns let in: one that is known by id, else one that is made up."""
+    """A model that these patterns let in, made up: nobody is to fear for a real one.
+
+    It is a real one only where a pattern is its id, or nothing else was found.
+    """
+    patterns = tuple(patterns)
+    including = [one for one in patterns if not one.startswith("!")]
+    offered = [_fitting(one, word, known) for word in WORDS for one in including]
+    there = real_model(patterns, known)
+    real = [] if there is None else [ModelRef(there, known[there])]
+    made_up = ModelRef(SAMPLE_ID, MODEL)
+    return next((one for one in (*offered, made_up, *real) if lets_in(patterns, one)), made_up)
+
+
+def real_model(patterns: Iterable[str], known: Mapping[str, str]) -> str | None:
+    """The id of a model that these patterns let in, of those that are known by their ids."""
     patterns = tuple(patterns)
     models = [ModelRef(id_, name) for id_, name in sorted(known.items(), key=lambda one: one[1])]
-    made_up = [ModelRef(SAMPLE_ID, _made_up(one)) for one in patterns if not one.startswith("!")]
-    offered = [*models, *made_up, ModelRef(SAMPLE_ID, MODEL)]
-    return next((one for one in offered if lets_in(patterns, one)), offered[-1])
+    return next((one.id for one in models if lets_in(patterns, one)), None)
 
 
-def _made_up(pattern: str) -> str:
-    """A name that a glob fits: whatever may stand for anything is a word."""
-    pieces = pattern.replace("**", "test").replace("*", "test").replace("?", "x")
-    return "".join(one for one in pieces if one not in GLOBS)
+def _fitting(pattern: str, word: str, known: Mapping[str, str]) -> ModelRef:
+    """A model that a pattern fits: in a glob, whatever may stand for anything is this word."""
+    if pattern in known:
+        return ModelRef(pattern, known[pattern])
+    pieces = pattern.replace("**", word).replace("*", word).replace("?", "x")
+    return ModelRef(SAMPLE_ID, "".join(one for one in pieces if one not in GLOBS))
 
 
 # ── one of each kind ──────────────────────────────────────────────────────────────────────────
@@ -100,7 +118,7 @@ def _version_deleted(scene: SampleScene) -> tuple[Data, str]:
 
 
 def _version_moved(scene: SampleScene) -> tuple[Data, str]:
-    data = {"originalBranchId": SAMPLE_ID, "newBranchId": scene.model.id or SAMPLE_ID}
+    data = {"originalBranchId": SAMPLE_ID, "newBranchId": scene.real_model or SAMPLE_ID}
     return data, f"Commit moved: {SAMPLE_ID}"
 
 
@@ -122,8 +140,7 @@ def _issue(_scene: SampleScene) -> tuple[Data, str]:
 
 
 def _comment_created(scene: SampleScene) -> tuple[Data, str]:
-    made_up = scene.model.id == SAMPLE_ID  # which a filter could not let in by its name
-    resources = "" if made_up else f"{scene.model.id}@{SAMPLE_ID}"
+    resources = "" if scene.real_model is None else f"{scene.real_model}@{SAMPLE_ID}"
     content = _content("Does this beam clash with the duct?")
     data = {"input": {"resourceIdString": resources, "content": content}}
     return data, f"Comment added: {SAMPLE_ID} (test)"
@@ -142,8 +159,8 @@ def _comment_reopened(_scene: SampleScene) -> tuple[Data, str]:
     return {"input": {"commentId": SAMPLE_ID, "archived": False}}, "Comment archived"
 
 
-def _comment_mentioned(scene: SampleScene) -> tuple[Data, str]:
-    target = {"mentionTargetId": scene.person_id}
+def _comment_mentioned(_scene: SampleScene) -> tuple[Data, str]:
+    target = {"mentionTargetId": AUTHOR.id}
     return {"threadId": SAMPLE_ID, "commentId": SAMPLE_ID, **target}, "Comment mention"
 
 
@@ -157,10 +174,10 @@ def _project_deleted(_scene: SampleScene) -> tuple[Data, str]:
 
 
 def _person(key: str, role: str | None = None) -> Callable[[SampleScene], tuple[Data, str]]:
-    """An event that names a person under this key, and the role they got, if any."""
+    """An event that names a person under this key, made up too, and the role they got, if any."""
 
-    def sample(scene: SampleScene) -> tuple[Data, str]:
-        return {key: scene.person_id} | ({} if role is None else {"role": role}), "Test"
+    def sample(_scene: SampleScene) -> tuple[Data, str]:
+        return {key: AUTHOR.id} | ({} if role is None else {"role": role}), "Test"
 
     return sample
 

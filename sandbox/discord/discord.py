@@ -142,7 +142,7 @@ class Sandbox:
 
     async def command(
         self,
-        guild: SandboxGuild,
+        guild: SandboxGuild | None,
         channel: SandboxChannel,
         member: SandboxMember,
         name: str,
@@ -151,7 +151,8 @@ class Sandbox:
     ) -> InteractionView:
         """Type a command and wait, `first_answer_s` at most, for the first answer.
 
-        A subcommand is written "group sub". Options are given as the command registered them:
+        In the private conversation with the bot there is no guild: None. A subcommand is written
+        "group sub". Options are given as the command registered them:
         text, numbers, true/false; channels as objects, ids or names; members and roles as objects
         or ids. Raises NotOffered, WrongOption or InteractionTimeout, all of them SandboxError.
         """
@@ -160,7 +161,7 @@ class Sandbox:
 
     async def message_command(
         self,
-        guild: SandboxGuild,
+        guild: SandboxGuild | None,
         channel: SandboxChannel,
         member: SandboxMember,
         name: str,
@@ -172,7 +173,7 @@ class Sandbox:
 
     async def user_command(
         self,
-        guild: SandboxGuild,
+        guild: SandboxGuild | None,
         channel: SandboxChannel,
         member: SandboxMember,
         name: str,
@@ -190,7 +191,7 @@ class Sandbox:
 
     async def autocomplete(
         self,
-        guild: SandboxGuild,
+        guild: SandboxGuild | None,
         channel: SandboxChannel,
         member: SandboxMember,
         command: str,
@@ -236,9 +237,10 @@ class Sandbox:
         return await self._driver.submit(answer, values, _who(answer, member))
 
     @staticmethod
-    def _check_inside(guild: SandboxGuild, channel: SandboxChannel) -> None:
+    def _check_inside(guild: SandboxGuild | None, channel: SandboxChannel) -> None:
         if channel.guild is not guild:
-            raise ValueError(f"#{channel.name} is not a channel of {guild.name}")
+            place = guild.name if guild else "no guild"
+            raise ValueError(f"#{channel.name} is not a channel of {place}")
 
     # ── what there is to see ──────────────────────────────────────────────────────────────────
 

@@ -12,6 +12,9 @@ from sandbox.discord.resolving import Resolver
 from sandbox.discord.world import DiscordWorld
 
 JSON = dict[str, Any]
+# Contexts of an interaction:
+# https://discord.com/developers/docs/interactions/receiving-and-responding
+IN_GUILD, IN_PRIVATE = 0, 1
 TRUTHS = {"true": True, "false": False, "yes": True, "no": False}
 
 
@@ -144,14 +147,16 @@ def offered(
     kind: CommandType = CommandType.CHAT_INPUT,
 ) -> JSON:
     """The command as the member's client offers it in this channel; raises NotOffered."""
-    if channel.guild is None:
-        raise NotOffered("the sandbox types commands in guilds only")
-    there = [one for one in world.commands_of(channel.guild) if one["type"] == kind]
+    there = [one for one in _registered_for(world, channel) if one["type"] == kind]
     found = [one for one in there if one["name"] == name]
     if not found:
         names = ", ".join(_shown(one) for one in there)
         wanted = _shown({"type": kind, "name": name})
         raise NotOffered(f"there is no {wanted} here; there is: {names or 'no command at all'}")
+    if channel.guild is None:
+        if channel.recipient is not member.user:
+            raise NotOffered(f"{member.name} is not in this conversation")
+        return found[0]
     if not channel.guild.bot_inside:
         raise NotOffered("the bot is not in this guild")
     if not member.sees(channel):
@@ -165,11 +170,26 @@ def offered(
 
 def all_offered(world: DiscordWorld, channel: SandboxChannel, member: SandboxMember) -> list[JSON]:
     """Each command that the member's client offers in this channel, of any type."""
-    guild = channel.guild
-    hidden = channel.archived or not member.sees(channel)
-    if guild is None or not guild.bot_inside or hidden:
+    there = _registered_for(world, channel)
+    if channel.guild is None:
+        return there if channel.recipient is member.user else []
+    if not channel.guild.bot_inside or channel.archived or not member.sees(channel):
         return []
-    return [one for one in world.commands_of(guild) if _may_use(one, channel, member)]
+    return [one for one in there if _may_use(one, channel, member)]
+
+
+def _registered_for(world: DiscordWorld, channel: SandboxChannel) -> list[JSON]:
+    """The commands that are for such a place: a guild, or the private conversation with the bot."""
+    context = IN_PRIVATE if channel.guild is None else IN_GUILD
+    return [one for one in world.commands_of(channel.guild) if _is_for(one, context)]
+
+
+def _is_for(command: JSON, context: int) -> bool:
+    """By its contexts, or where it has none by the older word for them."""
+    contexts = command.get("contexts")
+    if contexts:
+        return context in contexts
+    return context == IN_GUILD or command.get("dm_permission") is not False
 
 
 def _shown(command: JSON) -> str:

@@ -129,9 +129,11 @@ class DiscordWorld:
 
     # ── commands and interactions ─────────────────────────────────────────────────────────────
 
-    def commands_of(self, guild: SandboxGuild) -> Iterator[dict[str, Any]]:
-        """What the guild's members are offered: its own commands, then the application's."""
-        for owner in (guild.id, None):
+    def commands_of(self, guild: SandboxGuild | None) -> Iterator[dict[str, Any]]:
+        """What there is in the guild: its own commands, then the application's, which alone are
+        in a private conversation (None).
+        """
+        for owner in (guild.id, None) if guild is not None else (None,):
             yield from self.commands.get(owner, {}).values()
 
     def open_interaction(

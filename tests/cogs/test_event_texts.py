@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bot import trace_texts
+from bot.cards.text import units
 from bot.cogs.events import stages, texts
 from bot.model import (
     Hook,
@@ -23,6 +24,7 @@ from bot.problems import SendProblem, SendReason
 from bot.services.event_log import (
     OUTCOMES,
     ChannelEvent,
+    ChannelLog,
     NothingArrived,
     OneEvent,
     Outcome,
@@ -315,6 +317,23 @@ def test_the_end_of_a_time_out_is_in_each_readers_own_time() -> None:
     event = replace(seen(line(TraceStep.WANTED, filter="no_filter")), card=card)
     (waits,) = (stage.text for stage in stages.stages(event) if stage.name == "Discord")
     assert f"time-out until <t:{int(until.timestamp())}:f>." in waits
+
+
+@pytest.mark.parametrize("over_quota", [True, False])
+def test_a_list_says_first_that_further_events_were_refused(over_quota: bool) -> None:
+    event = seen(line(TraceStep.FILTERED, filter="event_not_wanted"))
+    log = ChannelLog(CHANNEL, AT, [event.followed], [event], over_quota)
+    text = texts.log_embed(log).description or ""
+    assert text.startswith("❌ This server has used up its quota") is over_quota
+    assert text.endswith("🔕 <t:1772442000:R> **version created**: filtered (by `events`)")
+
+
+def test_a_list_of_the_longest_lines_fits_into_one_message() -> None:
+    card = replace(CARD, title="𝔸" * 300, channel_id=10**18, message_id=10**18, guild_id=10**18)
+    event = seen(line(TraceStep.WANTED, filter="no_filter"), cards=(card,))
+    other = replace(event, followed=Followed(replace(HOOK, id=6), SUBSCRIPTION))
+    log = ChannelLog(CHANNEL, AT, [event.followed], [event, other] * 12, over_quota=True)
+    assert units(texts.log_embed(log).description or "") <= 4096
 
 
 def call(minutes_before: int, status: CallStatus = CallStatus.DELIVERED) -> RecordedCall:

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.cogs.notices import quota_texts
+from bot.cogs.notices import texts as notice_texts
 from bot.cogs.subscriptions import panel_texts, subscribe_texts
 from bot.cogs.subscriptions.panel import PAGE_SIZE
 from bot.model import (
@@ -20,12 +22,15 @@ from bot.model import (
     HookState,
     PauseReason,
     PauseWhy,
+    QuotaUse,
     Subscription,
     SubscriptionState,
 )
+from bot.services.quotas import GuildLimits, Usage
 from bot.services.subscribe_results import (
     Followed,
     NotFollowed,
+    Resumed,
     SubscribeChange,
     Subscribed,
     Unsubscribed,
@@ -332,3 +337,27 @@ def test_the_panel_shows_the_last_event_as_a_time_that_discord_counts() -> None:
     assert fields["Last event"] == discord.utils.format_dt(NOW, "R")
     fields = {f.name: f.value for f in panel_texts.entry_embed(_entry()).fields}
     assert fields["Last event"] == "None yet"
+
+
+@pytest.mark.parametrize(
+    ("cards", "said"),
+    [
+        (0, "No card was waiting."),
+        (1, "1 card was kept and comes now."),
+        (2, "2 cards were kept and come now."),
+    ],
+)
+def test_what_was_kept_is_counted_in_whole_sentences(cards: int, said: str) -> None:
+    resumed = Resumed(STRUCTURE, (ENTRY,), cards)
+    embed = notice_texts.resumed_embed(resumed, 1, NOW, read_by_others=False)
+    assert said in (embed.description or "")
+    events = Subscribed(ENTRY, SubscribeChange.UNCHANGED, None, True, None, (), kept=cards)
+    assert said.replace("card", "event") in subscribe_texts.edited(events) or not cards
+
+
+def test_the_days_quota_ends_at_a_time_of_each_reader() -> None:
+    usage = Usage(GuildLimits(20_000, 2 * 10**9, 100, 500, 5_000), QuotaUse(1, 10**6, 1, 1), NOW)
+    assert quota_texts.in_all(usage) == (
+        "Used today: 1 of 20,000 events, 1.0 MB of 2.00 GB; it counts from zero again at "
+        f"<t:{int(NOW.timestamp())}:t>. In all: 1 of 100 webhooks, 1 of 500 subscriptions."
+    )

@@ -15,6 +15,7 @@ from bot.work import (
     HookResult,
     LateAddition,
     LateEnrichmentJob,
+    MissingWhy,
     NewCard,
     SubscriptionResult,
     TraceLine,
@@ -137,6 +138,8 @@ async def test_a_held_event_is_not_shown_where_a_later_one_told_of_it(
     row = await storage.read(lambda tx: tx.inbox.get(receipt.id))
     assert row is not None
     assert row.subject == CHANGE
+    about = {"subscription_id": subscription.id}
+    assert [(line.step, line.facts) for line in row.trace] == [(TraceStep.SHOWN_BEFORE, about)]
 
 
 async def test_of_two_plain_cards_only_one_gets_what_both_are_about(
@@ -156,3 +159,7 @@ async def test_of_two_plain_cards_only_one_gets_what_both_are_about(
 
     assert [await filled(job) for job in jobs] == [[1], []]
     assert await storage.read(waiting_count) == 2
+    rows = [await storage.read(lambda tx: tx.inbox.get(job.inbox_id)) for job in jobs]
+    last = [row.trace[-1] for row in rows if row is not None]
+    assert [line.step for line in last] == [TraceStep.FILLED_IN, TraceStep.NOT_FILLED_IN]
+    assert last[1].facts["missing"] == MissingWhy.SHOWN_ALREADY

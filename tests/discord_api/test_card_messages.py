@@ -120,13 +120,16 @@ async def test_pictures_have_words() -> None:
     issue = replace(shown, image="attachment://issue-1.png", about="KT-12 Beam")
     (embed,) = message_arguments([issue], FallbackLevel.FULL, "")["embeds"]
     assert embed.to_dict()["image"]["description"] == "Picture of the issue: KT-12 Beam"
+    comment = replace(shown, image="attachment://screenshot-1.png", about="")
+    (embed,) = message_arguments([comment], FallbackLevel.FULL, "")["embeds"]
+    assert embed.to_dict()["image"]["description"] == "Screenshot that came with the comment"
 
 
 def titles(cards: Sequence[Card], level: FallbackLevel = FallbackLevel.FULL) -> list[str]:
     return [embed.title for embed in message_arguments(cards, level, "", EMOJI)["embeds"]]
 
 
-async def test_an_emoji_stands_before_a_title_where_there_is_room_for_it() -> None:
+async def test_an_emoji_is_before_a_title_where_there_is_room_for_it() -> None:
     facade = card("facade")
     assert titles([facade]) == ["<:speckle_version:1> New version: facade"]
     assert titles([facade], FallbackLevel.NO_MEDIA) == ["New version: facade"]

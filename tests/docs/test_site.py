@@ -45,6 +45,16 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     assert [one for one in loaded if re.match(r"[\"']?(?:https?:)?//", one)] == []
 
 
+def test_what_a_page_loads_is_part_of_the_site(site: Path) -> None:
+    lost = [
+        f"{page.relative_to(site)}: {address}"
+        for page in site.rglob("index.html")
+        for address in LOADED.findall(page.read_text("utf-8"))
+        if address and not (page.parent / address.split("#")[0].split("?")[0]).exists()
+    ]
+    assert lost == []
+
+
 @pytest.mark.parametrize("name", sorted(SOURCES))
 def test_a_page_has_the_lists_tables_and_code_that_github_shows(site: Path, name: str) -> None:
     """The site reads Markdown less kindly: below an item it wants four blanks, and blank lines."""

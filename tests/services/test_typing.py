@@ -142,6 +142,7 @@ async def test_a_link_to_a_model_asks_where_the_channel_follows_the_project(offi
     named = await office.ask(project=link, models="structure/")
     assert isinstance(named, Subscribed)
     assert named.entry.subscription.options.models == ("structure/**",)
+    assert named.hints == (FilterHint("models", NoEffect.LINK_UNUSED),)
 
 
 async def test_several_models_and_versions_are_taken_and_said(office: Office) -> None:

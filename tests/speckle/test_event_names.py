@@ -56,6 +56,10 @@ def test_each_name_that_speckle_or_the_bot_has_is_understood(name: str) -> None:
         ("all events", ()),
         ("!people", ("versions", "models", "issues", "project", "other")),
         ("all except people", ("versions", "models", "issues", "project", "other")),
+        ("everything except project, people and other", ("versions", "models", "issues")),
+        ("no comments", ("versions", "models", "project", "people", "other")),
+        ("versions (commit_create), #issues - people", (
+            "versions", "version_created", "issues", "people")),
         ("versions, !version_moved", (
             "version_created", "version_updated", "version_received", "version_deleted")),
         ("all, -people, -other", ("versions", "models", "issues", "project")),
@@ -74,6 +78,7 @@ def test_events_are_read_as_people_write_them(text: str, names: tuple[str, ...])
         ("coments", OptionFault.NO_SUCH_EVENT, "issues"),
         ("xyzzy", OptionFault.NO_SUCH_EVENT, None),
         ("none", OptionFault.NOTHING_WANTED, None),
+        ("-", OptionFault.NOTHING_WANTED, None),
         ("!all", OptionFault.NOTHING_WANTED, None),
         ("versions, !versions", OptionFault.NOTHING_LEFT, None),
         ("all, !versions !models !issues !project !people", OptionFault.NEVER_SENT, None),

@@ -95,7 +95,7 @@ def test_of_what_is_not_known_whole_nothing_is_said() -> None:
 def test_what_is_near_fits_a_model(entries: list[str]) -> None:
     options = SubscriptionOptions(models=tuple(entries))
     for hint in hints_for(options, NAMES):
-        if hint.near is not None:
+        if hint.near is not None and hint.why is NoEffect.NO_MODEL_FITS:
             read = SubscriptionOptions().changed_by({"models": hint.near})
             assert all(one.why is not NoEffect.NO_MODEL_FITS for one in hints_for(read, NAMES))
 
@@ -134,3 +134,28 @@ def test_single_events_that_a_server_never_sends_come_with_their_counterpart() -
     groups = SubscriptionOptions(("issues",))
     assert list(server_hints(groups, issues=False, comments=False)) == []
     assert not names_issues(groups)
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("structure/**, structure/level 1", ("structure/level 1", "structure/**")),
+        ("!mep/**, !**/ducts*, !mep/ducts*", ("!mep/ducts*", "!mep/**")),
+        ("structure/**, structure/", None),
+        ("structure/**, !structure/level 1", None),
+        ("structure/level 1, architecture/core", None),
+    ],
+)
+def test_a_pattern_beside_one_that_does_the_same_is_told_of(
+    typed: str, expected: tuple[str, str] | None
+) -> None:
+    options = SubscriptionOptions().changed_by({"models": typed})
+    found = [(hint.entry, hint.near) for hint in hints_for(options, ProjectNames())]
+    assert found == ([] if expected is None else [expected])
+
+
+def test_a_pattern_that_leaves_out_what_is_not_let_in_is_told_of() -> None:
+    options = SubscriptionOptions(models=("structure/**", "!mep/**"))
+    idle = FilterHint("models", NoEffect.LEAVES_NOTHING_OUT, "!mep/**")
+    assert hints_for(options, NAMES) == (idle,)
+    assert corrected(options, [idle]) == {}

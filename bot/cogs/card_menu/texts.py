@@ -10,7 +10,9 @@ from bot.services.card_filters import Candidate, Narrowing
 from bot.services.subscribe_results import SubscribeChange, Subscribed
 
 WHICH: Final[Mapping[Narrowing, str]] = {
-    Narrowing.AUTHOR: "This message has cards of several people. Whose events should it not show?",
+    Narrowing.AUTHOR: (
+        "This message has cards of several people. Whose events should this channel no longer show?"
+    ),
     Narrowing.MODEL: "This message is about several models. Which one should this channel show?",
 }
 UNDO_FOR: Final = "*Undo* works for 15 minutes; later, `/subscriptions` changes the filters."

@@ -20,6 +20,10 @@ MAX_FIELD: Final = 1024
 GOOD, WARN, BAD = "✅", "⚠️", "❌"
 # What these say of the account or the server is true of real events, too; that Speckle knows
 # nothing of a sample is not.
+SPECKLE_LATE: Final = (
+    "Speckle did not answer in time about some of the samples. A real card is plain at first then, "
+    "and gets the rest if the answer comes within an hour."
+)
 ACCOUNT_TROUBLES: Final = frozenset(
     {MissingWhy.TOKEN_REFUSED, MissingWhy.SCOPE_MISSING, MissingWhy.FORBIDDEN}
 )
@@ -108,8 +112,9 @@ def _speckle_trouble(results: Iterable[SampleResult]) -> str | None:
     """What keeps Speckle from adding to cards, the same for real ones; None if nothing is known."""
     for one in results:
         for line in one.trace:
-            late = line.step == TraceStep.FACTS_LATE
-            if late or line.facts.get("missing") in ACCOUNT_TROUBLES:
+            if line.step == TraceStep.FACTS_LATE:
+                return SPECKLE_LATE
+            if line.facts.get("missing") in ACCOUNT_TROUBLES:
                 return shorten(escape_markdown(trace_text(line)), MAX_FIELD)
     return None
 

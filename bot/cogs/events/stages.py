@@ -296,6 +296,7 @@ MISSING: Final[Mapping[str, str]] = {
     MissingWhy.NO_ACCESS: "more of the project is not shown to this channel at the moment",
     MissingWhy.BLANK: "the picture shows nothing",
     MissingWhy.TOO_LATE: "it did not come within an hour",
+    MissingWhy.SHOWN_ALREADY: "another card here shows it already",
 }
 PAUSED_FOR: Final[Mapping[str, str]] = {
     PauseReason.MEMBER: "Someone had paused this project here",

@@ -83,6 +83,10 @@ SHORT: Final[Mapping[str, str]] = {
     TraceStep.BODY_ERASED: "kept, then deleted",
     TraceStep.NOTHING_CHANGED: "nothing changed",
 }
+OVER_QUOTA: Final = (
+    "❌ This server has used up its quota for today (UTC), so further events are refused. "
+    "`/notices` shows it, and the person who runs the bot can allow more."
+)
 ASK_A_MANAGER: Final = "Ask someone with *Manage Webhooks* in this channel."
 FORMS: Final = (
     "an event's number (`1234`), a link to a Discord message, a link to a version, model, issue or "
@@ -231,7 +235,7 @@ def log_embed(log: ChannelLog) -> discord.Embed:
     """The last events of a channel."""
     embed = discord.Embed(
         title="The last events of this channel",
-        description=_lines(log.events, "R"),
+        description=f"{OVER_QUOTA if log.over_quota else ''}\n{_lines(log.events, 'R')}".strip(),
         colour=COLOUR,
     )
     return embed.set_footer(text="Choose one to see its whole way.")
@@ -431,10 +435,7 @@ def _found(entry: Followed, answer: NothingArrived) -> Iterator[str]:
     """What is known to be wrong, or to be right."""
     hook = entry.hook
     if answer.over_quota:
-        yield (
-            "❌ This server has used up today's quota, so further events are refused. `/notices` "
-            "shows until when, and the person who runs the bot can allow more."
-        )
+        yield OVER_QUOTA
     if entry.subscription.state is SubscriptionState.PAUSED or hook.unopenable:
         yield _state(entry)
     if hook.trouble is not None:

@@ -27,7 +27,7 @@ WHAT_IT_IS: Final = (
     "This bot brings the events of Speckle projects into channels: new versions, models, issues, "
     "comments, and people who come and go."
 )
-MENU_TITLE: Final = "On a card: right-click it, or press it long, then *Apps*"
+MENU_TITLE: Final = "On a card: right-click it, or press and hold it, then *Apps*"
 FOR_MANAGERS: Final = (
     "What a channel shows is decided by members with *Manage Webhooks* in it. The commands for "
     "that are listed for them alone."

@@ -23,7 +23,7 @@ TARGETS = {
         "That link leads to a version. A channel follows models, so this is about its model."
     ),
     (LinkTarget.VERSION, False): (
-        "That link leads to a version and does not tell its model, so the channel shows all "
+        "That link leads to a version and does not name its model, so the channel shows all "
         "models. To follow one, paste the model's own address, or name it as `models`."
     ),
     (LinkTarget.THREAD, True): (
@@ -46,6 +46,8 @@ def hint_lines(hints: tuple[FilterHint, ...]) -> list[str]:
 
 
 def _hint_text(hint: FilterHint) -> str:
+    if hint.why in SENTENCES:
+        return SENTENCES[hint.why].format(entry=code(hint.entry), near=code(hint.near or ""))
     meant = "" if hint.near is None else f" Did you mean {code(hint.near)}?"
     match hint.why:
         case NoEffect.NO_MODEL_FITS if hint.entry.startswith(EXCLUDE):
@@ -54,19 +56,30 @@ def _hint_text(hint: FilterHint) -> str:
             return f"No model fits {code(hint.entry)} now.{meant}"
         case NoEffect.NOBODY_FITS:
             return f"Nobody in the project is called {code(hint.entry)} now.{meant}"
-        case NoEffect.NO_MODEL_LEFT:
-            return "These patterns together leave no model of the project now."
         case NoEffect.NOT_SENT:
             has = "comments" if hint.entry.startswith("issue_") else "issues"
             return (
                 f"This Speckle server has {has}, and sends no event {code(hint.entry)}.{meant} The "
                 "group `issues` is both."
             )
-        case NoEffect.NOT_ABOUT_MODELS:
-            return (
-                "`models` has no effect here: the events that are chosen are about no model. Add "
-                "`versions`, `models` or `issues` to `events`, or type `models:all`."
-            )
+        case _:
+            return f"{code(hint.entry)} has no effect now.{meant}"
+
+
+SENTENCES = {
+    NoEffect.NO_MODEL_LEFT: "These patterns together leave no model of the project now.",
+    NoEffect.NOT_ABOUT_MODELS: (
+        "`models` has no effect here: the events that are chosen are about no model. Add "
+        "`versions`, `models` or `issues` to `events`, or type `models:all`."
+    ),
+    NoEffect.COVERED: "{entry} has no effect beside {near}, which does the same already.",
+    NoEffect.LEAVES_NOTHING_OUT: (
+        "{entry} leaves nothing out now: the other patterns let in no model that fits it."
+    ),
+    NoEffect.LINK_UNUSED: (
+        "The link leads to a model, and as `models` something else was typed: that is what counts."
+    ),
+}
 
 
 def needs_choice_text(outcome: NeedsChoice) -> str:

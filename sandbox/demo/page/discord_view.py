@@ -141,7 +141,7 @@ class DiscordView:
         """POST command: type a command."""
         typed = await read_action(request, Typed)
         member, channel = self._who_and_where(typed)
-        asked = self.discord.command(member.guild, channel, member, typed.command, **typed.options)
+        asked = self.discord.command(channel.guild, channel, member, typed.command, **typed.options)
         return await self._command_answer(asked, member, channel, typed.command)
 
     async def message_command(self, request: web.Request) -> web.Response:
@@ -149,7 +149,9 @@ class DiscordView:
         chosen = await read_action(request, Chosen)
         member, channel = self._who_and_where(chosen)
         message = self._message(member, channel, chosen.message)
-        asked = self.discord.message_command(member.guild, channel, member, chosen.command, message)
+        asked = self.discord.message_command(
+            channel.guild, channel, member, chosen.command, message
+        )
         return await self._command_answer(asked, member, channel, chosen.command)
 
     async def _command_answer(
@@ -177,7 +179,7 @@ class DiscordView:
         typed = await read_action(request, Completing)
         member, channel = self._who_and_where(typed)
         asked = self.discord.autocomplete(
-            member.guild, channel, member, typed.command, typed.focused, typed.value,
+            channel.guild, channel, member, typed.command, typed.focused, typed.value,
             **typed.options,
         )  # fmt: skip
         try:

@@ -222,6 +222,32 @@ async def test_a_command_is_offered_to_those_who_may_use_it(
             await desk.type("manage")
 
 
+async def test_commands_for_private_conversations_are_typed_there(
+    desk: Desk, bot: Client, connect: Connect
+) -> None:
+    @bot.tree.command(description="For conversations too")
+    @app_commands.allowed_contexts(guilds=True, dms=True)
+    async def both(interaction: Interaction) -> None:
+        await interaction.response.send_message(str(interaction.guild_id), ephemeral=True)
+
+    @bot.tree.command(description="For guilds alone")
+    @app_commands.guild_only()
+    async def inside(interaction: Interaction) -> None: ...
+
+    tobias = desk.guild.add_member("Tobias Lindqvist")
+    private = desk.sandbox.world.private_channel(desk.maren.id)
+    async with connect(bot):
+        answer = await desk.sandbox.command(None, private, desk.maren, "both")
+        assert (answer.content, answer.ephemeral) == ("None", True)
+        offered = [one["name"] for one in desk.sandbox.commands_offered(private, desk.maren)]
+        assert "both" in offered
+        assert "inside" not in offered
+        with pytest.raises(NotOffered, match="there is no /inside"):
+            await desk.sandbox.command(None, private, desk.maren, "inside")
+        with pytest.raises(NotOffered, match="not in this conversation"):
+            await desk.sandbox.command(None, private, tobias, "both")
+
+
 async def test_what_is_typed_is_completed(desk: Desk, bot: Client, connect: Connect) -> None:
     async with connect(bot):
         choices = await desk.sandbox.autocomplete(

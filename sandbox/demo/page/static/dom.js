@@ -49,10 +49,12 @@ function append(parent, children) {
  */
 export function reconcile(parent, items) {
   const before = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  // Those that are gone go first: else all behind them would be moved, and laid out again.
+  const wanted = new Set(items.map(({ key }) => String(key)));
+  before.forEach((child, key) => wanted.has(key) || child.remove());
   let place = parent.firstElementChild;
   for (const { key, version, make } of items) {
     let child = before.get(String(key));
-    before.delete(String(key));
     if (child === undefined || child.dataset.version !== String(version)) {
       const made = make();
       made.dataset.key = key;
@@ -68,7 +70,6 @@ export function reconcile(parent, items) {
     if (child === place) place = place.nextElementSibling;
     else parent.insertBefore(child, place);
   }
-  before.forEach((child) => child.remove());
 }
 
 const FOCUSABLE = "button, a, select, input, textarea, [tabindex]";

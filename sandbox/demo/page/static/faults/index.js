@@ -17,8 +17,8 @@ const SWITCHES = {
   discord_down: ["Discord is down", "Each request gets 503, the gateway is closed."],
   discord_slow: ["Discord is slow", "Each answer takes two seconds."],
   rate_limited: ["Rate limited", "Each message gets 429: wait five seconds."],
-  channel_deleted: ["Channel deleted", "Back again, /subscriptions has Resume."],
-  permission_taken: ["Permission taken", "The bot may not send there. Then: Resume."],
+  channel_deleted: ["Channel deleted", "The bot writes to Maren. Once it is back: Resume."],
+  permission_taken: ["Permission taken", "The bot may not send there, and writes to Maren."],
   speckle_down: ["Speckle is down", "It answers 503. Its webhooks still come."],
   speckle_hangs: ["Speckle hangs", "It takes questions and never answers."],
 };
