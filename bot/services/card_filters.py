@@ -131,20 +131,17 @@ class CardFilters:
                 request.project,
                 request.options,
                 resume=False,
+                undoes={what.value: outcome.entry.subscription.options.typed()[what.value]},
             )
         )
         return Narrowed(candidate, outcome, undo)
 
-    async def is_last(self, what: Narrowing, actor: Actor, undo: PendingSubscribe) -> bool:
-        """Whether nobody has changed the channel's filters since what this is to undo."""
+    async def is_last(self, actor: Actor, undo: PendingSubscribe) -> bool:
+        """Whether the channel still shows the project as what this is to undo has left it."""
         listed = await self._subscriptions.meant(undo.guild_id, actor, undo.project)
         here = [one for one in listed if one.subscription.channel_id == undo.channel_id]
-        before = SubscriptionOptions().changed_by(undo.options)
-        now = [getattr(one.subscription.options, what.value) for one in here]
-        if what is Narrowing.MODEL:
-            return all(len(one) == 1 for one in now)
-        old = before.ignore_authors
-        return all(one[:-1] == old for one in now)
+        typed = [one.subscription.options.typed() for one in here]
+        return [{name: one[name] for name in undo.undoes} for one in typed] == [undo.undoes]
 
     def _request(
         self,

@@ -61,7 +61,7 @@ async def test_a_webhook_that_was_changed_is_repaired_by_a_button(house: House) 
     assert "The bot restored it" in after
     assert "Nothing is wrong" in after
     assert webhook.secret is not None
-    assert "sent it with another secret than the bot's" in text_of(refused)
+    assert "it was sent with another secret than the bot's" in text_of(refused)
     assert "Repair the webhook" in labels_of(refused)
     assert "❌ The webhook is switched off in Speckle" in text_of(off)
     assert "❌ The project has no webhook in Speckle" in text_of(gone)

@@ -29,6 +29,7 @@ from bot.speckle_api.types import CallStatus, RecordedCall
 MAX_DESCRIPTION: Final = 4096
 MAX_CHANNELS_SAID: Final = 10
 OPERATOR: Final = "the person who runs the bot"
+UNTIL_NEXT: Final = "This is shown until the next event is accepted."
 OR_SUBSCRIBE: Final = (
     "Or an owner links their account (`/link`) and uses `/subscribe` in the channel: then the bot "
     "does it, and maintains the webhook."
@@ -320,9 +321,17 @@ def _of_refused(diagnosis: Diagnosis) -> Iterator[Finding]:
         if refused.signed
         else "without a secret, so without a signature"
     )
-    text = f"The bot refused an event {at}: Speckle sent it {what}."
+    if _got_through(diagnosis.webhook):
+        yield Finding(
+            Health.WARN,
+            f"The bot refused something {at} that was sent to the webhook's address {what}. It was "
+            "not Speckle, whose last call was accepted: someone else knows the address. Nothing of "
+            "it was shown. If it happens again, press *New secret* under `/subscriptions`.",
+        )
+        return
+    text = f"The bot refused an event {at}: it was sent {what}."
     repair = Remedy.SETUP if diagnosis.hook.is_by_hand else Remedy.REPAIR
-    yield Finding(Health.BAD, f"{text} {_secret_fix(diagnosis.hook)}", repair)
+    yield Finding(Health.BAD, f"{text} {_secret_fix(diagnosis.hook)} {UNTIL_NEXT}", repair)
 
 
 def _of_first_event(hook: Hook) -> Iterator[Finding]:
