@@ -44,6 +44,11 @@ class EventKind(StrEnum):
     ACCESS_DECLINED = "access_declined"
     UNKNOWN = "unknown"
 
+    @property
+    def words(self) -> str:
+        """Its name in a sentence."""
+        return self.value.replace("_", " ")
+
 
 class EventGroup(StrEnum):
     """Several events under one name, so that nobody has to pick single ones.

@@ -131,4 +131,4 @@ def _speckle_answers(results: Iterable[SampleResult]) -> str:
 
 
 def _names(kinds: Iterable[EventKind]) -> str:
-    return joined([kind.value.replace("_", " ") for kind in kinds])
+    return joined([kind.words for kind in kinds])
