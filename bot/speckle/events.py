@@ -127,7 +127,7 @@ class ProjectNames:
 
 @dataclass(frozen=True, slots=True)
 class KnownThread:
-    """What a hook's own events told of a thread."""
+    """What a hook's own events said of a thread."""
 
     first_line: str | None
     resources: tuple[ResourceRef, ...] = ()
