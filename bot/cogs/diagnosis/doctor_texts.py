@@ -7,6 +7,7 @@ from typing import Final
 
 import discord
 
+from bot.cards.card import MAX_DESCRIPTION
 from bot.cards.text import joined, moment_text, shorten
 from bot.cogs.notices.quota_texts import today
 from bot.cogs.refusal_texts import cannot_post_text
@@ -26,7 +27,6 @@ from bot.services.webhook_results import EnsureFailed, EnsureProblem, WebhookLoo
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.types import CallStatus, RecordedCall
 
-MAX_DESCRIPTION: Final = 4096
 MAX_CHANNELS_SAID: Final = 10
 OPERATOR: Final = "the person who runs the bot"
 UNTIL_NEXT: Final = "This is shown until the next event is accepted."

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 import discord
 
+from bot.cards.card import MAX_DESCRIPTION, MAX_FIELD_VALUE
 from bot.cards.text import (
     counted,
     escape_name,
@@ -25,7 +26,7 @@ from bot.cogs.events.stages import (
     stages,
 )
 from bot.cogs.responses import COLOUR
-from bot.cogs.subscriptions.panel_texts import MAX_DESCRIPTION, REMEDIES, project_name, state_text
+from bot.cogs.subscriptions.panel_texts import REMEDIES, project_name, state_text
 from bot.cogs.webhooks.texts import trouble_remedy, trouble_text
 from bot.model import Hook, HookKind, HookState, InboxSource, SubscriptionState
 from bot.services.event_log import (
@@ -53,7 +54,6 @@ from bot.trace_texts import OUTCOMES
 from bot.work import TraceStep
 
 MAX_TITLE: Final = 40
-MAX_FIELD: Final = 1024  # Discord's limit of a field
 MAX_CHOICE: Final = 100
 MOST_LACKING: Final = 6
 MOST_CHANNELS: Final = 10
@@ -124,13 +124,13 @@ def event_embed(answer: OneEvent) -> discord.Embed:
         embed.add_field(
             name=f"{number}. {stage.name} {stage.mark}", value=_value(stage), inline=False
         )
-    if next_step := shorten(_next(answer), MAX_FIELD):
+    if next_step := shorten(_next(answer), MAX_FIELD_VALUE):
         embed.add_field(name="What to do", value=next_step, inline=False)
     return embed.set_footer(text=f"Event {event.id}")
 
 
 def _value(stage: EventStage) -> str:
-    return shorten(f"{stage.text}\n{stage.setting}".strip(), MAX_FIELD)
+    return shorten(f"{stage.text}\n{stage.setting}".strip(), MAX_FIELD_VALUE)
 
 
 def _about(event: ChannelEvent) -> Iterator[str]:
@@ -394,7 +394,7 @@ def nothing_embed(answer: NothingArrived) -> discord.Embed:
         found = "\n".join(f"- {one}" for one in _found(entry, answer))
         embed.add_field(
             name=f"What is known of {escape_name(shorten_plain(entry.label, 100))}",
-            value=shorten(found, MAX_FIELD),
+            value=shorten(found, MAX_FIELD_VALUE),
             inline=False,
         )
     causes = "\n".join(
@@ -402,7 +402,7 @@ def nothing_embed(answer: NothingArrived) -> discord.Embed:
     )
     embed.add_field(
         name="What it usually is, the most likely first",
-        value=shorten(causes, MAX_FIELD),
+        value=shorten(causes, MAX_FIELD_VALUE),
         inline=False,
     )
     then = (

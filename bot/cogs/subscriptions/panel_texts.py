@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import discord
 
+from bot.cards.card import MAX_DESCRIPTION
 from bot.cards.text import escape_name, moment_text, shorten, shorten_plain
 from bot.cogs.responses import COLOUR
 from bot.cogs.webhooks.texts import MAX_NAME, trouble_remedy, trouble_text, webhook_text
@@ -27,7 +28,6 @@ MAX_OPTIONS = 300
 # In a list, so that a page of entries fits into one embed's 4,096 characters.
 MAX_LISTED_NAME = 60
 MAX_LISTED_OPTIONS = 100
-MAX_DESCRIPTION = 4096
 
 SOMEBODY = "someone"
 
