@@ -134,7 +134,7 @@ def _mention(problem: OptionProblem) -> str:
 
 def _e_mail(problem: OptionProblem) -> str:
     return (
-        f"{code(problem.entry)} is an e-mail address, and Speckle's events do not have those. Type "
+        f"{code(problem.entry)} is an e-mail address, and Speckle's events have none. Type "
         "the name as Speckle shows it, pick it from the list that is offered while you type, or "
         "use the person's Speckle id."
     )

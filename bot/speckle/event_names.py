@@ -65,7 +65,7 @@ def read_event_names(text: str) -> ReadNames:
 
 
 def _words(piece: str) -> list[str]:
-    """The words of a piece; "!" stands before what is left out."""
+    """The words of a piece; "!" comes before what is left out."""
     marked = _NEGATION.sub(" ! ", _MARKS.sub(" ", piece).strip().removeprefix("- "))
     return re.sub(r"[-.:]+", "_", as_seen(marked)).split()
 
@@ -106,8 +106,8 @@ def _called() -> Iterator[tuple[str, tuple[str, ...]]]:
             sharing = (one.kind.value for one in EVENTS if name in one.triggers)
             yield name, tuple(sharing) or (row.kind.value,)
         noun, _, verb = row.kind.partition("_")
-        told = (f"{verb}_{noun}", f"{verb}_{noun}s", f"{noun}s_{verb}", f"{noun}_{verb}s")
-        yield from ((name, (row.kind.value,)) for name in told)
+        other_ways = (f"{verb}_{noun}", f"{verb}_{noun}s", f"{noun}s_{verb}", f"{noun}_{verb}s")
+        yield from ((name, (row.kind.value,)) for name in other_ways)
         if verb == "created":
             yield from ((f"new_{one}", (row.kind.value,)) for one in (noun, f"{noun}s"))
     yield from ((old, (new,)) for old, new in FORMER_NAMES.items())

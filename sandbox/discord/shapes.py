@@ -36,9 +36,14 @@ def _text(form: Form, path: Path, value: Any) -> None:
 
 
 def _whole(form: Form, path: Path, value: Any) -> None:
-    fraction = isinstance(value, float) and not value.is_integer()  # 2.0 is taken
-    if fraction or isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int):
         form.add(path, "NUMBER_TYPE_COERCE", "The value is not int.")
+
+
+def _hours(form: Form, path: Path, value: Any) -> None:
+    """A whole number; discord.py writes it as 24.0."""
+    is_whole = isinstance(value, float) and value.is_integer()
+    _whole(form, path, int(value) if is_whole else value)
 
 
 def _truth(form: Form, path: Path, value: Any) -> None:
@@ -85,6 +90,7 @@ KEYS: Mapping[str, Check] = {
     "type": _type,
     "image": _image,
     "nonce": _nonce,
+    "duration": _hours,
     "name_localizations": _texts,
     "description_localizations": _texts,
     **dict.fromkeys(
@@ -105,7 +111,7 @@ KEYS: Mapping[str, Check] = {
     ),
     **dict.fromkeys(
         ("flags", "style", "color", "min_values", "max_values", "min_length", "max_length",
-         "auto_archive_duration", "rate_limit_per_user", "spacing", "accent_color", "duration",
+         "auto_archive_duration", "rate_limit_per_user", "spacing", "accent_color",
          "layout_type"),
         _whole,
     ),

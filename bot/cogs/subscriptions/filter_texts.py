@@ -23,7 +23,7 @@ TARGETS = {
         "That link leads to a version. A channel follows models, so this is about its model."
     ),
     (LinkTarget.VERSION, False): (
-        "That link leads to a version and does not tell its model, so the channel shows all "
+        "That link leads to a version and does not name its model, so the channel shows all "
         "models. To follow one, paste the model's own address, or name it as `models`."
     ),
     (LinkTarget.THREAD, True): (

@@ -12,6 +12,7 @@ from bot.speckle.subscription_options import OPTIONS, Option
 
 MODAL_LIFE_S = 3600.0  # for which discord.py keeps it; it can be sent off later, too
 MAX_HINT = 100  # characters: Discord's limit
+OTHERS_HINT = "Names and patterns with * and **, in addition to those above. ! leaves out."
 
 
 class OptionsModal(discord.ui.Modal):
@@ -21,13 +22,16 @@ class OptionsModal(discord.ui.Modal):
         super().__init__(title="What this channel shows", timeout=MODAL_LIFE_S, custom_id=custom_id)
         _, models, authors = OPTIONS
         self._add("Events", "Groups of events. All of them: every event.", _groups(form.groups))
-        self._add("Single events", "In addition to the groups above.", _select("kinds", form.kinds))
+        kinds = _select("kinds", form.kinds, "Choose single events")
+        self._add("Single events", "In addition to the groups above.", kinds)
         if form.picked:
-            self._add("Models", _models_hint(form), _select("picked", form.picked))
-        label = "Other model names and patterns" if form.picked else models.label
-        self._add(label, models.hint, _text(models, form.models))
+            picked = _select("picked", form.picked, "Choose models")
+            self._add("Models", _models_hint(form), picked)
+            self._add("Other models", OTHERS_HINT, _text(models, form.models))
+        else:
+            self._add(models.label, models.hint, _text(models, form.models))
         if form.people:
-            self._add(authors.label, authors.hint, _select("people", form.people))
+            self._add(authors.label, authors.hint, _select("people", form.people, "Choose people"))
         else:
             self._add(authors.label, authors.hint, _text(authors, form.ignore_authors))
 
@@ -58,9 +62,12 @@ def _groups(options: Sequence[FormOption]) -> discord.ui.CheckboxGroup[Any]:
     )
 
 
-def _select(custom_id: str, options: Sequence[FormOption]) -> discord.ui.Select[Any]:
+def _select(
+    custom_id: str, options: Sequence[FormOption], placeholder: str
+) -> discord.ui.Select[Any]:
     return discord.ui.Select(
         custom_id=custom_id,
+        placeholder=placeholder,
         required=False,
         min_values=0,
         max_values=len(options),

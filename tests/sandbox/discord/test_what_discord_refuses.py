@@ -411,6 +411,8 @@ async def test_a_poll_that_nobody_could_answer_is_refused(at: Asking, poll: JSON
         {"sticker_ids": ["1", "2", "3", "4"]},
         {"nonce": 1.5},
         {"nonce": True},
+        {"flags": 4.0},
+        {"flags": 1e308},
         {"tts": "yes"},
         {"attachments": [{"id": "0", "description": "x" * 1025}]},
     ],

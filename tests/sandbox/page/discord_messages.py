@@ -71,7 +71,7 @@ class Gallery:
         self.say(MARKDOWN)
         north = self.picture("north.png", "Drawing of the north facade")
         self.say("Two files", files=[north, self.file("plan.html")])
-        self.say(embeds=[self._embed(north)], components=_buttons(), files=[north])
+        self.say(embeds=[self._embed(north)], components=buttons(), files=[north])
         started = self.say("Here a thread begins")
         link = f"https://discord.com/channels/{guild.id}/{self.channel.id}/{started.id}"
         thread = self.channel.add_thread("Clash at C/4", id=started.id)
@@ -102,7 +102,8 @@ class Gallery:
         }
 
 
-def _buttons() -> list[dict[str, Any]]:
+def buttons() -> list[dict[str, Any]]:
+    """Buttons of all styles, and a select."""
     labels = {1: "Primary", 2: "Secondary", 3: "Success", 4: "Danger"}
     buttons: list[dict[str, Any]] = [
         {"type": 2, "style": style, "label": label, "custom_id": f"gallery:{style}"}

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 from playwright.async_api import Locator, Page, expect
 
 from sandbox.demo.days import MAREN
@@ -28,6 +29,7 @@ async def test_everything_that_a_person_does_in_discord(tmp_path: Path) -> None:
     async with opened(tmp_path) as (stage, url), chromium() as browser:
         gallery = Gallery(stage.discord, stage.guild)
         gallery.fill(stage.guild, stage.manager)
+        await be_closed_to_other_sites(url)
         async with tab(browser, url) as page:
             await subscribe_by_keyboard(page, stage)
             await sign_in_and_agree(page)
@@ -41,6 +43,18 @@ async def test_everything_that_a_person_does_in_discord(tmp_path: Path) -> None:
             await get_no_answer(page)
         async with tab(browser, url, PHONE, "light") as phone:
             await use_it_on_a_phone(phone)
+
+
+async def be_closed_to_other_sites(url: str) -> None:
+    """The whole site has the guard, whose rules have tests of their own."""
+    hostile = ({"Host": "evil.example"}, {"Origin": "https://evil.example"})
+    async with aiohttp.ClientSession() as http:
+        for path in ("/", "/static/main.js", "/api/changes", "/api/discord/state"):
+            for headers in hostile:
+                async with http.get(url + path, headers=headers) as answer:
+                    assert answer.status == 403
+        async with http.post(f"{url}/api/discord/say", json={}) as answer:
+            assert answer.status == 403
 
 
 def message(page: Page, text: str) -> Locator:

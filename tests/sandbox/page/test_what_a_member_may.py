@@ -17,7 +17,7 @@ from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 from sandbox.discord.guilds import EPHEMERAL, SandboxMessage
 from sandbox.discord.interactions import Asked, Callback
 from sandbox.http_site import serving
-from tests.sandbox.page.discord_messages import Gallery
+from tests.sandbox.page.discord_messages import Gallery, buttons
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +164,36 @@ async def test_nobody_writes_where_discord_does_not_let_them(scene: Scene) -> No
     assert (status, answer["error"]) == (409, "A message has 1 to 2000 characters.")
     _, seen = await scene.get("state", me=scene.jonas.id, channel=scene.open.id)
     assert [one["html"] for one in seen["messages"]] == ["<p>&lt;b&gt;Hello&lt;/b&gt;</p>"]
+
+
+async def test_a_button_without_an_answer_failed(scene: Scene) -> None:
+    message = scene.gallery.say("Buttons", components=buttons())
+    on = {
+        "me": str(scene.jonas.id), "channel": str(scene.gallery.channel.id),
+        "message": str(message.id),
+    }  # fmt: skip
+    status, answer = await scene.post("press", **on, custom_id="gallery:1")
+    assert (status, answer) == (200, {"failed": "This interaction failed"})
+    status, answer = await scene.post("press", **on, custom_id="elsewhere")
+    assert status == 409
+    assert answer["error"].startswith("There is no 'elsewhere' on the message")
+    status, answer = await scene.post("select", **on, custom_id="gallery:select", values=["z"])
+    assert (status, answer["error"][:14]) == (409, "There is no 'z")
+
+
+async def test_a_form_is_for_the_member_who_opened_it(scene: Scene) -> None:
+    asked = scene.discord.world.open_interaction(Asked.COMMAND, scene.open, scene.manager)
+    text = {"type": 4, "custom_id": "text", "style": 1}
+    asked.callback = Callback.MODAL
+    asked.modal = {
+        "title": "A form", "custom_id": "form",
+        "components": [{"type": 18, "label": "Text", "component": text}],
+    }  # fmt: skip
+    filled = {"channel": str(scene.open.id), "form": str(asked.id), "values": {"text": "x"}}
+    status, answer = await scene.post("submit", me=str(scene.jonas.id), **filled)
+    assert (status, answer["error"][:32]) == (409, "This form is no longer open. Use")
+    status, answer = await scene.post("submit", me=str(scene.manager.id), **filled)
+    assert (status, answer["error"]) == (409, "Something went wrong. Try again.")
+    filled["values"] = {"text": ""}
+    status, answer = await scene.post("submit", me=str(scene.manager.id), **filled)
+    assert (status, answer["error"]) == (409, "The field 'Text' takes 1 to 4000 characters.")
