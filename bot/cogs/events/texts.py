@@ -16,6 +16,7 @@ from bot.cards.text import (
     seen,
     shorten,
     shorten_plain,
+    units,
 )
 from bot.cogs.events.stages import (
     EventStage,
@@ -54,6 +55,7 @@ from bot.trace_texts import OUTCOMES
 from bot.work import TraceStep
 
 MAX_TITLE: Final = 40
+MAX_LINES: Final = MAX_DESCRIPTION - 400  # beside them are a question and a warning
 MAX_CHOICE: Final = 100
 MOST_LACKING: Final = 6
 MOST_CHANNELS: Final = 10
@@ -136,6 +138,8 @@ def _value(stage: EventStage) -> str:
 def _about(event: ChannelEvent) -> Iterator[str]:
     if event.title is not None:
         yield f"**{_title(event, 200)}**"
+    if event.said:
+        yield f"> {escape_name(_said(event, 200))}"
     yield (
         f"{kind_text(event).capitalize()} in {project_name(event.followed)}, "
         f"{moment_text(event.at, 'f')}"
@@ -241,9 +245,10 @@ def _of_not_shown(answer: OneEvent) -> str:
 
 def log_embed(log: ChannelLog) -> discord.Embed:
     """The last events of a channel."""
+    quota = f"{OVER_QUOTA}\n" if log.over_quota else ""
     embed = discord.Embed(
-        title="The last events of this channel",
-        description=f"{OVER_QUOTA if log.over_quota else ''}\n{_lines(log.events, 'R')}".strip(),
+        title="The last events",
+        description=f"{quota}In <#{log.channel_id}>:\n{_lines(log.events, 'R')}",
         colour=COLOUR,
     )
     return embed.set_footer(text="Choose one to see its whole way.")
@@ -279,23 +284,33 @@ def several_embed(answer: SeveralEvents) -> discord.Embed:
 
 
 def _lines(events: Sequence[ChannelEvent], style: Literal["f", "R"]) -> str:
-    """A line for each, as many as fit."""
+    """A line for each, as many as fit; with what each says, where all fit with it."""
     several = len({one.followed.hook.id for one in events}) > 1
+    whole = "\n".join(_line(one, style, several=several, says=True) for one in events)
+    if units(whole) <= MAX_LINES:
+        return whole
     kept: list[str] = []
     for event in events:
         line = _line(event, style, several=several)
-        if sum(len(one) + 1 for one in kept) + len(line) > MAX_DESCRIPTION - 400:
+        if sum(units(one) + 1 for one in kept) + units(line) > MAX_LINES:
             kept.append("…")
             break
         kept.append(line)
     return "\n".join(kept)
 
 
-def _line(event: ChannelEvent, style: Literal["f", "R"], *, several: bool) -> str:
+def _line(
+    event: ChannelEvent, style: Literal["f", "R"], *, several: bool, says: bool = False
+) -> str:
     project = f" · {escape_name(shorten_plain(event.followed.label, 24))}" if several else ""
     what = _title(event, MAX_TITLE) if event.title else kind_text(event)
+    said = f" “{escape_name(_said(event, MAX_TITLE))}”" if says and event.said else ""
     at = moment_text(event.at, style)
-    return f"{MARKS[event.outcome]} {at} **{what}**{project}: {outcome_text(event)}"
+    return f"{MARKS[event.outcome]} {at} **{what}**{said}{project}: {outcome_text(event)}"
+
+
+def _said(event: ChannelEvent, limit: int) -> str:
+    return shorten_plain(one_line(seen(event.said or "")), limit)
 
 
 def outcome_text(event: ChannelEvent) -> str:
@@ -313,7 +328,8 @@ def choice_text(event: ChannelEvent, now: datetime) -> str:
     """The event in an autocomplete or a select, which show no markdown and no times."""
     title = f" · {one_line(seen(event.title))}" if event.title else ""
     ago = _ago((now - event.at).total_seconds())
-    text = f"{ago} · {kind_text(event)} · {OUTCOMES[event.outcome]}{title}"
+    said = f" · {_said(event, MAX_CHOICE)}" if event.said else ""
+    text = f"{ago} · {kind_text(event)} · {OUTCOMES[event.outcome]}{title}{said}"
     return shorten_plain(text, MAX_CHOICE)
 
 
@@ -453,8 +469,8 @@ def _found(entry: Followed, answer: NothingArrived) -> Iterator[str]:
     since, asked = entry.subscription.created_at, answer.reference
     if answer.last is None or (isinstance(asked, Moments) and asked.last < since):
         yield (
-            f"⚪ This channel has followed it since {moment(since, 'f')}. What happened before is "
-            "not shown here; Speckle still has it."
+            f"⚪ This channel has followed it since {moment_text(since, 'f')}. What happened "
+            "before is not shown here; Speckle still has it."
         )
     if entry.subscription.state is SubscriptionState.PAUSED or hook.unopenable:
         yield _state(entry)
