@@ -10,7 +10,7 @@ import pytest
 
 from bot import trace_texts
 from bot.cards.text import units
-from bot.cogs.events import stages, texts
+from bot.cogs.events import nothing_texts, stages, texts
 from bot.model import (
     Hook,
     HookKind,
@@ -378,7 +378,7 @@ def test_where_nothing_came_speckles_word_comes_first_and_then_the_usual_causes(
     answer = NothingArrived(
         CHANNEL, reference, [Followed(HOOK, SUBSCRIPTION)], {9: look}, None, (), False, True
     )
-    embed = texts.nothing_embed(answer)
+    embed = nothing_texts.nothing_embed(answer)
     known, causes, then = (field.value or "" for field in embed.fields)
     assert [one for one in said if one not in known] == []
     assert causes.startswith("1. **The webhook is not set to send it.**")
@@ -404,4 +404,4 @@ def test_where_there_is_no_cause_to_look_for_a_sentence_says_it(
     reference: EventReference, entries: list[Followed], elsewhere: tuple[int, ...], said: str
 ) -> None:
     answer = NothingArrived(CHANNEL, reference, entries, {}, None, elsewhere, False, False)
-    assert said in (texts.nothing_text(answer) or "")
+    assert said in (nothing_texts.nothing_text(answer) or "")
