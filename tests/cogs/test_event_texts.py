@@ -10,7 +10,8 @@ import pytest
 
 from bot import trace_texts
 from bot.cards.text import units
-from bot.cogs.events import nothing_texts, stages, texts
+from bot.cogs.events import nothing_texts, stages, step_texts, texts
+from bot.cogs.events.step_texts import STEPS, StageName
 from bot.model import (
     Hook,
     HookKind,
@@ -160,9 +161,9 @@ def text_of(event: ChannelEvent, *, manages: bool = True) -> str:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (FilterWhy, stages.FILTERS),
-        (ReadWith, stages.READERS),
-        (MissingWhy, stages.MISSING),
+        (FilterWhy, step_texts.FILTERS),
+        (ReadWith, step_texts.READERS),
+        (MissingWhy, step_texts.MISSING),
         (InboxSource, stages.SOURCES),
         (FallbackLevel, stages.FORMS),
         (Outcome, trace_texts.OUTCOMES),
@@ -175,12 +176,10 @@ def test_each_word_has_a_text(words: type[StrEnum], said: Mapping[str, str]) -> 
 
 
 def test_each_step_of_a_trace_has_a_text_in_one_stage_and_what_decides_has_an_outcome() -> None:
-    staged = [step for steps in stages.STAGES.values() for step in steps]
-    assert sorted(staged) == sorted(set(TraceStep) - NOT_OF_A_STAGE)
-    assert set(stages.STEPS) == set(staged)
-    decisive = stages.STAGES[stages.WANTED] | stages.STAGES[stages.ACCESS]
+    assert set(STEPS) == set(TraceStep) - NOT_OF_A_STAGE
     positive = {TraceStep.WANTED, TraceStep.ACCESS_GRANTED, TraceStep.ACCESS_BY_LAST_YES}
-    assert set(OUTCOMES) == (decisive - positive) | stages.STAGES[stages.UNDERSTOOD]
+    decisive = {step for step, text in STEPS.items() if text.stage is not StageName.DETAILS}
+    assert set(OUTCOMES) == decisive - positive
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -315,7 +314,7 @@ def test_the_end_of_a_time_out_is_in_each_readers_own_time() -> None:
     reason = SendReason(SendProblem.TIME_OUT, {"until": until.isoformat()})
     card = replace(CARD, state=OutboxState.WAITING, channel_error=reason.to_stored())
     event = replace(seen(line(TraceStep.WANTED, filter="no_filter")), card=card)
-    (waits,) = (stage.text for stage in stages.stages(event) if stage.name == "Discord")
+    (waits,) = (stage.text for stage in stages.stages(event) if stage.name is StageName.DISCORD)
     assert f"time-out until <t:{int(until.timestamp())}:f>." in waits
 
 

@@ -10,8 +10,8 @@ from bot.cards.text import counted, escape_name, joined, moment_text, shorten, s
 from bot.cogs.events.stages import kind_text
 from bot.cogs.events.texts import ASK_A_MANAGER, OVER_QUOTA, first_line_of_state, outcome_text
 from bot.cogs.responses import COLOUR
-from bot.cogs.webhooks.texts import trouble_remedy, trouble_text
-from bot.model import Hook, HookKind, HookState, SubscriptionState
+from bot.cogs.webhooks.texts import settings_link, trouble_remedy, trouble_text
+from bot.model import HookKind, HookState, SubscriptionState
 from bot.services.event_log import NothingArrived
 from bot.services.event_reference import (
     EventNumber,
@@ -23,7 +23,6 @@ from bot.services.event_reference import (
 from bot.services.subscribe_results import Followed
 from bot.services.webhook_results import EnsureFailed, EnsureProblem, WebhookLook
 from bot.services.webhook_triggers import events_lacking
-from bot.speckle.links import Links
 from bot.speckle_api.types import CallStatus
 
 MOST_LACKING: Final = 6
@@ -176,7 +175,7 @@ def _webhook(
             yield (
                 "Nobody who owns the project has linked an account that may be asked, so the bot "
                 "cannot see what Speckle says of the webhook. An owner types `/link`, then "
-                f"`/why` again; or looks in the project's {_settings(hook)}."
+                f"`/why` again; or looks in the project's {settings_link(hook)}."
             )
 
 
@@ -188,7 +187,7 @@ UNREAD_OTHER: Final = "Speckle did not give it to the linked account at this mom
 
 
 def _of_look(entry: Followed, look: WebhookLook, asked: EventReference) -> Iterator[str]:
-    settings = _settings(entry.hook)
+    settings = settings_link(entry.hook)
     if not look.there:
         yield (
             "❌ In Speckle, the project has no webhook that leads here. Someone deleted it, or it "
@@ -248,10 +247,6 @@ def _of_time(look: WebhookLook, moments: Moments) -> str:
         oldest = moment_text(look.calls[-1].at, "f")
         return f"⚪ Speckle's history has more calls, and was looked at back to {oldest} only."
     return f"⚪ {BY_HISTORY} the webhook was not called at that time: {NOTHING_TO_SEND}"
-
-
-def _settings(hook: Hook) -> str:
-    return f"[webhook settings](<{Links(hook.server_url).webhook_settings(hook.project_id)}>)"
 
 
 def _causes(entries: Sequence[Followed]) -> Iterable[str]:

@@ -15,14 +15,8 @@ from bot.cards.text import (
     shorten,
     shorten_plain,
 )
-from bot.cogs.events.stages import (
-    EventStage,
-    Mark,
-    kind_text,
-    message_link,
-    setting_of,
-    stages,
-)
+from bot.cogs.events.stages import EventStage, kind_text, message_link, stages
+from bot.cogs.events.step_texts import STEPS, Mark, option_of, short_text
 from bot.cogs.responses import COLOUR
 from bot.cogs.subscriptions.panel_texts import REMEDIES, project_name, state_text
 from bot.model import InboxSource, SubscriptionState
@@ -38,9 +32,7 @@ from bot.services.event_reference import (
     Moments,
 )
 from bot.services.subscribe_results import Followed
-from bot.speckle.filters import FilterWhy
 from bot.trace_texts import OUTCOMES
-from bot.work import TraceStep
 
 MAX_TITLE: Final = 40
 MAX_CHOICE: Final = 100
@@ -60,23 +52,6 @@ HEADLINES: Final[Mapping[Outcome, str]] = {
     Outcome.FILTERED: "A filter of this channel left this out",
     Outcome.NOT_SHOWN: "This is not shown here",
     Outcome.REFUSED: "Discord did not take this",
-}
-# In a list, where there is room for a few words.
-SHORT: Final[Mapping[str, str]] = {
-    FilterWhy.EVENT_NOT_WANTED: "by `events`",
-    FilterWhy.AUTHOR_IGNORED: "by `ignore_authors`",
-    FilterWhy.NO_PATTERN_FITS: "by `models`",
-    FilterWhy.PATTERN_EXCLUDES: "by `models`",
-    FilterWhy.COMES_WITH_COMMENT: "its comment is shown",
-    TraceStep.NOT_A_DELIVERY: "not readable",
-    TraceStep.NOT_FOLLOWED: "nobody followed it",
-    TraceStep.NOT_FOLLOWED_HERE: "nobody followed it",
-    TraceStep.SHOWN_BEFORE: "shown already",
-    TraceStep.SUBSCRIPTION_PAUSED: "during a pause",
-    TraceStep.BEFORE_FOLLOWING: "before it was followed",
-    TraceStep.HOOK_NOT_SERVED: "webhook moved",
-    TraceStep.BODY_ERASED: "kept, then deleted",
-    TraceStep.NOTHING_CHANGED: "nothing changed",
 }
 OVER_QUOTA: Final = (
     "❌ This server has used up its quota for today (UTC), so further events are refused. "
@@ -185,7 +160,7 @@ EDITED: Final[Mapping[str, str]] = {
 
 def _of_filter(answer: OneEvent) -> str:
     decided = answer.event.decided
-    option = None if decided is None else setting_of(decided)
+    option = None if decided is None else option_of(decided)
     if option is None:
         return "Nothing: the channel gets the card that says it."
     if not answer.manages:
@@ -196,31 +171,19 @@ def _of_filter(answer: OneEvent) -> str:
     )
 
 
-NEXT: Final[Mapping[str, str]] = {
-    TraceStep.NOT_A_DELIVERY: (
-        "Tell the person who runs the bot: a newer Speckle server may send a new form. "
-        "`events show {id}` shows them the rest."
-    ),
-    TraceStep.SHOWN_BEFORE: "Nothing: the channel has it.",
-    TraceStep.NOTHING_CHANGED: "Nothing.",
-    TraceStep.BEFORE_FOLLOWING: "Nothing. Speckle still shows what happened before.",
-    TraceStep.SUBSCRIPTION_PAUSED: ("Look in Speckle for what happened during the pause. {state}"),
-    TraceStep.HOOK_NOT_SERVED: "Use `/subscribe` again here, so that the project has a webhook.",
-}
 LOOK_IN_SPECKLE: Final = "Look in Speckle for what happened. {state}"
 
 
 def _of_not_shown(answer: OneEvent) -> str:
     event = answer.event
-    step = None if event.decided is None else event.decided.step
-    text = NEXT.get(step or "", LOOK_IN_SPECKLE)
+    then = "" if event.decided is None else STEPS[event.decided.step].then
     paused = event.followed.subscription.state is SubscriptionState.PAUSED
     state = (
         f"The channel is still paused: {first_line_of_state(event.followed)}"
         if paused
         else "The channel gets the project's events again."
     )
-    return text.format(id=event.id, state=state)
+    return (then or LOOK_IN_SPECKLE).format(id=event.id, state=state)
 
 
 # ── several events ────────────────────────────────────────────────────────────────────────────
@@ -290,8 +253,7 @@ def outcome_text(event: ChannelEvent) -> str:
     if event.outcome is Outcome.SHOWN and event.card is not None:
         return f"shown, {message_link(event.card)}"
     if event.outcome in (Outcome.FILTERED, Outcome.NOT_SHOWN) and event.decided is not None:
-        filtered = str(event.decided.facts.get("filter", ""))
-        why = SHORT.get(filtered) or SHORT.get(event.decided.step, "")
+        why = short_text(event.decided)
     return f"{text} ({why})" if why else text
 
 
