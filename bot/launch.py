@@ -42,7 +42,7 @@ FURTHER: Final[Mapping[str, Sequence[str]]] = {
 }
 FORMER_COMMAND: Final = "deliveries"  # `outbox` in the release before
 STOPPED: Final = 130  # what a shell says of a program that Ctrl-C ended
-# How pip's output tells that no registry answered, rather than that a package is wrong.
+# How pip's output says that no registry answered, rather than that a package is wrong.
 UNREACHABLE: Final = (
     "NewConnectionError",
     "NameResolutionError",
