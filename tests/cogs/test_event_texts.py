@@ -23,7 +23,7 @@ from bot.model import (
 )
 from bot.problems import SendProblem, SendReason
 from bot.services.event_log import (
-    OUTCOMES,
+    OUTCOME_OF,
     ChannelEvent,
     ChannelLog,
     NothingArrived,
@@ -179,7 +179,7 @@ def test_each_step_of_a_trace_has_a_text_in_one_stage_and_what_decides_has_an_ou
     assert set(STEPS) == set(TraceStep) - NOT_OF_A_STAGE
     positive = {TraceStep.WANTED, TraceStep.ACCESS_GRANTED, TraceStep.ACCESS_BY_LAST_YES}
     decisive = {step for step, text in STEPS.items() if text.stage is not StageName.DETAILS}
-    assert set(OUTCOMES) == decisive - positive
+    assert set(OUTCOME_OF) == decisive - positive
 
 
 @pytest.mark.parametrize("named", [True, False])
