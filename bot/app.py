@@ -61,6 +61,7 @@ from bot.services.public_access import PublicAccess
 from bot.services.public_url import INSTANCE_ID_KEY, PublicUrlProbe
 from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.readiness import Readiness
+from bot.services.refused_deliveries import RefusedDeliveries
 from bot.services.restored_copy import RestoredCopyCheck
 from bot.services.samples import SampleService
 from bot.services.search import Search
@@ -309,6 +310,7 @@ class _DiscordSide:
     webhooks: WebhookService
     linking: AccountLinking
     access: AccessCheck
+    refused: RefusedDeliveries
     resume_pending: ResumePending
 
     def notifiers(
@@ -372,7 +374,7 @@ async def _discord_side(
         speckle_servers=settings.speckle_servers,
         now=utc_now,
     )
-    pending_commands = PendingCommandService(storage)
+    pending_commands, refused = PendingCommandService(storage), RefusedDeliveries(utc_now)
     flow = await add_cogs(
         bot,
         subscriptions,
@@ -381,13 +383,16 @@ async def _discord_side(
         speckle.lender,
         linking,
         PersonalDataService(storage, linking, _retention_policy(settings.retention)),
-        DoctorService(storage, subscriptions, webhooks, speckle.lender, pages, quotas, not_ready),
+        DoctorService(
+            storage, subscriptions, webhooks, speckle.lender, pages, quotas, refused, not_ready
+        ),
         SampleService(storage, subscriptions, on_samples),
         CardFilters(storage, MessageCards(storage), subscriptions, pending_commands),
         event_log,
         guilds_known=bot.ready_once,
     )
-    return _DiscordSide(bot, guilds, webhooks, linking, access, flow.resume_after_link)
+    resume = flow.resume_after_link
+    return _DiscordSide(bot, guilds, webhooks, linking, access, refused, resume)
 
 
 def _linking(
@@ -616,6 +621,7 @@ def _listener(
         now=utc_now,
         public_url=settings.public_url,
         quotas=quotas,
+        refused=discord_side.refused,
     )
     if settings.public_url is not None:
         LinkPages(discord_side.linking, settings.public_url).add_to(listener.app)

@@ -95,6 +95,7 @@ class PendingSubscribe:
 
     `options` are as typed. `audiences` are the channels that the question named, with who could
     see each of them when it was asked; `excluded` are those that the answer is not to cover.
+    `undoes`: what has to be set still, where this is to undo it.
     """
 
     user_id: int
@@ -107,6 +108,7 @@ class PendingSubscribe:
     resume: bool = True
     excluded: frozenset[int] = frozenset()
     audiences: Mapping[int, Audience | None] = field(default_factory=dict)
+    undoes: TypedOptions = field(default_factory=dict)
 
     @property
     def others(self) -> frozenset[int]:
@@ -133,6 +135,7 @@ class PendingSubscribe:
                 str(channel_id): None if seen is None else seen.to_json()
                 for channel_id, seen in self.audiences.items()
             },
+            "undoes": dict(self.undoes),
         }
 
     @classmethod
@@ -152,6 +155,7 @@ class PendingSubscribe:
                 int(channel_id): None if seen is None else Audience.from_json(seen)
                 for channel_id, seen in data["audiences"].items()
             },
+            undoes=data.get("undoes", {}),
         )
 
 
@@ -420,7 +424,7 @@ class Subscription:
     def came_after(self, hook_id: int | None, event_at: datetime) -> bool:
         """Whether it happened before the subscription was there, or came to the hook it is of.
 
-        What an earlier hook told, and is held back since, is the subscription's all the same.
+        What came by an earlier hook, and is held back since, is the subscription's too.
         """
         of_this_hook = hook_id == self.hook_id
         return event_at < (self.shows_since if of_this_hook else self.created_at)

@@ -38,6 +38,7 @@ from bot.problem_texts import not_ready_text
 from bot.problems import NotReady
 from bot.services.public_url import INSTANCE_PATH
 from bot.services.quotas import QuotaService
+from bot.services.refused_deliveries import RefusedDeliveries
 from bot.speckle.payloads import event_name_of, project_id_of, read_envelope, server_url_of
 from bot.speckle.raw_json import find_inner_text
 from bot.speckle.signature import is_signed
@@ -177,9 +178,9 @@ class WebhookListener:
 
     `on_stored` is called after each commit with the ordering key where something is new,
     `on_missed` when the database could not take a delivery and Speckle got a 503; `problems`
-    tells what keeps the bot from its work. `instance` is answered to who asks which bot this is.
+    says what keeps the bot from its work. `instance` is answered to who asks which bot this is.
     `public_url` is what Speckle and browsers call; its path is known with and without. Without
-    `quotas` no guild has any.
+    `quotas` no guild has any. `refused` keeps what no secret signed, for /doctor.
     """
 
     def __init__(
@@ -196,8 +197,10 @@ class WebhookListener:
         public_url: str | None = None,
         limits: Limits | None = None,
         quotas: QuotaService | None = None,
+        refused: RefusedDeliveries | None = None,
     ) -> None:
         self._storage = storage
+        self._refused_deliveries = refused or RefusedDeliveries(now)
         self._quotas = quotas or QuotaService(storage, None, now=now)
         self._max_body_bytes = max_body_bytes
         self._on_stored = on_stored
@@ -350,6 +353,9 @@ class WebhookListener:
 
     async def _refused(self, request: web.Request, unsigned: UnsignedRequest) -> web.Response:
         log.warning("webhook.refused", hook_id=unsigned.hook_id, why=unsigned.why)
+        if unsigned.hook_id is not None:
+            signed = unsigned.why is not RefusedWhy.NO_SIGNATURE
+            self._refused_deliveries.note(unsigned.hook_id, signed=signed)
         if await self._bad_attempts.slow_down(request.remote or ""):
             return _answer(401, REFUSED)
         return web.Response(status=429, text="Too many bad requests.", headers={"Retry-After": "5"})

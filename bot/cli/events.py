@@ -142,7 +142,7 @@ def _found(tx: Transaction, event: LoggedEvent, entries: Sequence[Followed]) -> 
     names = (one.hook.project_name for one in concerned)
     return FoundEvent(
         event,
-        [channel_event(event, one, named=True) for one in concerned],
+        [channel_event(event, one, named=True, titled=True) for one in concerned],
         next((name for name in names if name is not None), None),
         tx.discord_names.of(places),
     )

@@ -11,6 +11,7 @@ from bot.permissions import Actor, TargetChannel
 from bot.services.channel_rules import require_manager
 from bot.services.message_cards import MessageCard, MessageCards
 from bot.services.pending_commands import PendingCommandService
+from bot.services.project_followers import model_names
 from bot.services.refusals import CommandRefused, RefusalReason
 from bot.services.subscribe_results import AudienceOf, Followed, Subscribed, SubscribeRequest
 from bot.services.subscribing import SubscribeOutcome
@@ -20,7 +21,7 @@ from bot.speckle.filters import lets_in
 from bot.speckle.links import ID, Links, parse_link
 from bot.speckle.seen_text import as_seen
 from bot.speckle.subscription_options import MAX_ENTRY_LENGTH, Entries, SubscriptionOptions
-from bot.storage import Storage, Transaction
+from bot.storage import Storage
 from bot.work import THINGS_FACT
 
 GLOB_SIGNS: Final = frozenset("*?[]{}!")
@@ -90,7 +91,10 @@ class CardFilters:
         if what is Narrowing.AUTHOR:
             found = [one for card in real for one in _authors(card)]
         else:
-            known = await self._storage.read(lambda tx: [_model_names(tx, card) for card in real])
+            entries = [card.entry for card in real]
+            known = await self._storage.read(
+                lambda tx: [model_names(tx, one.hook, one.subscription) for one in entries]
+            )
             pairs = zip(real, known, strict=True)
             found = [one for card, names in pairs for one in _models(card, names)]
         if not found:
@@ -127,20 +131,17 @@ class CardFilters:
                 request.project,
                 request.options,
                 resume=False,
+                undoes={what.value: outcome.entry.subscription.options.typed()[what.value]},
             )
         )
         return Narrowed(candidate, outcome, undo)
 
-    async def is_last(self, what: Narrowing, actor: Actor, undo: PendingSubscribe) -> bool:
-        """Whether nobody has changed the channel's filters since what this is to undo."""
+    async def is_last(self, actor: Actor, undo: PendingSubscribe) -> bool:
+        """Whether the channel still shows the project as what this is to undo has left it."""
         listed = await self._subscriptions.meant(undo.guild_id, actor, undo.project)
         here = [one for one in listed if one.subscription.channel_id == undo.channel_id]
-        before = SubscriptionOptions().changed_by(undo.options)
-        now = [getattr(one.subscription.options, what.value) for one in here]
-        if what is Narrowing.MODEL:
-            return all(len(one) == 1 for one in now)
-        old = before.ignore_authors
-        return all(one[:-1] == old for one in now)
+        typed = [one.subscription.options.typed() for one in here]
+        return [{name: one[name] for name in undo.undoes} for one in typed] == [undo.undoes]
 
     def _request(
         self,
@@ -176,8 +177,8 @@ def _narrowed(what: Narrowing, old: SubscriptionOptions, value: str) -> Subscrip
 def _authors(card: MessageCard) -> Iterator[Candidate]:
     """Who did it, by name as the card says it; by id where a name cannot be an entry."""
     actor = None if card.delivery is None else card.delivery.actor
-    told = None if actor is None else actor.name
-    name = told or card.card.card.get("author_name")
+    named = None if actor is None else actor.name
+    name = named or card.card.card.get("author_name")
     usable = bool(name) and len(str(name)) <= MAX_ENTRY_LENGTH
     value = str(name) if usable else None if actor is None else actor.id
     if value is not None:
@@ -217,10 +218,3 @@ def _linked(card: MessageCard, names: Names) -> Sequence[ModelRef]:
         ModelRef(one, names.get(one)) if ID.fullmatch(one) else ModelRef(None, one)
         for one in link.models
     ]
-
-
-def _model_names(tx: Transaction, card: MessageCard) -> Names:
-    """Names of models by id, as the channel's cards may say them."""
-    hook, account_id = card.entry.hook, card.entry.subscription.account_id
-    read = None if account_id is None else tx.project_names.get(account_id, hook.project_id)
-    return {**tx.hooks.names(hook.id).models, **({} if read is None else read[0].models)}

@@ -18,6 +18,7 @@ from bot.services.project_followers import followers_of
 from bot.services.public_url import ProbeResult
 from bot.services.quotas import QuotaService, Usage
 from bot.services.refusals import CannotPost, CommandRefused, NotOneProject
+from bot.services.refused_deliveries import RefusedDeliveries, RefusedDelivery
 from bot.services.subscribe_results import Followed
 from bot.services.subscriptions import SubscriptionService
 from bot.services.token_lending import TokenLender
@@ -63,6 +64,7 @@ class Diagnosis:
     does not send. `others` counts channels that were not
     looked at: too many, or not managed by the member. `held` counts events
     that wait until somebody can be asked. `over_quota` is there if events were refused today.
+    `refused` is a delivery that no secret of the hook signed, with none accepted since.
     """
 
     entry: Followed
@@ -75,6 +77,7 @@ class Diagnosis:
     others: int
     held: int
     over_quota: Usage | None = None
+    refused: RefusedDelivery | None = None
 
     @property
     def hook(self) -> Hook:
@@ -93,6 +96,7 @@ class DoctorService:
         lender: TokenLender,
         pages: WebhookPages,
         quotas: QuotaService,
+        refused: RefusedDeliveries,
         not_ready: Callable[[], Awaitable[Sequence[NotReady]]],
     ) -> None:
         self._storage = storage
@@ -101,6 +105,7 @@ class DoctorService:
         self._lender = lender
         self._pages = pages
         self._quotas = quotas
+        self._refused = refused
         self._not_ready = not_ready
 
     async def entry_to_examine(
@@ -151,6 +156,7 @@ class DoctorService:
             len(there.entries) - len(looked_at),
             held,
             await self._quotas.over_quota_today(hook),
+            self._refused.last(hook.id, hook.last_event_at),
         )
 
     async def _address(self, hook: Hook) -> ProbeResult | None:

@@ -373,7 +373,7 @@ class _Concerned:
 
     def as_seen(self, *, titled: bool, named: bool = False) -> ChannelEvent:
         """The event as a member of the channel may know it."""
-        return replace(channel_event(self.event, self.entry, named=named), titled=titled)
+        return channel_event(self.event, self.entry, named=named, titled=titled)
 
 
 def _concerning(entries: Sequence[Followed], events: Sequence[LoggedEvent]) -> Sequence[_Concerned]:
@@ -425,13 +425,15 @@ def _held_of(event: LoggedEvent, subscription: Subscription) -> HeldSince | None
     return next((one for one in event.held if one.subscription_id == subscription.id), None)
 
 
-def channel_event(event: LoggedEvent, entry: Followed, *, named: bool) -> ChannelEvent:
+def channel_event(
+    event: LoggedEvent, entry: Followed, *, named: bool, titled: bool
+) -> ChannelEvent:
     """An event as the channel of this entry may know it."""
     subscription = entry.subscription
     card, held = _card_of(event, subscription), _held_of(event, subscription)
-    shown = card is not None and card.state is OutboxState.SENT
+    read = titled and card is not None and card.state is OutboxState.SENT
     lines = tuple(
-        line if named or (shown and line.step == TraceStep.WANTED) else _without_names(line)
+        line if named or (read and line.step == TraceStep.WANTED) else _without_names(line)
         for line in event.trace
         if line.concerns(subscription)
     )
@@ -454,6 +456,7 @@ def channel_event(event: LoggedEvent, entry: Followed, *, named: bool) -> Channe
         card,
         held,
         named,
+        titled,
     )
 
 

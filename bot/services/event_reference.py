@@ -16,6 +16,7 @@ from bot.speckle.links import ID, parse_link
 
 ZONE_STEPS_MIN: Final = (60, 30)  # most time zones differ by whole hours, a few by half ones
 SNOWFLAKE_DIGITS: Final = 15  # of Discord's ids; events are numbered from 1 on
+LARGEST_ID: Final = 2**63 - 1  # that a database keeps
 NEAR: Final = timedelta(minutes=5)
 FIRST_ZONE, LAST_ZONE = timedelta(hours=-12), timedelta(hours=14)
 DISCORD_HOSTS: Final = frozenset({"discord.com", "ptb.discord.com", "canary.discord.com"})
@@ -79,7 +80,8 @@ def read_reference(text: str, now: datetime, servers: Collection[str] = ()) -> E
     text = " ".join(text.split()).strip("<>") if "<t:" not in text else text.strip()
     if text.lower() in LAST_WORDS:
         return LastEvent()
-    if number := re.fullmatch(r"(?:event )?#?(\d{1,20})", text, re.IGNORECASE):
+    number = re.fullmatch(r"(?:event )?#?(\d{1,20})", text, re.IGNORECASE)
+    if number and int(number[1]) <= LARGEST_ID:
         return _number(int(number[1]))
     if "/" in text and (link := _message_link(text) or _speckle_link(text, servers)):
         return link
@@ -104,16 +106,19 @@ def _number(number: int) -> EventReference:
 
 
 def _message_link(text: str) -> MessageReference | None:
-    parts = urlsplit(text if "://" in text else f"https://{text}")
+    try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+    except ValueError:  # such as half an IPv6 address
+        return None
     match parts.path.strip("/").split("/"):
         case ["channels", _, channel, message] if parts.hostname in DISCORD_HOSTS:
             ids = (channel, message)
-            if all(re.fullmatch(r"[0-9]{15,20}", one) for one in ids):
+            if all(re.fullmatch(r"[0-9]{15,19}", one) and int(one) <= LARGEST_ID for one in ids):
                 return MessageReference(int(channel), int(message))
     return None
 
 
-# The most telling part of an address first: a thread is opened beside models.
+# The most exact part of an address first: a thread is opened beside models.
 PLACES: Final = (
     r"(?:threadId|cId)=([0-9A-Za-z]{10})",
     r"/threads/([0-9A-Za-z]{10})",

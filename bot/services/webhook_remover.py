@@ -163,7 +163,10 @@ class WebhookRemover:
 
 def leads_to(url: str, key: str) -> bool:
     """Whether a webhook leads to the hook with this key, whatever PUBLIC_URL was at the time."""
-    return urlsplit(url).path.endswith(f"/webhooks/{key}")
+    try:
+        return urlsplit(url).path.endswith(f"/webhooks/{key}")
+    except ValueError:  # what somebody entered in Speckle may be no address at all
+        return False
 
 
 def _why_later(error: SpeckleUnavailable | AccountUnopenable | AccountUnconfirmed) -> RemovalResult:

@@ -131,7 +131,10 @@ def looks_like_address(text: str) -> bool:
 
 def profile_id(text: str) -> str | None:
     """The person whose page a link leads to."""
-    pieces = [urlsplit(one).path.strip("/").split("/") for one in _addresses(text)]
+    try:
+        pieces = [urlsplit(one).path.strip("/").split("/") for one in _addresses(text)]
+    except ValueError:  # such as half an IPv6 address
+        return None
     found = (piece[1] for piece in pieces if len(piece) > 1 and piece[0] in ("profile", "users"))
     return next((one for one in found if ID.fullmatch(one)), None)
 

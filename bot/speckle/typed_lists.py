@@ -17,7 +17,6 @@ QUOTES: Final = {
 }  # fmt: skip
 """What may end a quote, by what begins it."""
 EXCLUDE: Final = "!"
-MAX_ALTERNATIVES: Final = 100
 _START: Final = re.compile(rf"[\s{SEPARATORS}]*(?P<marks>[{EXCLUDE}\s]*)")
 _ENDS: Final = re.compile(rf"\s*(?:[{SEPARATORS}]|\Z)")
 _BRACES: Final = re.compile(r"\{([^{}]*)\}")
@@ -114,7 +113,7 @@ def typed_entry(entry: str) -> str:
 def _is_plain(name: str) -> bool:
     plain = not re.search(rf"[{SEPARATORS}@$<>\\^]|://", name) and name[:1] not in QUOTES
     closed = not set("{}") & set(re.sub(r"\{[^{}]*\}", "", name))
-    plain = plain and closed and next(alternatives(name)) == name
+    plain = plain and closed and _first_choice(name) is None
     return plain and name.casefold() not in SPECIAL_WORDS
 
 
@@ -136,19 +135,34 @@ def alternatives(text: str) -> Iterator[str]:
 
     Braces without a comma stand for themselves.
     """
-    found = next((m for m in _BRACES.finditer(text) if _choices(m[1])), None)
-    if found is None:
-        yield text
-        return
-    for choice in _choices(found[1]):
-        yield from alternatives(text[: found.start()] + choice + text[found.end() :])
+    waiting = [iter((text,))]  # a level for each pair of braces, of which a text may have hundreds
+    while waiting:
+        one = next(waiting[-1], None)
+        if one is None:
+            waiting.pop()
+        elif (found := _first_choice(one)) is None:
+            yield one
+        else:
+            waiting.append(_in_place(one, found))
 
 
-def _choices(inside: str) -> list[str]:
+def _in_place(text: str, braces: re.Match[str]) -> Iterator[str]:
+    """The text with each choice in place of its braces."""
+    for choice in _choices(braces[1]):
+        yield text[: braces.start()] + choice + text[braces.end() :]
+
+
+def _first_choice(text: str) -> re.Match[str] | None:
+    """The first braces that stand for something else."""
+    return next((m for m in _BRACES.finditer(text) if next(_choices(m[1]), None) is not None), None)
+
+
+def _choices(inside: str) -> Iterator[str]:
+    """What may replace these braces, one by one: a few characters may mean thousands."""
     numbers = _NUMBERS.fullmatch(inside)
     if numbers is not None:
         first, last = int(numbers[1]), int(numbers[2])
         width = len(numbers[1]) if numbers[1].startswith("0") else 0
-        return [f"{one:0{width}}" for one in range(first, last + 1)]
-    parts = [part.strip() for part in inside.split(",")]
-    return parts if len(parts) > 1 else []
+        yield from (f"{one:0{width}}" for one in range(first, last + 1))
+    elif "," in inside:
+        yield from (part.strip() for part in inside.split(","))

@@ -48,6 +48,9 @@ async def test_a_webhook_that_was_changed_is_repaired_by_a_button(house: House) 
         await house.studio.press(wrong, "Repair the webhook")
         await wrong.wait_for_edits()
         after = text_of(wrong)
+        (hook,) = await house.storage.read(lambda tx: tx.hooks.of_guild(house.studio.guild.id))
+        bot.services.refused.note(hook.id, signed=True)
+        refused = await (await house.studio.type("doctor")).settled()
         webhook.enabled = False
         off = await (await house.studio.type("doctor")).settled()
         house.tower.webhooks.clear()
@@ -58,6 +61,8 @@ async def test_a_webhook_that_was_changed_is_repaired_by_a_button(house: House) 
     assert "The bot restored it" in after
     assert "Nothing is wrong" in after
     assert webhook.secret is not None
+    assert "it was sent with another secret than the bot's" in text_of(refused)
+    assert "Repair the webhook" in labels_of(refused)
     assert "❌ The webhook is switched off in Speckle" in text_of(off)
     assert "❌ The project has no webhook in Speckle" in text_of(gone)
 

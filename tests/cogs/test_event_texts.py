@@ -143,10 +143,12 @@ def line(step: TraceStep, **facts: int | str) -> TraceLine:
     return TraceLine(AT, "route", step, {"subscription_id": 9, **facts})
 
 
-def seen(*lines: TraceLine, named: bool = False, **changes: Any) -> ChannelEvent:
+def seen(
+    *lines: TraceLine, named: bool = False, titled: bool = True, **changes: Any
+) -> ChannelEvent:
     read = TraceLine(AT, "parse", TraceStep.READ, {"kind": "version_created"})
     event = replace(EVENT, trace=(read, *lines), **changes)
-    return replace(channel_event(event, Followed(HOOK, SUBSCRIPTION), named=named), titled=True)
+    return channel_event(event, Followed(HOOK, SUBSCRIPTION), named=named, titled=titled)
 
 
 def text_of(event: ChannelEvent, *, manages: bool = True) -> str:
@@ -198,6 +200,13 @@ def test_a_card_that_was_shown_says_when_where_and_why() -> None:
     assert "*structure/a* fits `struct*`, which this channel follows." in text
     assert "linked account of the person who subscribed" in text
     assert "2 seconds after it came: [the message](<https://discord.com/channels/71/73/77>)" in text
+
+
+def test_what_a_card_says_is_not_read_by_who_cannot_read_the_channels_earlier_messages() -> None:
+    wanted = line(TraceStep.WANTED, filter="pattern_fits", model="structure/a", pattern="struct*")
+    text = text_of(seen(wanted, titled=False, cards=(CARD,)), manages=False)
+    assert "✅ This is shown here" in text
+    assert "struct" not in text
 
 
 SECRETS = ("secret/vault", "Ilse Brandt", "!secret/**")

@@ -251,10 +251,10 @@ async def test_a_form_that_was_opened_before_a_restart_is_taken_after_it(
         await studio.type("subscribe", stream_id=LINK, events="versions")
         form = await studio.press(await studio.open_entry(), "Edit")
     async with run_client():
-        changed = await studio.fill(form, events="issues")
+        changed = await studio.fill(form, groups=["issues"])
         assert "Now: issues" in text_of(changed)
-        wrong = await studio.fill(form, events="cheese")
-        assert "cheese" in text_of(wrong)
+        wrong = await studio.fill(form, groups=["issues"], models="slabs, !slabs")
+        assert "slabs" in text_of(wrong)
     (subscription,) = await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id))
     assert subscription.options.events == ("issues",)
 
@@ -279,5 +279,5 @@ async def test_a_form_of_something_that_is_gone_says_so(
         await studio.type("subscribe", stream_id=LINK)
         form = await studio.press(await studio.open_entry(), "Edit")
         await studio.type("unsubscribe", project=LINK)
-        gone = await studio.fill(form, events="issues")
+        gone = await studio.fill(form, groups=["issues"])
     assert "no longer exists" in text_of(gone)

@@ -31,10 +31,23 @@ async def choose(
     return await answer.settled()
 
 
+async def typed(world: BotWorld, name: str, **options: str) -> None:
+    studio = world.studio
+    answer = await studio.sandbox.command(
+        studio.guild, studio.structure, studio.maren, name, **options
+    )
+    await answer.settled()
+
+
 async def press(world: BotWorld, answer: InteractionView, label: str) -> str:
     await world.studio.sandbox.press(answer, label, world.studio.maren)
     await answer.wait_for_edits()
     return answer.content or ""
+
+
+async def refused_undo(world: BotWorld, answer: InteractionView) -> str:
+    pressed = await world.studio.sandbox.press(answer, "Undo", world.studio.maren)
+    return (await pressed.settled()).content or ""
 
 
 @only_2_31
@@ -93,6 +106,19 @@ async def test_one_model_is_left_from_a_card_and_the_filters_come_back_with_undo
         member = world.studio.guild.add_member("Tobias Lindqvist")
         world.studio.guild.allow_command(ONLY_MODEL, member)
         refused = await choose(world, ONLY_MODEL, member)
+        project = f"{world.tower.server.url}/projects/{world.tower.project.id}"
+        one = await choose(world, ONLY_MODEL)
+        await typed(world, "subscribe", stream_id=project, models="other/z")
+        late = await refused_undo(world, one)
+        assert (await world.again(subscription)).options.models == ("other/z",)
+        await typed(world, "subscribe", stream_id=project, models="all")
+        one = await choose(world, ONLY_MODEL)
+        await typed(world, "unsubscribe", project=project)
+        too_late = await refused_undo(world, one)
+        there = await world.app.storage.read(lambda tx: tx.subscriptions.of_channel(structure.id))
+    assert there == []
+    assert "changed again in the meantime" in late
+    assert "changed again in the meantime" in too_late
     assert "now shows only the model **public/y**" in said
     assert "You need the permissions" in str(refused.content)
     assert "public/y" not in str(refused.content)

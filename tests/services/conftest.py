@@ -20,6 +20,7 @@ from bot.services.personal_data import PersonalDataService
 from bot.services.public_access import UNKNOWN, PublicAccess, PublicAnswer
 from bot.services.public_url import PublicUrlProbe
 from bot.services.quotas import QuotaService
+from bot.services.refused_deliveries import RefusedDeliveries
 from bot.services.samples import SampleService
 from bot.services.search import Search
 from bot.services.subscribe_results import (
@@ -205,6 +206,7 @@ class Services:
     subscriptions: SubscriptionService
     doctor: DoctorService
     samples: SampleService
+    refused: RefusedDeliveries
 
 
 def services_over(
@@ -272,10 +274,13 @@ def services_over(
     async def nothing_wrong() -> list[NotReady]:
         return []
 
-    doctor = DoctorService(storage, subscriptions, webhooks, lender, pages, quotas, nothing_wrong)
+    refused = RefusedDeliveries(clock)
+    doctor = DoctorService(
+        storage, subscriptions, webhooks, lender, pages, quotas, refused, nothing_wrong
+    )
     samples = SampleService(storage, subscriptions, on_stored=lambda: None)
     return Services(
-        client, lender, linking, personal_data, webhooks, subscriptions, doctor, samples
+        client, lender, linking, personal_data, webhooks, subscriptions, doctor, samples, refused
     )
 
 

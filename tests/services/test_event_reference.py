@@ -116,6 +116,9 @@ def test_a_time_of_day_fits_in_any_time_zone(
         "https://elsewhere.example/a/b",
         "https://discord.com/channels/1/2/3",
         "9" * 30,
+        "9" * 20,  # more than a database keeps
+        f"https://discord.com/channels/1/{'9' * 20}/{'9' * 20}",
+        "https://[::1/channels",
         "🙂",
     ],
 )

@@ -34,6 +34,7 @@ from bot.services.subscribe_results import (
     Resumed,
     Subscribed,
 )
+from bot.services.webhook_remover import leads_to
 from bot.services.webhook_results import (
     Ensured,
     EnsureFailed,
@@ -840,3 +841,8 @@ async def test_the_same_text_is_asked_once_and_a_slow_server_offers_what_is_foll
     office.server.faults.hang = True
     offered = await service.projects(KESTREL, manager(MAREN), "tower")
     assert [choice.value for choice in offered] == [office.link]
+
+
+def test_an_address_that_is_none_leads_nowhere() -> None:
+    assert leads_to("https://bot.example/webhooks/k", "k")
+    assert not leads_to("https://[bot.example/webhooks/k", "k")  # as anybody may enter it

@@ -1,5 +1,8 @@
 """Lists as people type them."""
 
+from itertools import islice
+from time import perf_counter
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +13,13 @@ from bot.speckle.subscription_options import (
     OptionFault,
     SubscriptionOptions,
 )
-from bot.speckle.typed_lists import TypedEntry, split_typed, typed_list
+from bot.speckle.typed_lists import (
+    TypedEntry,
+    alternatives,
+    split_typed,
+    typed_entry,
+    typed_list,
+)
 
 P, M, V, OTHER = "7e14d973e6", "193f26c0fa", "303fecc468", "858c7ede18"
 URL = f"https://app.speckle.systems/projects/{P}"
@@ -162,6 +171,7 @@ def test_authors_are_read_as_they_are_meant(text: str, people: tuple[str, ...]) 
         ("@everyone", OptionFault.DISCORD_MENTION),
         ("maren@studio.test", OptionFault.E_MAIL),
         (URL, OptionFault.NOT_A_PERSON),
+        ("http://[", OptionFault.NOT_A_PERSON),
         ("!Maren", OptionFault.NOT_A_PERSON),
         ("*", OptionFault.NOTHING_LEFT),
         ("Everyone", OptionFault.NOTHING_LEFT),
@@ -172,3 +182,20 @@ def test_authors_who_can_have_no_effect_are_refused(text: str, fault: OptionFaul
     with pytest.raises(OptionError) as error:
         authors(text)
     assert error.value.problem.fault is fault
+
+
+def test_braces_that_stand_for_thousands_take_no_time_before_they_are_refused() -> None:
+    many = "{1..9999}" * 400
+    started = perf_counter()
+    assert list(islice(alternatives(many), 2)) == ["1" * 400, "1" * 399 + "2"]
+    with pytest.raises(OptionError):
+        models("{1..9999}" * 110)
+    with pytest.raises(OptionError):
+        models("{1..9999}," * 100)
+    assert typed_entry(many) == f'"{many}"'  # a model may be called so, too
+    assert perf_counter() - started < 1.0
+
+
+def test_hundreds_of_braces_are_read_one_after_another() -> None:
+    assert next(alternatives("{a,b}" * 1200)) == "a" * 1200
+    assert list(alternatives("{a,{b,c}}{5..3}")) == ["a{5..3}", "b{5..3}", "a{5..3}", "c{5..3}"]

@@ -98,7 +98,7 @@ class CardMenu:
         async def undo() -> Response:
             async with self._pending_commands.claim(interaction.user.id, token) as command:
                 actor = actor_of(interaction)
-                if not await self._filters.is_last(Narrowing(match["what"]), actor, command):
+                if not await self._filters.is_last(actor, command):
                     raise UserError(texts.CHANGED_SINCE)
                 outcome = await self._flow.run(actor, command)
                 if not isinstance(outcome, Subscribed):

@@ -2,13 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final
 
-import discord
-
-from bot.cards.text import escape_name, one_line, shorten_plain
+from bot.cards.text import escape_name, moment_text, one_line, shorten_plain
 from bot.cogs.subscriptions.panel_texts import options_text
 from bot.model import InboxSource, PauseReason
 from bot.problem_texts import reason_text
@@ -63,11 +60,6 @@ def stages(event: ChannelEvent) -> Iterator[EventStage]:
     yield from _discord(event)
 
 
-def moment(at: datetime, style: Literal["T", "f", "R"] = "T") -> str:
-    """A time, as each reader's Discord shows it."""
-    return discord.utils.format_dt(at, style)
-
-
 def name_of(text: str) -> str:
     """A name of others in a sentence."""
     return f"*{escape_name(shorten_plain(one_line(text), MAX_VALUE))}*"
@@ -75,7 +67,7 @@ def name_of(text: str) -> str:
 
 def kind_text(event: ChannelEvent) -> str:
     """What kind of event it is, in words."""
-    return "unknown event" if event.kind is None else event.kind.value.replace("_", " ")
+    return "unknown event" if event.kind is None else event.kind.words
 
 
 # ── received ──────────────────────────────────────────────────────────────────────────────────
@@ -101,7 +93,7 @@ SOURCES: Final[Mapping[InboxSource, str]] = {
 
 
 def _received(event: ChannelEvent) -> EventStage:
-    at, received = (moment(one, "T") for one in (event.at, event.received_at))
+    at, received = (moment_text(one, "T") for one in (event.at, event.received_at))
     text = SOURCES[event.source].format(at=at, received=received)
     if event.is_new:
         text += " It is kept, and waits for its turn."
@@ -379,7 +371,8 @@ def _discord(event: ChannelEvent) -> Iterator[EventStage]:
         text = (
             "It is kept, and becomes a card when the channel continues."
             if paused
-            else f"It is kept, and is tried again {moment(held.next_try_at, 'R')}, in its order."
+            else "It is kept, and is tried again "
+            f"{moment_text(held.next_try_at, 'R')}, in its order."
         )
         yield EventStage("Discord", Mark.PAUSED if paused else Mark.WAITING, text)
     elif event.decided is None:
@@ -398,7 +391,7 @@ def _card(card: CardStatus, event: ChannelEvent) -> tuple[Mark, str]:
         case OutboxState.SENT:
             sent_at = card.sent_at or card.created_at
             after_s = (sent_at - event.received_at).total_seconds()
-            when = f"{moment(sent_at)}, {_span(after_s)} after it came"
+            when = f"{moment_text(sent_at, 'T')}, {_span(after_s)} after it came"
             form = FORMS[card.level]
             mark = Mark.DONE if card.level is FallbackLevel.FULL else Mark.PLAIN
             return mark, f"Discord took it {when}: {message_link(card)}.{form}"
@@ -408,7 +401,7 @@ def _card(card: CardStatus, event: ChannelEvent) -> tuple[Mark, str]:
             return Mark.PAUSED, f"Its card is kept until the channel continues. {why}".strip()
         case OutboxState.WAITING:
             due = card.due_at
-            when = f" It is tried again {moment(due, 'R')}." if due is not None and why else ""
+            when = f" It is tried again {moment_text(due, 'R')}." if due is not None and why else ""
             return Mark.WAITING, f"Its card waits to be sent. {why}{when}".strip()
 
 
@@ -421,7 +414,7 @@ def _why_not_sent(card: CardStatus) -> str:
     if reason.until is None:
         return text
     # A time that each reader sees as their own, in place of the one that is stored.
-    return text.replace(escape_name(str(reason.facts["until"])), moment(reason.until, "f"))
+    return text.replace(escape_name(str(reason.facts["until"])), moment_text(reason.until, "f"))
 
 
 def message_link(card: CardStatus) -> str:

@@ -6,18 +6,27 @@ from typing import Final, Literal
 
 import discord
 
-from bot.cards.text import counted, escape_name, joined, one_line, seen, shorten, shorten_plain
+from bot.cards.card import MAX_DESCRIPTION, MAX_FIELD_VALUE
+from bot.cards.text import (
+    counted,
+    escape_name,
+    joined,
+    moment_text,
+    one_line,
+    seen,
+    shorten,
+    shorten_plain,
+)
 from bot.cogs.events.stages import (
     EventStage,
     Mark,
     kind_text,
     message_link,
-    moment,
     setting_of,
     stages,
 )
 from bot.cogs.responses import COLOUR
-from bot.cogs.subscriptions.panel_texts import MAX_DESCRIPTION, REMEDIES, project_name, state_text
+from bot.cogs.subscriptions.panel_texts import REMEDIES, project_name, state_text
 from bot.cogs.webhooks.texts import trouble_remedy, trouble_text
 from bot.model import Hook, HookKind, HookState, InboxSource, SubscriptionState
 from bot.services.event_log import (
@@ -45,7 +54,6 @@ from bot.trace_texts import OUTCOMES
 from bot.work import TraceStep
 
 MAX_TITLE: Final = 40
-MAX_FIELD: Final = 1024  # Discord's limit of a field
 MAX_CHOICE: Final = 100
 MOST_LACKING: Final = 6
 MOST_CHANNELS: Final = 10
@@ -116,13 +124,13 @@ def event_embed(answer: OneEvent) -> discord.Embed:
         embed.add_field(
             name=f"{number}. {stage.name} {stage.mark}", value=_value(stage), inline=False
         )
-    if next_step := shorten(_next(answer), MAX_FIELD):
+    if next_step := shorten(_next(answer), MAX_FIELD_VALUE):
         embed.add_field(name="What to do", value=next_step, inline=False)
     return embed.set_footer(text=f"Event {event.id}")
 
 
 def _value(stage: EventStage) -> str:
-    return shorten(f"{stage.text}\n{stage.setting}".strip(), MAX_FIELD)
+    return shorten(f"{stage.text}\n{stage.setting}".strip(), MAX_FIELD_VALUE)
 
 
 def _about(event: ChannelEvent) -> Iterator[str]:
@@ -130,7 +138,7 @@ def _about(event: ChannelEvent) -> Iterator[str]:
         yield f"**{_title(event, 200)}**"
     yield (
         f"{kind_text(event).capitalize()} in {project_name(event.followed)}, "
-        f"{moment(event.at, 'f')}"
+        f"{moment_text(event.at, 'f')}"
     )
     if event.source is InboxSource.TEST:
         yield "A test: it never happened in Speckle."
@@ -285,7 +293,7 @@ def _lines(events: Sequence[ChannelEvent], style: Literal["f", "R"]) -> str:
 def _line(event: ChannelEvent, style: Literal["f", "R"], *, several: bool) -> str:
     project = f" · {escape_name(shorten_plain(event.followed.label, 24))}" if several else ""
     what = _title(event, MAX_TITLE) if event.title else kind_text(event)
-    at = moment(event.at, style)
+    at = moment_text(event.at, style)
     return f"{MARKS[event.outcome]} {at} **{what}**{project}: {outcome_text(event)}"
 
 
@@ -386,7 +394,7 @@ def nothing_embed(answer: NothingArrived) -> discord.Embed:
         found = "\n".join(f"- {one}" for one in _found(entry, answer))
         embed.add_field(
             name=f"What is known of {escape_name(shorten_plain(entry.label, 100))}",
-            value=shorten(found, MAX_FIELD),
+            value=shorten(found, MAX_FIELD_VALUE),
             inline=False,
         )
     causes = "\n".join(
@@ -394,7 +402,7 @@ def nothing_embed(answer: NothingArrived) -> discord.Embed:
     )
     embed.add_field(
         name="What it usually is, the most likely first",
-        value=shorten(causes, MAX_FIELD),
+        value=shorten(causes, MAX_FIELD_VALUE),
         inline=False,
     )
     then = (
@@ -409,7 +417,7 @@ def _what_was_asked(answer: NothingArrived) -> str:
     asked = answer.reference
     match asked:
         case Moments(minute=None):
-            first, last_at = moment(asked.first, "f"), moment(asked.last, "f")
+            first, last_at = moment_text(asked.first, "f"), moment_text(asked.last, "f")
             text = f"This channel has no event from between {first} and {last_at}."
         case Moments():
             text = "This channel has no event from that time, in whatever time zone."
@@ -426,7 +434,7 @@ def _what_was_asked(answer: NothingArrived) -> str:
         return text
     last = answer.last
     return (
-        f"{text}\nThe last that came: **{kind_text(last)}**, {moment(last.at, 'R')}, "
+        f"{text}\nThe last that came: **{kind_text(last)}**, {moment_text(last.at, 'R')}, "
         f"{outcome_text(last)}."
     )
 
@@ -506,7 +514,7 @@ def _of_calls(look: WebhookLook, asked: EventReference) -> Iterator[str]:
         return
     if isinstance(asked, Moments):
         yield _of_time(look, asked)
-    when = moment(call.at, "R")
+    when = moment_text(call.at, "R")
     if call.status is CallStatus.FAILED:
         yield (
             f"❌ {BY_HISTORY} its last call {when} did not get through. If all calls fail, compare "
@@ -533,7 +541,7 @@ def _of_time(look: WebhookLook, moments: Moments) -> str:
     if then:
         return f"✅ {BY_HISTORY} no call at that time failed ({counted(len(then), 'call')})."
     if look.total > len(look.calls) and look.calls[-1].at > moments.first:
-        oldest = moment(look.calls[-1].at, "f")
+        oldest = moment_text(look.calls[-1].at, "f")
         return f"⚪ Speckle's history has more calls, and was looked at back to {oldest} only."
     return f"⚪ {BY_HISTORY} the webhook was not called at that time: {NOTHING_TO_SEND}"
 

@@ -187,7 +187,7 @@ function way(detail) {
       element(
         "li",
         { class: `event-stage event-dot-${detail.tones[stage.name]}` },
-        element("h3", { text: STAGES[stage.name] + (stage.name === "answer" ? "’s answer" : "") }),
+        element("h3", { text: STAGES[stage.name] + (stage.name === "answer" ? "'s answer" : "") }),
         stage.lines.length ? stage.lines.map(line) : element("p", { class: "event-none", text: "Not reached" }),
       ),
     ),
