@@ -126,7 +126,7 @@ class SpeckleError(BotError):
 
 
 class SpeckleUnavailable(SpeckleError):
-    """A Speckle server is down, hangs or is busy; `retry_in_s` is its own word, if it gave one."""
+    """A Speckle server is down, stalls or is busy; `retry_in_s` is its own word, if it gave one."""
 
     def __init__(self, server_url: str, reason: str, retry_in_s: float | None = None) -> None:
         super().__init__(server_url, reason)

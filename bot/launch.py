@@ -42,7 +42,7 @@ FURTHER: Final[Mapping[str, Sequence[str]]] = {
 }
 FORMER_COMMAND: Final = "deliveries"  # `outbox` in the release before
 STOPPED: Final = 130  # what a shell says of a program that Ctrl-C ended
-# How pip's output tells that no registry answered, rather than that a package is wrong.
+# How pip's output says that no registry answered, rather than that a package is wrong.
 UNREACHABLE: Final = (
     "NewConnectionError",
     "NameResolutionError",
@@ -251,13 +251,13 @@ def hand_over(command: Sequence[str]) -> int:
     return call(command)
 
 
-def call(command: Sequence[str]) -> int:
+def call(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Run a command to its end and return its exit code, 128 + n where signal n ended it.
 
     Ctrl-C reaches the command directly, as it uses the same terminal; the command decides what to
     do.
     """
-    child = subprocess.Popen(command)
+    child = subprocess.Popen(command, env=environment)
     before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     try:
         while True:
@@ -285,13 +285,18 @@ CHECKS: Final[Mapping[str, Sequence[str]]] = {
 def run_tests(
     python: Path, arguments: Sequence[str], checks: Mapping[str, Sequence[str]] = CHECKS
 ) -> int:
-    """Every check up to the first that fails; with arguments, pytest alone with those."""
+    """Every check up to the first that fails; with arguments, pytest alone with those.
+
+    Compiled code is kept, whatever the environment says of that: the tests start the bot
+    often, and to compile it takes longer than to start it.
+    """
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
     if arguments:
-        return call([str(python), *checks["pytest"], *arguments])
+        return call([str(python), *checks["pytest"], *arguments], environment)
     for name, command in checks.items():
         _say(f"── {name}")
         side_by_side = ("-n", WORKERS, "--dist", "worksteal") if name == "pytest" else ()
-        code = call([str(python), *command, *side_by_side])
+        code = call([str(python), *command, *side_by_side], environment)
         if code:
             _say(f"{name} failed.")
             return code

@@ -424,7 +424,7 @@ class Subscription:
     def came_after(self, hook_id: int | None, event_at: datetime) -> bool:
         """Whether it happened before the subscription was there, or came to the hook it is of.
 
-        What an earlier hook told, and is held back since, is the subscription's all the same.
+        What came by an earlier hook, and is held back since, is the subscription's too.
         """
         of_this_hook = hook_id == self.hook_id
         return event_at < (self.shows_since if of_this_hook else self.created_at)

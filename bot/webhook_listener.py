@@ -178,7 +178,7 @@ class WebhookListener:
 
     `on_stored` is called after each commit with the ordering key where something is new,
     `on_missed` when the database could not take a delivery and Speckle got a 503; `problems`
-    tells what keeps the bot from its work. `instance` is answered to who asks which bot this is.
+    says what keeps the bot from its work. `instance` is answered to who asks which bot this is.
     `public_url` is what Speckle and browsers call; its path is known with and without. Without
     `quotas` no guild has any. `refused` keeps what no secret signed, for /doctor.
     """

@@ -70,7 +70,7 @@ class TraceStep(StrEnum):
     SUBSCRIPTION_PAUSED = "subscription_paused"
     BEFORE_FOLLOWING = "before_following"
     FILTERED = "filtered"
-    FILTERED_AS_CONFIRMED = "filtered_as_confirmed"  # as Speckle tells the event
+    FILTERED_AS_CONFIRMED = "filtered_as_confirmed"  # as Speckle describes the event
     WANTED = "wanted"
     HELD_FOR_CONSENT = "held_for_consent"
     ACCESS_GRANTED = "access_granted"
@@ -512,7 +512,7 @@ class MissedEntry:
 class CountingWindow:
     """What the counting of equal bodies goes by.
 
-    `recorded` counts by digest the events that the history tells of, from `since` on; `last_id` is
+    `recorded` counts by digest the events that the history has, from `since` on; `last_id` is
     the last row that the inbox had before the history was asked.
     """
 
@@ -610,7 +610,7 @@ class OutboxActionResult(StrEnum):
 class FetchedEvent:
     """An event of a project's lists, its body in the wire's form.
 
-    `subject` is what it is about, for what no activity list told. `note` is for its card.
+    `subject` is what it is about, for what came from no activity list. `note` is for its card.
     """
 
     at: datetime
@@ -656,8 +656,8 @@ class HeldSince:
 class LoggedEvent:
     """An event that was taken in, without its body: what happened to it, and where it is by now.
 
-    `hook_id` is None for the operator's shared webhook, `same_as` the event that another one tells
-    again.
+    `hook_id` is None for the operator's shared webhook, `same_as` the event that another one
+    repeats.
     """
 
     id: int
@@ -692,9 +692,9 @@ class LoggedEvent:
     @property
     def things(self) -> frozenset[str]:
         """The ids of what it is about."""
-        told = " ".join(str(line.facts.get(THINGS_FACT, "")) for line in self.trace)
+        named = " ".join(str(line.facts.get(THINGS_FACT, "")) for line in self.trace)
         subject = (self.subject or "").partition("#")[0].split(":")[1:2]
-        return frozenset([*told.split(), *subject])
+        return frozenset([*named.split(), *subject])
 
 
 @dataclass(frozen=True, slots=True)

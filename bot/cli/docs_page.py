@@ -24,7 +24,7 @@ This page is made from the commands, and a test compares it with them.
 OF_THE_BOT_ALONE = """
 ## Before a command
 
-With `python -m bot`, these stand in front of the command's name:
+With `python -m bot`, these come before the command's name:
 """
 
 

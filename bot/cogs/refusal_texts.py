@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import assert_never
 
-import discord
-
-from bot.cards.text import escape_name, joined, shorten_plain
+from bot.cards.text import escape_name, joined, moment_text, shorten_plain
 from bot.cogs.option_texts import code, option_text
 from bot.permissions import ChannelKind, ChannelPermission
 from bot.services.refusals import (
@@ -253,7 +251,7 @@ def cannot_post_text(refusal: CannotPost) -> str:
                 f"The thread {where} is archived. Open it again by writing something in it, {then}"
             )
         case Obstacle.TIME_OUT:
-            until = "" if refusal.until is None else discord.utils.format_dt(refusal.until, "f")
+            until = "" if refusal.until is None else moment_text(refusal.until, "f")
             return (
                 f"A moderator put the bot in time-out until {until}, so it cannot post in {where}. "
                 f"Ask someone who can moderate members to end that, or wait, {then}"

@@ -32,7 +32,7 @@ SQLITE_PRAGMAS = (
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
     f"PRAGMA wal_autocheckpoint={LAST_RESORT_PAGES}",
-    "PRAGMA journal_size_limit=0",  # a log that starts again is cut, so that its size tells its use
+    "PRAGMA journal_size_limit=0",  # a log that starts again is cut, so that its size shows its use
 )
 
 # Seconds, but tcp_user_timeout: milliseconds after which unanswered bytes end a connection.

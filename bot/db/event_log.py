@@ -104,7 +104,7 @@ class EventLog:
 
 
 def _conditions(wanted: EventFilter) -> Iterator[ColumnElement[bool]]:
-    yield inbox.c.same_as.is_(None)  # else a list tells what a webhook had sent already
+    yield inbox.c.same_as.is_(None)  # else a list has what a webhook had sent already
     if wanted.project_id is not None:
         yield inbox.c.project_id == wanted.project_id
     event_at = func.coalesce(inbox.c.happened_at, inbox.c.received_at)

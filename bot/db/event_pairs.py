@@ -76,8 +76,8 @@ def follower(hook_id: int, subscription_id: int) -> Any:
 def listed_before(
     session: Session, ordering_key: str, subscription_id: int, events: Sequence[FetchedEvent]
 ) -> set[FetchedEvent]:
-    """Which of these a list told the subscription before: what they say at that time, or what they
-    are about.
+    """Which of these the subscription got from a list before: what they say at that time, or what
+    they are about.
     """
     mine = inbox.c.subscription_id == subscription_id
     keys = {one.event_key for one in events}
@@ -100,7 +100,7 @@ def listed_before(
 def partners_of(
     session: Session, subscription: Subscription, ordering_key: str, new: Sequence[FetchedEvent]
 ) -> dict[FetchedEvent, int]:
-    """The entries that a webhook has told of, with its rows; what is close in time goes first."""
+    """The entries that a webhook has sent too, with its rows; what is close in time goes first."""
     if not new:
         return {}
     since = max(subscription.shows_since, min(one.at for one in new) - WITHIN)
@@ -121,7 +121,7 @@ def partners_of(
 def _same_thing(
     session: Session, ordering_key: str, since: datetime, new: Sequence[FetchedEvent]
 ) -> dict[FetchedEvent, int]:
-    """The entries about something that a webhook told of, with its rows."""
+    """The entries about something that a webhook sent events of, with its rows."""
     subjects = {one.subject for one in new if one.subject is not None}
     about = rows_about(session, ordering_key, subjects, ~BY_LIST, IS_DONE, since <= EVENT_AT)
     found = {}
@@ -194,10 +194,10 @@ def rows_about(
 def told_by_webhook(
     about: Mapping[str, Sequence[AboutThing]], subject: str, at: datetime
 ) -> int | None:
-    """The row by which a webhook told of what a list has: at that time, or in the same words.
+    """The row by which a webhook sent what a list has: at that time, or in the same words.
 
     A message can be edited before the list is read. But anybody who knows the secret can name any
-    version of the past, and say anything of it: that does not stand for what happened.
+    version of the past, and say anything of it: that does not count as what happened.
     """
     for theirs, _, row_id, when in about.get(thing_of(subject), ()):
         apart = abs(when - at)
@@ -217,7 +217,7 @@ class EventPartners:
     """The rows by which subscriptions were shown the same events another way.
 
     Each row is given out once for those that say the same: equal events are shown as often as they
-    happened. What is about one thing that a list told of happened once.
+    happened. What a list says of one thing happened once.
     """
 
     def __init__(
@@ -300,7 +300,7 @@ def by_webhook(
     subscription_id: int,
     since: datetime,
 ) -> Mapping[str, KnownEvents]:
-    """What a webhook, or its history, told since then and the activity list did not, by key."""
+    """What came by a webhook, or its history, since then and by no activity list, by key."""
     listed = inbox.alias()
     has_partner = exists().where(
         listed.c.event_key.is_not(None),

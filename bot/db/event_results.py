@@ -234,7 +234,7 @@ def _lock_channels(session: Session, routed: Sequence[_Result]) -> None:
 
 
 def _note_hooks(session: Session, results: Sequence[HookResult], now: datetime) -> None:
-    """What the hooks' own webhooks told of them, the last word of each."""
+    """What the hooks' own webhooks said of them, the last word of each."""
     last = {one.hook_id: one for one in results}
     names = {one.hook_id: one.project_name for one in results if one.project_name is not None}
     rows = [
@@ -259,7 +259,7 @@ def _note_visibility(session: Session, results: Sequence[HookResult], now: datet
 def _write_names(
     session: Session, table: Table, changes: Sequence[tuple[int, NameChanges]]
 ) -> None:
-    """Write what models or people are called, by hook and id; what was told last counts."""
+    """Write what models or people are called, by hook and id; what was said last counts."""
     hook_column, id_column, name_column = table.c
     named: dict[tuple[int, str], str] = {}
     forgotten: dict[tuple[int, str], None] = {}

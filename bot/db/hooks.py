@@ -124,7 +124,7 @@ class Hooks:
         )
 
     def names(self, hook_id: int) -> ProjectNames:
-        """What a hook's own events told of the names of models and people."""
+        """The names of models and people that a hook's own events said."""
         return self.names_of([hook_id])[hook_id]
 
     def names_of(self, hook_ids: Sequence[int]) -> Mapping[int, ProjectNames]:
@@ -139,7 +139,7 @@ class Hooks:
     def threads_of(
         self, hook_ids: Sequence[int], thread_ids: Collection[str]
     ) -> Mapping[int, Mapping[str, KnownThread]]:
-        """Those of these threads that the hooks' own events told of, by hook and id."""
+        """Those of these threads that the hooks' own events spoke of, by hook and id."""
         found: dict[int, dict[str, KnownThread]] = {hook_id: {} for hook_id in hook_ids}
         if not thread_ids:
             return found

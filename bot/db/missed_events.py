@@ -98,7 +98,7 @@ class MissedEvents:
         The first one that the quota has no room for ends it. Of a body that is missing k times, the
         first k entries are taken. An entry whose body has come in since the history was asked is
         left for the next time: whether it is that very event or another, only a later look into
-        the history tells. `note` goes to the first row.
+        the history says. `note` goes to the first row.
         """
         digests = sorted({entry.digest for entry in missed})
         if not self._session.is_sqlite:
@@ -165,7 +165,7 @@ class MissedEvents:
     ) -> TakenIn | None:
         """Put what a project's lists tell into the inbox, in order, for one subscription.
 
-        What a webhook told it already is kept without a body, as the webhook's partner. Only kinds
+        What came by a webhook already is kept without a body, as the webhook's partner. Only kinds
         that the ordering key has had before: what its webhook is not set to send was not missed.
         None while a webhook's events of the ordering key wait to be looked at, as nobody knows yet
         what those are.
@@ -205,9 +205,9 @@ class MissedEvents:
     ) -> Sequence[FetchedEvent]:
         """Those that are new to the subscription, once each, of kinds that came before."""
         names = kinds_had(self._session, ordering_key, {one.event_name for one in fetched})
-        told = [one for one in fetched if one.event_name in names]
-        there = listed_before(self._session, ordering_key, subscription_id, told)
-        new = {(one.event_key, one.at): one for one in told if one not in there}
+        wanted = [one for one in fetched if one.event_name in names]
+        there = listed_before(self._session, ordering_key, subscription_id, wanted)
+        new = {(one.event_key, one.at): one for one in wanted if one not in there}
         return list(new.values())
 
     def _has_list_rows(self, subscription: Subscription, at: datetime) -> None:

@@ -26,7 +26,7 @@ CLUSTER = text(
 
 
 class RestoredCopy:
-    """Tells a copy from the database that this bot had.
+    """Distinguishes a copy from the database that this bot had.
 
     SQLite: a mark in the database, which only goes up, is kept in a file next to it as well; it is
     raised some seconds after a write. PostgreSQL: the server's own names for what holds the tables.

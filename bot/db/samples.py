@@ -18,7 +18,7 @@ APART = timedelta(minutes=1)  # in one channel
 
 
 class Samples:
-    """Puts them into the inbox, past all quotas, and tells what became of them."""
+    """Puts them into the inbox, past all quotas, and says what became of them."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

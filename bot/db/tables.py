@@ -278,7 +278,7 @@ inbox = Table(
     _time("happened_at", nullable=True),  # the event's own time, of one that was fetched later
     _text("event_key", nullable=True),
     _ref("subscription_id", "subscriptions.id", nullable=True),  # the only one that it is for
-    # Of the activity list: the row by which a webhook told its subscription the same. No foreign
+    # Of the activity list: the row by which a webhook sent its subscription the same. No foreign
     # key, as it continues to count once that row is erased.
     Column("same_as", BigInteger(), nullable=True),
     Column("body_bytes", BigInteger(), nullable=True),  # none once the body is deleted

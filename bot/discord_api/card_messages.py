@@ -92,7 +92,7 @@ def _with_emoji(cards: Sequence[Card], emoji: TitleEmoji) -> Sequence[Card]:
 
 
 def fingerprint(message: Mapping[str, Any]) -> object:
-    """What tells one message from another: titles and times of its cards, or its text."""
+    """What distinguishes one message from another: titles and times of its cards, or its text."""
     if embeds := message.get("embeds"):
         return [
             (

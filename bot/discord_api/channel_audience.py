@@ -25,7 +25,7 @@ class Unanswered(Exception):
 
 
 class DiscordChannelAudience:
-    """Answers from what the gateway tells, and asks Discord for what it does not tell: members."""
+    """Answers from what the gateway sends, and asks Discord for what it does not send: members."""
 
     def __init__(self, client: discord.Client, known_s: float) -> None:
         """`known_s`: a member who left, or lost the channel, is noticed so long after at most."""
@@ -71,7 +71,7 @@ class DiscordChannelAudience:
         return None if guild is None or guild.unavailable else guild
 
     async def _channel(self, guild: discord.Guild, channel_id: int) -> Channel | None:
-        """The channel; archived threads are not among those that the gateway tells of.
+        """The channel; archived threads are not among those that the gateway sends.
 
         Errors: Unanswered.
         """

@@ -61,7 +61,7 @@ class CancellableBucket(discord.http.Ratelimit):
     """A bucket of discord.py that stays usable when a request inside it is cancelled.
 
     After a request discord.py waits for the bucket's next window and then gives its places back.
-    Cancelled in that wait it never does: where no answer has told when the window ends, the bucket
+    Cancelled in that wait it never does: where no answer has said when the window ends, the bucket
     stays full until someone has waited in it for 30 s, and none of our questions waits so long.
     Seen in discord.py 2.7.1, `Ratelimit.__aexit__` and `acquire`.
     """

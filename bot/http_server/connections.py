@@ -1,7 +1,7 @@
 """The connections that are open: each within its time, all of them within their number.
 
 aiohttp gives a connection that sends nothing, or half a head, an hour, reads on after its answer,
-and writes what malformed requests held into the log. So its protocol is watched and told otherwise.
+and writes what malformed requests held into the log. So its protocol is watched and overruled.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class ConnectionState(Enum):
 
 
 class HttpConnection(web.RequestHandler):
-    """aiohttp's protocol, which tells `connections` what it does.
+    """aiohttp's protocol, which reports to `connections` what it does.
 
     Reads two of its private attributes, `_request_count` and `_messages`.
     """
@@ -52,7 +52,7 @@ class HttpConnection(web.RequestHandler):
         self.state = ConnectionState.SILENT
         self.since = connections.clock()
 
-    # ── what asyncio tells ──
+    # ── what asyncio calls ──
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._wire = cast(asyncio.Transport, transport)
@@ -96,7 +96,7 @@ class HttpConnection(web.RequestHandler):
             self._wire.write(LONG_HEAD)
             self.end(unread=True)
 
-    # ── what the server tells ──
+    # ── what the server calls ──
 
     def answering(self, content: StreamReader) -> None:
         """A request with this body is being answered."""

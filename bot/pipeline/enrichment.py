@@ -54,7 +54,7 @@ log = structlog.get_logger()
 KEEP_S = 60.0
 MOST_FACTS = 500
 # Events wait for their turn in ingest. If so many of one server's wait already, the next ones wait
-# only a moment, so that a server that hangs leaves room for the others. An event that has waited
+# only a moment, so that a server that stalls leaves room for the others. An event that has waited
 # behind others of its project waits no longer than that either.
 CROWD = 8
 COUNT_SHARE = 0.8  # of the time that is left once the rest of a version's facts is there
@@ -98,7 +98,7 @@ class EnrichmentTimings:
 class AddedFacts:
     """What a server added to an event in time, for one reader.
 
-    `delivery` is the event as the server tells it, or as it came where the server told nothing.
+    `delivery` is the event as the server says it, or as it came where the server said nothing.
     `missing` is to be asked again; `steps` are for the event's trace. `refused`: this reader may
     not see the project any more, as the answer says. `unconfirmed`: the server knows what the event
     is about, and nothing of it that is like the event.
@@ -115,7 +115,7 @@ class AddedFacts:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmedEvent:
-    """An event as its server tells it, with the facts that belong to it."""
+    """An event as its server says it, with the facts that belong to it."""
 
     delivery: Delivery
     facts: Facts
@@ -212,7 +212,7 @@ class Enrichment:
         within_s: float,
         shown_until: datetime | None = None,
     ) -> ConfirmedEvent | None:
-        """The event as its server tells it; None where the server has nothing to add.
+        """The event as its server says it; None where the server has nothing to add.
 
         Errors: SpeckleError of each kind; SpeckleUnconfirmed where it knows of nothing like it.
         """
@@ -245,14 +245,14 @@ class Enrichment:
         Errors: SpeckleError of each kind; SpeckleUnconfirmed where the server knows of nothing that
         is as new as the event.
         """
-        told = await self.confirmed_event(permit, delivery, at, within_s, shown_until)
+        answer = await self.confirmed_event(permit, delivery, at, within_s, shown_until)
         question = _question(permit, delivery, at)
         if isinstance(question, VersionQuestion):
             version_id = question.version.version_id
             return await self._pictures.of_version(permit, hook, version_id, within_s)
-        if told is None or not may_name_picture(delivery.event):
+        if answer is None or not may_name_picture(delivery.event):
             return NoPicture.MISSING
-        return await self._pictures.named_by(permit, told.facts, within_s)
+        return await self._pictures.named_by(permit, answer.facts, within_s)
 
     async def _once(
         self, project_id: str, question: Question, login: Login, within_s: float
@@ -352,28 +352,28 @@ def _outcome(task: asyncio.Task[object], hook: Hook) -> object:
 
 
 def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> AddedFacts:
-    told, image = outcomes.get(LateAddition.FACTS), outcomes.get(LateAddition.PICTURE)
-    steps = [_facts_step(told)]
-    if not isinstance(told, ConfirmedEvent):
+    answer, image = outcomes.get(LateAddition.FACTS), outcomes.get(LateAddition.PICTURE)
+    steps = [_facts_step(answer)]
+    if not isinstance(answer, ConfirmedEvent):
         # A picture alone would show what nobody has confirmed to belong to this event.
-        away = isinstance(told, SpeckleUnavailable)
+        away = isinstance(answer, SpeckleUnavailable)
         return AddedFacts(
             delivery,
             missing=frozenset(outcomes if away else ()),
             steps=steps,
-            refused=is_refusal(told),
-            unconfirmed=isinstance(told, SpeckleUnconfirmed),
+            refused=is_refusal(answer),
+            unconfirmed=isinstance(answer, SpeckleUnconfirmed),
         )
     if LateAddition.PICTURE in outcomes:
         steps.append(_picture_step(image))
     missing = set[LateAddition]()
     if image is NoPicture.NOT_YET or isinstance(image, SpeckleUnavailable):
         missing.add(LateAddition.PICTURE)
-    if lacks_count(told.facts):
+    if lacks_count(answer.facts):
         missing.add(LateAddition.OBJECT_COUNT)
     return AddedFacts(
-        delivery=told.delivery,
-        facts=told.facts,
+        delivery=answer.delivery,
+        facts=answer.facts,
         image=image if isinstance(image, Picture | str) else None,
         missing=frozenset(missing),
         steps=steps,

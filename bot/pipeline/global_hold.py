@@ -68,7 +68,7 @@ class GlobalHold:
         )
 
     def rejected(self, refusal: str, reason: SendReason, channel_id: int, of_round: int) -> bool:
-        """Note what one channel got; whether it is the trouble of all, and told as that, once."""
+        """Note what one channel got; whether it is the trouble of all, and logged as that, once."""
         if self._why is None and self._count(refusal, channel_id) < self.hold_steps.several:
             return False
         if self._is_step(of_round):

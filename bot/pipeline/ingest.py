@@ -58,19 +58,19 @@ class ReadEvent:
 
     @property
     def subject(self) -> str | None:
-        """What it is about; what an activity list told is known by what it says alone."""
+        """What it is about; what came from an activity list is known by what it says alone."""
         of_list = self.row.source is InboxSource.ACTIVITY
         return self.row.subject if of_list else subject_of(self.delivery)
 
     @property
     def to_pair(self) -> ToPair:
-        """What tells whether it came another way too."""
+        """What shows whether it came another way too."""
         return ToPair(self.row, self.key, self.subject)
 
 
 @dataclass(frozen=True, slots=True)
 class HookEvent:
-    """An event for one hook, and what it tells of the hook's models, people and threads.
+    """An event for one hook, and what it says of the hook's models, people and threads.
 
     `already`: the subscriptions that were shown it another way, and by which row.
     """
@@ -276,7 +276,7 @@ class Ingest:
         return found
 
     async def _for_hook(self, events: Sequence[HookEvent]) -> Mapping[int, HookResult]:
-        """What events change for one hook: only its own webhook tells of the hook itself."""
+        """What events change for one hook: only its own webhook speaks for the hook itself."""
         wanted = []
         for event in events:
             event_context, trace = event.event_context, event.event_context.trace
@@ -315,7 +315,7 @@ def _person_names(delivery: Delivery) -> Mapping[str, str]:
 
 
 def _thread_ids(events: Sequence[ReadEvent]) -> set[str]:
-    """The threads that events are about without telling of them."""
+    """The threads that events are about without saying more of them."""
     found = (
         thread_id_of(one.delivery)
         for one in events
@@ -325,7 +325,7 @@ def _thread_ids(events: Sequence[ReadEvent]) -> set[str]:
 
 
 def _thread_of(delivery: Delivery, known: Mapping[str, KnownThread]) -> Mapping[str, KnownThread]:
-    """The thread that an event speaks of, by its id: as it tells it, or as it is known."""
+    """The thread that an event speaks of, by its id: as it says it, or as it is known."""
     thread_id, event = thread_id_of(delivery), delivery.event
     if thread_id is None:
         return {}

@@ -231,23 +231,23 @@ class LateEnrichment:
         self, permit: ReadPermit, job: LateEnrichmentJob, incomplete: IncompleteCard
     ) -> Addition | None:
         row, delivery = incomplete.row, incomplete.delivery
-        told = await self._enrichment.confirmed_event(
+        answer = await self._enrichment.confirmed_event(
             permit,
             delivery,
             row.event_at,
             self._timings.question_s,
             incomplete.shown_until,
         )
-        if told is None:
+        if answer is None:
             raise GivenUp(MissingWhy.NOTHING_MORE)
-        hook_id, facts = incomplete.hook.id, told.facts
+        hook_id, facts = incomplete.hook.id, answer.facts
         heard = await self._storage.read(lambda tx: tx.hooks.names(hook_id))
         names = await known_to(
-            permit, self._known_names, heard, told.delivery, facts, (), self._timings.names_s
+            permit, self._known_names, heard, answer.delivery, facts, (), self._timings.names_s
         )
-        if not _says_the_same(told.delivery, delivery):
+        if not _says_the_same(answer.delivery, delivery):
             raise GivenUp(MissingWhy.CONTRADICTED)
-        confirmed = with_actor_named(told.delivery, names.people)
+        confirmed = with_actor_named(answer.delivery, names.people)
         # Read again: the answer may have taken its time.
         wanting = await self._storage.read(lambda tx: tx.subscriptions.get(job.subscription_id))
         if wanting is None:
@@ -277,7 +277,7 @@ class LateEnrichment:
         names = within(patterns, names, heard, all_models(confirmed, facts, ()))
         shown_facts = facts_within(patterns, facts)
         context = card_context(incomplete.hook, row, confirmed, names, shown_facts, None)
-        subject = subject_shown(told.delivery, facts)
+        subject = subject_shown(answer.delivery, facts)
         return Addition(partial(_changed, shown=context), subject)
 
     async def _permit(

@@ -49,7 +49,7 @@ def all_models(
 async def known_to(
     reader: ReadPermit,
     known_names: KnownNames,
-    told: ProjectNames,
+    said: ProjectNames,
     delivery: Delivery,
     facts: Facts | None,
     of_thread: Sequence[ModelRef],
@@ -58,35 +58,42 @@ async def known_to(
     """What a permit's reader calls what an event has without names; asked for where it must be."""
     needed = needed_names(delivery, facts, of_thread)
     if not needed:
-        return names_for(told, ProjectNames(), facts)
+        return names_for(said, ProjectNames(), facts)
     read = await known_names.of(
-        reader, models=needed.models, people=needed.people, told=told, within_s=within_s
+        reader,
+        models=needed.models,
+        people=needed.people,
+        said=said,
+        within_s=within_s,
     )
-    return names_for(told, read, facts)
+    return names_for(said, read, facts)
 
 
-def names_for(told: ProjectNames, read: ProjectNames, facts: Facts | None) -> ProjectNames:
+def names_for(said: ProjectNames, read: ProjectNames, facts: Facts | None) -> ProjectNames:
     """What one reader calls things: as the answer about the event says, as the reader knows it, or
-    as the hook's own events told it.
+    as the hook's own events said it.
     """
     answered = {one.id: one.name for one in touched_models(facts) if one.id and one.name}
     return ProjectNames(
-        {**told.models, **read.models, **answered},
-        {**told.people, **read.people},
+        {**said.models, **read.models, **answered},
+        {**said.people, **read.people},
         read.complete,
     )
 
 
 def within(
-    patterns: Sequence[str], names: ProjectNames, told: ProjectNames, models: Sequence[ModelRef]
+    patterns: Sequence[str],
+    names: ProjectNames,
+    said: ProjectNames,
+    models: Sequence[ModelRef],
 ) -> ProjectNames:
     """The names for a channel that follows some models alone: of an event's other models, only
-    those that the hook's own events told.
+    those that the hook's own events said.
     """
     named = [ModelRef(one.id, names.models.get(one.id or "")) for one in models]
     beyond = {one.id for one in named if one.name is not None and not lets_in(patterns, one)}
     kept = {id_: name for id_, name in names.models.items() if id_ not in beyond}
-    return replace(names, models={**{k: v for k, v in told.models.items() if k in beyond}, **kept})
+    return replace(names, models={**{k: v for k, v in said.models.items() if k in beyond}, **kept})
 
 
 def facts_within(patterns: Sequence[str], facts: Facts | None) -> Facts | None:

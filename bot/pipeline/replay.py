@@ -153,7 +153,7 @@ def _held(tx: Transaction, held: HeldEvent) -> tuple[InboxEvent, Subscription, H
 def _context(
     tx: Transaction, hook: Hook, row: InboxEvent, delivery: Delivery, trace: Trace
 ) -> EventContext:
-    """The event with what the hook's own events told."""
+    """The event with what the hook's own events said."""
     thread_id = thread_id_of(delivery)
     threads = tx.hooks.threads_of([hook.id], () if thread_id is None else [thread_id])
     return EventContext(

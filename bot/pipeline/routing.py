@@ -75,7 +75,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class EventContext:
-    """One event on its way through one hook, with what the hook's own events told of names and of
+    """One event on its way through one hook, with what the hook's own events said of names and of
     its thread.
 
     `shown_until` is up to when the changes of its issue were shown before.
@@ -236,7 +236,7 @@ class Routing:
         verdict = matches(
             subscription.options,
             with_actor_named(event_context.delivery, names.people),
-            # An account may know a newer name than events told.
+            # An account may know a newer name than events said.
             names.models if subscription.account_id is None else {},
             event_context.touched,
         )
@@ -322,19 +322,19 @@ class Routing:
     async def _names(
         self, event_context: EventContext, permit: ReadPermit | None, added: AddedFacts
     ) -> ProjectNames:
-        told, delivery, facts = event_context.names, added.delivery, added.facts
+        said, delivery, facts = event_context.names, added.delivery, added.facts
         if permit is None or not self._enrichment.asks(event_context.hook):
-            return names_for(told, ProjectNames(), facts)
+            return names_for(said, ProjectNames(), facts)
         touched, within_s = event_context.touched, self._enrichment.timings.names_s
         try:
             return await known_to(
-                permit, self._known_names, told, delivery, facts, touched, within_s
+                permit, self._known_names, said, delivery, facts, touched, within_s
             )
         except StorageUnavailable:
             raise
         except Exception:  # a fault of ours gives a plainer card, and holds up no event
             log.exception("ingest.names_failed", kind=delivery.event.kind.value)
-            return names_for(told, ProjectNames(), facts)
+            return names_for(said, ProjectNames(), facts)
 
     async def _added(
         self,

@@ -41,7 +41,7 @@ def subject_shown(delivery: Delivery, facts: Facts | None) -> str | None:
 def changes_shown(tx: Transaction, row: InboxEvent, delivery: Delivery) -> datetime | None:
     """Up to when the changes of an event's issue were shown before it came.
 
-    What a list told was one change: those that were shown before it are those made before it.
+    What a list says was one change: those that were shown before it are those made before it.
     """
     event = delivery.event
     if not isinstance(event, IssueUpdated) or not event.ids:

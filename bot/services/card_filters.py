@@ -12,6 +12,7 @@ from bot.permissions import Actor, TargetChannel
 from bot.services.channel_rules import require_manager
 from bot.services.message_cards import MessageCard, MessageCards
 from bot.services.pending_commands import PendingCommandService
+from bot.services.project_followers import model_names
 from bot.services.project_input import TODAYS_ID
 from bot.services.refusals import CommandRefused, RefusalReason
 from bot.services.subscribe_results import AudienceOf, Followed, Subscribed, SubscribeRequest
@@ -23,7 +24,7 @@ from bot.speckle.links import ID, Links, parse_link
 from bot.speckle.seen_text import as_seen
 from bot.speckle.subscription_options import Entries, OptionError, SubscriptionOptions
 from bot.speckle.typed_lists import typed_list
-from bot.storage import Storage, Transaction
+from bot.storage import Storage
 from bot.work import THINGS_FACT
 
 GLOB_SIGNS: Final = frozenset("*?[]{}!")
@@ -93,7 +94,10 @@ class CardFilters:
         if what is Narrowing.AUTHOR:
             found = [one for card in real for one in _authors(card)]
         else:
-            known = await self._storage.read(lambda tx: [_model_names(tx, card) for card in real])
+            entries = [card.entry for card in real]
+            known = await self._storage.read(
+                lambda tx: [model_names(tx, one.hook, one.subscription) for one in entries]
+            )
             pairs = zip(real, known, strict=True)
             found = [one for card, names in pairs for one in _models(card, names)]
         if not found:
@@ -191,8 +195,8 @@ def entry_for(what: Narrowing, name: str) -> str | None:
 def _authors(card: MessageCard) -> Iterator[Candidate]:
     """Who did it, by name as the card says it; by id where a name cannot be an entry."""
     actor = None if card.delivery is None else card.delivery.actor
-    told = None if actor is None else actor.name
-    name = told or str(card.card.card.get("author_name") or "")
+    named = None if actor is None else actor.name
+    name = named or str(card.card.card.get("author_name") or "")
     value = entry_for(Narrowing.AUTHOR, name) or (None if actor is None else actor.id)
     if value is not None:
         yield Candidate(card.card.id, card.entry, value, one_line(name, otherwise=value))
@@ -231,10 +235,3 @@ def _linked(card: MessageCard, names: Names) -> Sequence[ModelRef]:
         ModelRef(one, names.get(one)) if ID.fullmatch(one) else ModelRef(None, one)
         for one in link.models
     ]
-
-
-def _model_names(tx: Transaction, card: MessageCard) -> Names:
-    """Names of models by id, as the channel's cards may say them."""
-    hook, account_id = card.entry.hook, card.entry.subscription.account_id
-    read = None if account_id is None else tx.project_names.get(account_id, hook.project_id)
-    return {**tx.hooks.names(hook.id).models, **({} if read is None else read[0].models)}

@@ -67,7 +67,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"  # by Discord
 
 
-OUTCOMES: Final[Mapping[str, Outcome]] = {
+OUTCOME_OF: Final[Mapping[str, Outcome]] = {
     TraceStep.NOT_A_DELIVERY: Outcome.NOT_SHOWN,
     TraceStep.NOT_FOLLOWED: Outcome.NOT_SHOWN,
     TraceStep.NOT_FOLLOWED_HERE: Outcome.NOT_SHOWN,
@@ -437,7 +437,7 @@ def channel_event(
         for line in event.trace
         if line.concerns(subscription)
     )
-    decided = next((line for line in reversed(lines) if line.step in OUTCOMES), None)
+    decided = next((line for line in reversed(lines) if line.step in OUTCOME_OF), None)
     if decided is not None and decided.step in KEPT and card is None and held is None:
         # Retention took it away, which leaves no line.
         decided = replace(decided, step=TraceStep.BODY_ERASED, facts={})
@@ -480,7 +480,7 @@ def _outcome(
         return Outcome.PAUSED if paused else Outcome.WAITING
     if event.state is InboxState.NEW:
         return Outcome.WAITING
-    return Outcome.NOT_SHOWN if decided is None else OUTCOMES[decided.step]
+    return Outcome.NOT_SHOWN if decided is None else OUTCOME_OF[decided.step]
 
 
 def _without_names(line: TraceLine) -> TraceLine:

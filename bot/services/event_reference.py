@@ -118,7 +118,7 @@ def _message_link(text: str) -> MessageReference | None:
     return None
 
 
-# The most telling part of an address first: a thread is opened beside models.
+# The most exact part of an address first: a thread is opened beside models.
 PLACES: Final = (
     r"(?:threadId|cId)=([0-9A-Za-z]{10})",
     r"/threads/([0-9A-Za-z]{10})",

@@ -36,7 +36,7 @@ class NameLimits:
 class KnownNames:
     """Names by id for one reader at a time: an account's are given only where it may be read with.
 
-    What an account read is kept in the database, with it and never beside what hooks were told;
+    What an account read is kept in the database, with it and never beside what events said;
     what is read without an account, in memory.
     """
 
@@ -70,17 +70,17 @@ class KnownNames:
         *,
         models: Collection[str],
         people: Collection[str],
-        told: ProjectNames,
+        said: ProjectNames,
         within_s: float,
     ) -> ProjectNames:
         """The names that the permit's reader knows.
 
-        They are asked for where one of these ids is unknown, or the hook was told another name,
+        They are asked for where one of these ids is unknown, or an event said another name,
         and once a day. The rest stays as it was where there is no answer in time.
         """
         reader = (*permit.reader, permit.server_url, permit.project_id)
         names, read_at = await self._kept(permit, reader)
-        if self._serves(names, read_at, models, people, told):
+        if self._serves(names, read_at, models, people, said):
             return names
         now = self._now()
         if reader not in self._unanswered:
@@ -121,11 +121,11 @@ class KnownNames:
         read_at: datetime | None,
         models: Collection[str],
         people: Collection[str],
-        told: ProjectNames,
+        said: ProjectNames,
     ) -> bool:
         if read_at is None or self._now() - read_at > self._limits.stale_after:
             return False
-        of_models = (told.models.get(one, names.models.get(one)) for one in models)
+        of_models = (said.models.get(one, names.models.get(one)) for one in models)
         known = all(
             name is not None and name == names.models.get(one)
             for one, name in zip(models, of_models, strict=True)

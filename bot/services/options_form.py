@@ -70,7 +70,7 @@ def options_form(
             for group in EventGroup
         ),
         kinds=tuple(
-            FormOption(kind.replace("_", " "), kind.value, kind.value in events.included)
+            FormOption(kind.words, kind.value, kind.value in events.included)
             for kind in _shown_kinds(events.included)
         ),
         picked=_model_options(split_entries(filled["picked"]), names),

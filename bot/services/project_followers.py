@@ -140,14 +140,20 @@ async def entry_of(storage: Storage, guild_id: int, subscription_id: int) -> Fol
 
 
 def names_in_filters(tx: Transaction, hook: Hook, subscription: Subscription) -> Mapping[str, str]:
-    """The names of models that a channel's filters let in by their ids, as the channel knows them:
-    as its account read them, or its webhook's events told them.
-    """
+    """The names of models that a channel's filters let in by their ids, as it knows them."""
     ids = [one for one in subscription.options.models if ID.fullmatch(one)]
     if not ids:
         return {}
+    names = model_names(tx, hook, subscription)
+    return {one: names[one] for one in ids if one in names}
+
+
+def model_names(tx: Transaction, hook: Hook, subscription: Subscription) -> Mapping[str, str]:
+    """Names of models by id, as a channel knows them: as its account read them, or its webhook's
+    events said.
+    """
     names = dict(tx.hooks.names(hook.id).models)
     account_id = None if subscription.is_paused_for_rights else subscription.account_id
     if account_id is not None and (read := tx.project_names.get(account_id, hook.project_id)):
         names |= read[0].models
-    return {one: names[one] for one in ids if one in names}
+    return names

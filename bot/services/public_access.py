@@ -13,7 +13,7 @@ READ_WITHIN_S = 3.0  # somebody waits for the answer; no answer counts as privat
 
 @dataclass(frozen=True, slots=True)
 class PublicAnswer:
-    """What a server tells of a project without a token.
+    """What a server says of a project without a token.
 
     `visibility` is None where it did not answer; NOT_PUBLIC also means a project that is not
     there, as the answer is the same. `name` is what a public project is called.

@@ -28,9 +28,9 @@ class Readiness:
 
     async def problems(self) -> Sequence[NotReady]:
         """What keeps the bot from working; nothing if it is ready."""
-        told = [problem for source in self._sources for problem in source()]
+        others = [problem for source in self._sources for problem in source()]
         database = await self._database_problems()
-        return [*database, *([] if database else await self._key_problems()), *told]
+        return [*database, *([] if database else await self._key_problems()), *others]
 
     async def _database_problems(self) -> Sequence[NotReady]:
         try:

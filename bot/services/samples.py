@@ -10,6 +10,7 @@ from typing import Final
 from bot.model import SubscriptionState
 from bot.permissions import Actor, TargetChannel
 from bot.services.channel_rules import require_manager, require_posting
+from bot.services.project_followers import model_names
 from bot.services.refusals import CommandRefused, NotOneProject, RefusalReason, Retry
 from bot.services.subscribe_results import Followed
 from bot.services.subscriptions import SubscriptionService
@@ -173,10 +174,7 @@ def _fate(progress: SampleProgress) -> SampleFate:
 def _scene(tx: Transaction, entry: Followed) -> SampleScene:
     """What samples for a channel are about, by what is known for it already."""
     hook, subscription = entry.hook, entry.subscription
-    told = tx.hooks.names(hook.id)
-    account_id = subscription.account_id
-    read = None if account_id is None else tx.project_names.get(account_id, hook.project_id)
-    known: Mapping[str, str] = told.models if read is None else read[0].models
+    known = model_names(tx, hook, subscription)
     return SampleScene(
         hook.server_url,
         hook.project_id,

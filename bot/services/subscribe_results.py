@@ -205,7 +205,7 @@ class NeedsChoice:
 class Unsubscribed:
     """A subscription that is no more; `last` is the last one of the project in this guild.
 
-    `removal` tells of a webhook that the bot made, `webhook` of one that other channels still need.
+    `removal` is about a webhook that the bot made, `webhook` of one that other channels still need.
     """
 
     entry: Followed

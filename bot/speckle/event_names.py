@@ -65,7 +65,7 @@ def read_event_names(text: str) -> ReadNames:
 
 
 def _words(piece: str) -> list[str]:
-    """The words of a piece; "!" stands before what is left out."""
+    """The words of a piece; "!" comes before what is left out."""
     marked = _NEGATION.sub(" ! ", _MARKS.sub(" ", piece).strip().removeprefix("- "))
     return re.sub(r"[-.:]+", "_", as_seen(marked)).split()
 

@@ -56,7 +56,7 @@ def things_of(delivery: Delivery) -> Sequence[str]:
 
 def issue_subject(event_name: str, thing_id: str, at: datetime | None = None) -> str:
     """What an event about an issue is about: the issue; of a reply the reply; of a change the
-    issue and when the newest change was that it tells of.
+    issue and when the newest change was that it says.
     """
     when = "" if at is None else f":{time_in_subject(at)}"
     return f"{event_name}:{thing_id}{when}"

@@ -44,6 +44,11 @@ class EventKind(StrEnum):
     ACCESS_DECLINED = "access_declined"
     UNKNOWN = "unknown"
 
+    @property
+    def words(self) -> str:
+        """Its name in a sentence."""
+        return self.value.replace("_", " ")
+
 
 class EventGroup(StrEnum):
     """Several events under one name, so that nobody has to pick single ones.
@@ -122,7 +127,7 @@ class ProjectNames:
 
 @dataclass(frozen=True, slots=True)
 class KnownThread:
-    """What a hook's own events told of a thread."""
+    """What a hook's own events said of a thread."""
 
     first_line: str | None
     resources: tuple[ResourceRef, ...] = ()

@@ -27,7 +27,7 @@ NO_ISSUE = ("project", "stream", "workspace", "user", "actor", "author", "assign
 
 @dataclass(frozen=True, slots=True)
 class IssueHint:
-    """What an event tells of an issue: what happened, by whom and when, and ids of anything.
+    """What an event says of an issue: what happened, by whom and when, and ids of anything.
 
     `shown_until` is when the newest change was that has been shown of it already.
     """

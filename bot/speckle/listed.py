@@ -92,7 +92,7 @@ class ListedChanges:
 class ListedEntry:
     """One thing that happened, as an entry of an activity list.
 
-    `subject` is what it is about, for what no real activity list told.
+    `subject` is what it is about, for what came from no activity list.
     """
 
     entry: Activity

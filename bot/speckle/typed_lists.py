@@ -158,7 +158,7 @@ def _first_choice(text: str) -> re.Match[str] | None:
 
 
 def _choices(inside: str) -> Iterator[str]:
-    """What may stand in place of these braces, one by one: a few characters may mean thousands."""
+    """What may replace these braces, one by one: a few characters may mean thousands."""
     numbers = _NUMBERS.fullmatch(inside)
     if numbers is not None:
         first, last = int(numbers[1]), int(numbers[2])

@@ -51,7 +51,7 @@ class EventFacts:
         """What the server knows of a new version.
 
         `previous` is known for the 50 newest versions of a model. Further errors:
-        SpeckleNotFound for a version that is gone, of which the server tells nothing at all.
+        SpeckleNotFound for a version that is gone, of which the server says nothing at all.
         """
         until = self._asker.until(within_s)
         wanted = {"project": project_id, "version": version.version_id}

@@ -33,7 +33,7 @@ query VersionName($project: String!, $version: String!) {
 
 
 def read_version_facts(data: Any, version_id: str) -> VersionFacts:
-    """What the answer tells; a part that is missing stays None."""
+    """What the answer says; a part that is missing stays None."""
     found = child(data, "project", "version")
     root = text_of(child(found, "referencedObject"), MAX_TEXT) or ""
     object_id, model = id_of(root), model_ref(child(found, "model"))

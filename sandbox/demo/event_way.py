@@ -9,6 +9,7 @@ from typing import Any, Final
 from bot.cards.text import seen
 from bot.cli.outbox_texts import reason
 from bot.model import InboxSource
+from bot.services.event_log import KEPT, OUTCOME_OF
 from bot.trace_texts import trace_text
 from bot.work import (
     CATCH_UP_STAGE,
@@ -50,29 +51,8 @@ STAGE_OF: Final[Mapping[str, WayStage]] = {
     "route": WayStage.FILTER,
     "access": WayStage.ACCESS,
 }  # all others: enriched
-STOPPING: Final = frozenset(
-    {
-        TraceStep.NOT_FOLLOWED,
-        TraceStep.NOT_FOLLOWED_HERE,
-        TraceStep.SHOWN_BEFORE,
-        TraceStep.SUBSCRIPTION_PAUSED,
-        TraceStep.BEFORE_FOLLOWING,
-        TraceStep.FILTERED,
-        TraceStep.FILTERED_AS_CONFIRMED,
-        TraceStep.HOOK_NOT_SERVED,
-        TraceStep.BODY_ERASED,
-        TraceStep.NOTHING_CHANGED,
-    }
-)
-DELAYING: Final = frozenset(
-    {
-        TraceStep.HELD_FOR_CONSENT,
-        TraceStep.ACCESS_UNKNOWN,
-        TraceStep.ACCESS_PAUSED,
-        TraceStep.FACTS_LATE,
-        TraceStep.PICTURE_NOT_YET,
-        TraceStep.PICTURE_LATE,
-    }
+COMES_LATE: Final = frozenset(
+    {TraceStep.FACTS_LATE, TraceStep.PICTURE_NOT_YET, TraceStep.PICTURE_LATE}
 )
 SIGNED: Final = "The signature is right: only Speckle and the bot know this webhook's secret."
 NOT_SIGNED: Final[Mapping[InboxSource, str]] = {
@@ -211,9 +191,9 @@ def _traced(event: LoggedEvent, names: WayNames) -> Iterator[WayLine]:
 def _tone_of(line: TraceLine) -> Tone:
     if line.step == TraceStep.NOT_A_DELIVERY:
         return Tone.FAILED
-    if line.step in STOPPING:
-        return Tone.STOPPED
-    return Tone.WAITING if line.step in DELAYING else Tone.OK
+    if line.step in KEPT or line.step in COMES_LATE:
+        return Tone.WAITING
+    return Tone.STOPPED if line.step in OUTCOME_OF else Tone.OK
 
 
 def _sending(event: LoggedEvent, names: WayNames, now: datetime) -> Iterator[WayLine]:

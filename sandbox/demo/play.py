@@ -6,6 +6,7 @@ It is a page in the browser, or a terminal that prints what the channels then ho
 import asyncio
 import os
 import signal
+import socket
 import sys
 import tempfile
 import textwrap
@@ -15,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from sandbox.bot_process import Broken, free_port, is_free
+from sandbox.bot_process import HOST, Broken
 from sandbox.demo.curl_line import HandDelivery, new_delivery
 from sandbox.demo.opening import play_opening
 from sandbox.demo.page.site import serving_page
@@ -94,28 +95,29 @@ def _stopped_by_signals(stopping: asyncio.Event) -> Iterator[None]:
 
 async def _on_a_page(folder: Path, port: int | None, pace_s: float, *, browser: bool) -> None:
     """Serve the page; what happens to the bot there does not end the demo. Errors: Broken."""
-    port = _page_port(port)
-    async with open_stage(folder) as stage, serving_page(stage, port) as url:
-        say(f"{INTRODUCTION}\n\nOpen {url}/ in your browser. Ctrl-C ends the demo.")
-        if browser:
-            await asyncio.to_thread(_open_browser, f"{url}/")
-        with suppress(SandboxError):  # the bot was killed meanwhile, say
-            await play_opening(stage, pace_s, _say_nothing)
-        if (delivery := new_delivery(stage)) is not None:
-            say(f"\nSend a delivery yourself, in another terminal:\n  {delivery.curl_line}")
-        await asyncio.Event().wait()
+    with page_socket(port) as listening:
+        async with open_stage(folder) as stage, serving_page(stage, listening) as url:
+            say(f"{INTRODUCTION}\n\nOpen {url}/ in your browser. Ctrl-C ends the demo.")
+            if browser:
+                await asyncio.to_thread(_open_browser, f"{url}/")
+            with suppress(SandboxError):  # the bot was killed meanwhile, say
+                await play_opening(stage, pace_s, _say_nothing)
+            if (delivery := new_delivery(stage)) is not None:
+                say(f"\nSend a delivery yourself, in another terminal:\n  {delivery.curl_line}")
+            await asyncio.Event().wait()
 
 
-def _page_port(wanted: int | None) -> int:
+def page_socket(wanted: int | None) -> socket.socket:
     """The wanted port; without a wish the usual one, or any free one where that is taken.
 
-    Errors: Broken where the wanted one is taken.
+    It is taken before everything else starts, as that looks for free ports too. Errors: Broken.
     """
-    if wanted and not is_free(wanted):
-        raise Broken(f"Something else listens at port {wanted}. Choose another one with --port.")
-    if wanted is not None:
-        return wanted
-    return PAGE_PORT if is_free(PAGE_PORT) else free_port()
+    for port in (PAGE_PORT, 0) if wanted is None else (wanted,):
+        try:
+            return socket.create_server((HOST, port))
+        except OSError as error:
+            reason = error.strerror
+    raise Broken(f"The page cannot use port {port}: {reason}. Choose another one with --port.")
 
 
 def _open_browser(url: str) -> None:

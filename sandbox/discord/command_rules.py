@@ -176,7 +176,7 @@ def _check_options(form: Form, path: Path, value: Any, allowed: frozenset[Option
 
 
 def _check_order(form: Form, path: Path, options: list[JSON]) -> None:
-    """Required options come first; subcommands stand among subcommands alone."""
+    """Required options come first; subcommands only among subcommands."""
     branches = [option.get("type") in BRANCHES for option in options]
     if any(branches) and not all(branches):
         text = "Sub-command and sub-command group option types are mutually exclusive to all others"

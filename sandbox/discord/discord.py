@@ -95,7 +95,7 @@ class Sandbox:
 
     @property
     def gateway_url(self) -> str:
-        """Where its gateway is, as /gateway/bot tells it."""
+        """Where its gateway is, as /gateway/bot says it."""
         return self.gateway.url
 
     @property

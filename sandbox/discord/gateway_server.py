@@ -309,7 +309,7 @@ class GatewayServer:
         }
         session.dispatch("READY", ready)
         for guild in guilds:
-            # The key tells a guild that comes back from one that the bot has just joined.
+            # The key distinguishes a guild that comes back from one that the bot has just joined.
             session.dispatch("GUILD_CREATE", wire.guild_create(guild) | {"unavailable": False})
 
     def _resume(self, connection: GatewaySocket, data: JSON) -> None:

@@ -11,7 +11,7 @@ GLOBAL_LIMIT = 50
 GLOBAL_WINDOW_S = 1.0
 VIA = "1.1 google"  # its absence is how a client knows a ban by Cloudflare
 
-# Requests and seconds. Discord tells its limits in headers alone; these are those seen ?.
+# Requests and seconds. Discord names its limits in headers alone; these are those seen ?.
 LIMITS: Mapping[str, tuple[int, float]] = {
     "POST /channels/{channel_id}/messages": (5, 5.0),
     "PATCH /channels/{channel_id}/messages/{message_id}": (5, 5.0),

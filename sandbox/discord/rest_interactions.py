@@ -34,7 +34,7 @@ async def callback(call: Call) -> RestResponse:
     _answer(call, asked, kind, data)
     asked.callback = kind
     if call.query.get("with_response") in ("1", "true", "True"):
-        return RestResponse(_told(asked))
+        return RestResponse(_with_response(asked))
     return RestResponse()
 
 
@@ -109,7 +109,7 @@ def _choices(asked: Interaction, data: JSON) -> list[JSON]:
     return list(choices)
 
 
-def _told(asked: Interaction) -> JSON:
+def _with_response(asked: Interaction) -> JSON:
     """What `with_response` gives."""
     interaction: JSON = {"id": str(asked.id), "type": asked.kind}
     if asked.original is not None:
@@ -118,12 +118,12 @@ def _told(asked: Interaction) -> JSON:
             "response_message_loading": asked.original.thinking,
             "response_message_ephemeral": asked.original.ephemeral,
         }
-    told: JSON = {"interaction": interaction}
+    answer: JSON = {"interaction": interaction}
     if asked.callback in (Callback.MESSAGE, Callback.UPDATE) and asked.original is not None:
-        told["resource"] = {
+        answer["resource"] = {
             "type": int(asked.callback), "message": wire.message(asked.original),
         }  # fmt: skip
-    return told
+    return answer
 
 
 # ── what follows ──────────────────────────────────────────────────────────────────────────────

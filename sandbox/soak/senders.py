@@ -74,7 +74,7 @@ class WebhookSender:
             return DeliveryFate.LOST
 
     def _body(self, mark: DeliveryTag) -> bytes:
-        """A new version, told as a Speckle server of today tells it."""
+        """A new version, as a Speckle server of today announces it."""
         payload = self._sample
         project, version, model = (
             project_id(mark.project),

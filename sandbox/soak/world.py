@@ -33,7 +33,7 @@ ASK_AGAIN_S: Final = 0.3  # after a command that nobody answered: the bot was ki
 
 @dataclass(frozen=True, slots=True)
 class SoakWebhook:
-    """Where a project's deliveries go, as the bot told the member who subscribed."""
+    """Where a project's deliveries go, as the bot showed the member who subscribed."""
 
     project: str
     url: str

@@ -251,7 +251,7 @@ class PersonAtWork:
             "resourceIdString": f"{version.model.id}@{version.id}",
             "screenshot": thread.screenshot,
         }
-        said = f"Comment added: {thread.id} ([object Object])"  # the id stands here alone
+        said = f"Comment added: {thread.id} ([object Object])"  # only here is the id
         fired = self._call(project, "comment_created", {"input": data}, thread.id, said)
         return fired + self._mention(thread, thread)
 

@@ -51,8 +51,8 @@ class Asking:
         if project is None:
             raise graphql_errors.refused("Project not found", "STREAM_NOT_FOUND", 404)
         if not project.is_public and project.role_of(self.user) is None:
-            told = graphql_errors.NO_SESSION if self.user is None else graphql_errors.NO_ACCESS
-            raise graphql_errors.forbidden(told)
+            reason = graphql_errors.NO_SESSION if self.user is None else graphql_errors.NO_ACCESS
+            raise graphql_errors.forbidden(reason)
         self.need_scope("streams:read")
         return project
 
@@ -99,8 +99,8 @@ class Asking:
             "canCreateComment": True,
             "canRequestRender": True,
         }.get(what, role == OWNER)
-        told = graphql_errors.NOT_ENOUGH_FOR.get(what, graphql_errors.NOT_ENOUGH)
-        return _check(None if enough else ("ProjectNotEnoughPermissions", told))
+        reason = graphql_errors.NOT_ENOUGH_FOR.get(what, graphql_errors.NOT_ENOUGH)
+        return _check(None if enough else ("ProjectNotEnoughPermissions", reason))
 
 
 def _why_not_leave(project: ServerProject, role: str | None) -> tuple[str, str] | None:

@@ -160,7 +160,7 @@ def server_info(_: None, info: Info) -> dict[str, Any]:
         "inviteOnly": False,
         "guestModeEnabled": False,
         "migration": asking(info).world.migration,
-        "scopes": [{"name": name, "description": told} for name, told in SCOPES.items()],
+        "scopes": [{"name": name, "description": text} for name, text in SCOPES.items()],
     }
 
 

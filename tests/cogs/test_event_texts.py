@@ -10,7 +10,8 @@ import pytest
 
 from bot import trace_texts
 from bot.cards.text import units
-from bot.cogs.events import stages, texts
+from bot.cogs.events import nothing_texts, stages, step_texts, texts
+from bot.cogs.events.step_texts import STEPS, StageName
 from bot.model import (
     Hook,
     HookKind,
@@ -22,7 +23,7 @@ from bot.model import (
 )
 from bot.problems import SendProblem, SendReason
 from bot.services.event_log import (
-    OUTCOMES,
+    OUTCOME_OF,
     ChannelEvent,
     ChannelLog,
     NothingArrived,
@@ -160,9 +161,9 @@ def text_of(event: ChannelEvent, *, manages: bool = True) -> str:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (FilterWhy, stages.FILTERS),
-        (ReadWith, stages.READERS),
-        (MissingWhy, stages.MISSING),
+        (FilterWhy, step_texts.FILTERS),
+        (ReadWith, step_texts.READERS),
+        (MissingWhy, step_texts.MISSING),
         (InboxSource, stages.SOURCES),
         (FallbackLevel, stages.FORMS),
         (Outcome, trace_texts.OUTCOMES),
@@ -175,12 +176,10 @@ def test_each_word_has_a_text(words: type[StrEnum], said: Mapping[str, str]) -> 
 
 
 def test_each_step_of_a_trace_has_a_text_in_one_stage_and_what_decides_has_an_outcome() -> None:
-    staged = [step for steps in stages.STAGES.values() for step in steps]
-    assert sorted(staged) == sorted(set(TraceStep) - NOT_OF_A_STAGE)
-    assert set(stages.STEPS) == set(staged)
-    decisive = stages.STAGES[stages.WANTED] | stages.STAGES[stages.ACCESS]
+    assert set(STEPS) == set(TraceStep) - NOT_OF_A_STAGE
     positive = {TraceStep.WANTED, TraceStep.ACCESS_GRANTED, TraceStep.ACCESS_BY_LAST_YES}
-    assert set(OUTCOMES) == (decisive - positive) | stages.STAGES[stages.UNDERSTOOD]
+    decisive = {step for step, text in STEPS.items() if text.stage is not StageName.DETAILS}
+    assert set(OUTCOME_OF) == decisive - positive
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -315,7 +314,7 @@ def test_the_end_of_a_time_out_is_in_each_readers_own_time() -> None:
     reason = SendReason(SendProblem.TIME_OUT, {"until": until.isoformat()})
     card = replace(CARD, state=OutboxState.WAITING, channel_error=reason.to_stored())
     event = replace(seen(line(TraceStep.WANTED, filter="no_filter")), card=card)
-    (waits,) = (stage.text for stage in stages.stages(event) if stage.name == "Discord")
+    (waits,) = (stage.text for stage in stages.stages(event) if stage.name is StageName.DISCORD)
     assert f"time-out until <t:{int(until.timestamp())}:f>." in waits
 
 
@@ -378,7 +377,7 @@ def test_where_nothing_came_speckles_word_comes_first_and_then_the_usual_causes(
     answer = NothingArrived(
         CHANNEL, reference, [Followed(HOOK, SUBSCRIPTION)], {9: look}, None, (), False, True
     )
-    embed = texts.nothing_embed(answer)
+    embed = nothing_texts.nothing_embed(answer)
     known, causes, then = (field.value or "" for field in embed.fields)
     assert [one for one in said if one not in known] == []
     assert causes.startswith("1. **The webhook is not set to send it.**")
@@ -404,4 +403,4 @@ def test_where_there_is_no_cause_to_look_for_a_sentence_says_it(
     reference: EventReference, entries: list[Followed], elsewhere: tuple[int, ...], said: str
 ) -> None:
     answer = NothingArrived(CHANNEL, reference, entries, {}, None, elsewhere, False, False)
-    assert said in (texts.nothing_text(answer) or "")
+    assert said in (nothing_texts.nothing_text(answer) or "")

@@ -24,8 +24,6 @@ FACADE = 730_000_000_000_000_002
 SERVER = "https://speckle.kestrel.example"
 HARBOUR_TOWER = "a1b2c3d4e5"
 
-MakeUrl = Callable[[], str]
-
 
 class Clock:
     """A clock that stands still until a test moves it."""

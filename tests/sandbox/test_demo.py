@@ -5,15 +5,19 @@ import os
 import re
 import shlex
 import signal
+import socket
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
 from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
 import pytest
+
+from sandbox.bot_process import HOST, Broken, is_free
+from sandbox.demo.play import PAGE_PORT, page_socket
 
 WITHIN_S = 90
 RUN = "import asyncio; from sandbox.demo import run_demo; asyncio.run(run_demo({}))"
@@ -153,3 +157,21 @@ async def test_stopped_while_it_starts_it_leaves_nothing_either(tmp_path: Path) 
         playing.process.send_signal(signal.SIGTERM)
         assert await playing.ends() == 0, playing.said
         assert (os.listdir(tmp_path), playing.bots()) == ([], [])
+
+
+def test_beside_another_demo_the_page_has_a_port_that_its_bot_cannot_take() -> None:
+    with closing(socket.socket()) as other:
+        with suppress(OSError):  # somebody else has it, which is as good
+            other.bind((HOST, PAGE_PORT))
+            other.listen()
+        with page_socket(None) as listening:
+            port = listening.getsockname()[1]
+            assert port != PAGE_PORT
+            assert not is_free(port)
+
+
+def test_a_wanted_port_that_is_taken_is_said() -> None:
+    with socket.create_server((HOST, 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(Broken, match=f"cannot use port {port}: .* Choose another one"):
+            page_socket(port)

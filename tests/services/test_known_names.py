@@ -25,7 +25,7 @@ from tests.services.conftest import KESTREL, MAREN, STRUCTURE, Clock
 
 PROJECT = "a1b2c3d4e5"
 LIMITS = NameLimits()
-TOLD_NOTHING = ProjectNames()
+SAID_NOTHING = ProjectNames()
 TOWER = ProjectNames({"m1": "structure/level 1"}, {"p1": "Ilse Brandt"}, complete=True)
 
 
@@ -89,9 +89,9 @@ async def desk(storage: Storage, clock: Clock) -> AsyncIterator[Desk]:
 
 
 async def ask(
-    known: KnownNames, permit: ReadPermit, *models: str, told: ProjectNames = TOLD_NOTHING
+    known: KnownNames, permit: ReadPermit, *models: str, said: ProjectNames = SAID_NOTHING
 ) -> ProjectNames:
-    return await known.of(permit, models=models, people=(), told=told, within_s=2.0)
+    return await known.of(permit, models=models, people=(), said=said, within_s=2.0)
 
 
 async def test_an_account_is_asked_once_and_its_names_outlive_a_restart(desk: Desk) -> None:
@@ -137,14 +137,14 @@ async def test_a_refusal_is_not_asked_for_again_at_once(desk: Desk) -> None:
     assert desk.server.asked == [None]
 
 
-async def test_a_name_that_the_hook_was_told_since_is_asked_for(desk: Desk) -> None:
+async def test_a_name_that_an_event_said_since_is_asked_for(desk: Desk) -> None:
     permit = desk.permit(desk.account.id)
     await ask(desk.names(), permit, "m1")
     renamed = ProjectNames({"m1": "structure/level 2"}, {}, complete=True)
     desk.server.names[desk.token] = renamed
     assert await ask(desk.names(), permit, "m1") == TOWER
-    told = ProjectNames({"m1": "structure/level 2"})
-    assert await ask(desk.names(), permit, "m1", told=told) == renamed
+    said = ProjectNames({"m1": "structure/level 2"})
+    assert await ask(desk.names(), permit, "m1", said=said) == renamed
 
 
 async def test_names_are_read_again_after_a_day(desk: Desk) -> None:
@@ -166,7 +166,7 @@ async def test_many_who_ask_at_once_share_one_answer(desk: Desk) -> None:
 async def test_an_answer_that_comes_late_is_there_for_the_next_event(desk: Desk) -> None:
     desk.server.goes_on.clear()
     permit, known = desk.permit(desk.account.id), desk.names()
-    late = await known.of(permit, models=["m1"], people=(), told=TOLD_NOTHING, within_s=0.05)
+    late = await known.of(permit, models=["m1"], people=(), said=SAID_NOTHING, within_s=0.05)
     assert late == ProjectNames()
     desk.server.goes_on.set()
     async with asyncio.timeout(5):

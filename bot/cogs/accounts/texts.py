@@ -1,12 +1,11 @@
 """Texts about linked accounts. Names that people chose are escaped here."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
 from urllib.parse import urlsplit
 
 import discord
 
-from bot.cards.text import counted, escape_name, one_line, shorten_plain
+from bot.cards.text import counted, escape_name, moment_text, one_line, shorten_plain
 from bot.cogs.responses import COLOUR
 from bot.model import Account, Dependents, RetentionPolicy
 from bot.services.linking import LinkFailed, PasteToken, SignIn, WhyNotLinked
@@ -249,7 +248,7 @@ def accounts_embed(
         lines = [
             f"{name_of(account)} ({account.speckle_user_id})",
             STATUS_TEXTS[status],
-            f"Linked {_when(account.linked_at)}{_how(account)}",
+            f"Linked {moment_text(account.linked_at, 'R')}{_how(account)}",
             f"Rights: {rights}{write}",
             dependents_text(dependents, guild_name) or "Nothing depends on it.",
         ]
@@ -357,7 +356,3 @@ ERASED_BUT_WEBHOOKS = (
     "them in the projects' *Settings → Webhooks*; their calls fail from now on."
 )
 NOTHING_STORED = "Nothing about you is stored, so there is nothing to erase."
-
-
-def _when(moment: datetime) -> str:
-    return discord.utils.format_dt(moment, "R")

@@ -7,7 +7,8 @@ from typing import Final
 
 import discord
 
-from bot.cards.text import joined, shorten
+from bot.cards.card import MAX_DESCRIPTION
+from bot.cards.text import joined, moment_text, shorten
 from bot.cogs.notices.quota_texts import today
 from bot.cogs.refusal_texts import cannot_post_text
 from bot.cogs.responses import COLOUR
@@ -26,7 +27,6 @@ from bot.services.webhook_results import EnsureFailed, EnsureProblem, WebhookLoo
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.types import CallStatus, RecordedCall
 
-MAX_DESCRIPTION: Final = 4096
 MAX_CHANNELS_SAID: Final = 10
 OPERATOR: Final = "the person who runs the bot"
 UNTIL_NEXT: Final = "This is shown until the next event is accepted."
@@ -238,7 +238,7 @@ def _secret_fix(hook: Hook) -> str:
 
 
 def _of_events(diagnosis: Diagnosis) -> Finding:
-    names = joined([kind.value.replace("_", " ") for kind in diagnosis.lacking])
+    names = joined([kind.words for kind in diagnosis.lacking])
     if diagnosis.hook.is_by_hand:
         fix = f"An owner chooses them in {_page(diagnosis.hook)}; *Show set-up* has their names."
         return Finding(Health.WARN, f"The webhook does not send {names}. {fix}", Remedy.SETUP)
@@ -254,7 +254,7 @@ def _of_events(diagnosis: Diagnosis) -> Finding:
 def _of_last_call(hook: Hook, call: RecordedCall | None, repair: Remedy | None) -> Finding:
     if call is None:
         return Finding(Health.UNKNOWN, "Speckle has not called the webhook yet.")
-    at = discord.utils.format_dt(call.at, "R")
+    at = moment_text(call.at, "R")
     match call.status:
         case CallStatus.DELIVERED:
             return Finding(Health.GOOD, f"Speckle's last call, {at}, was accepted.")
@@ -315,7 +315,7 @@ def _of_refused(diagnosis: Diagnosis) -> Iterator[Finding]:
     refused = diagnosis.refused
     if refused is None:
         return
-    at = discord.utils.format_dt(refused.at, "R")
+    at = moment_text(refused.at, "R")
     what = (
         "with another secret than the bot's"
         if refused.signed
@@ -347,7 +347,7 @@ def _of_first_event(hook: Hook) -> Iterator[Finding]:
 def _of_quota(usage: Usage | None) -> Iterator[Finding]:
     if usage is None:
         return
-    until = discord.utils.format_dt(usage.ends_at, "t")
+    until = moment_text(usage.ends_at, "t")
     yield Finding(
         Health.BAD,
         f"Today's quota is used up ({today(usage)}), so further events are refused until {until}. "

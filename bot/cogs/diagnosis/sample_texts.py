@@ -6,6 +6,7 @@ from typing import Final
 
 import discord
 
+from bot.cards.card import MAX_FIELD_VALUE
 from bot.cards.text import escape_markdown, joined, shorten
 from bot.cogs.responses import COLOUR
 from bot.cogs.subscriptions.panel_texts import options_text, project_name
@@ -16,7 +17,6 @@ from bot.speckle.events import EventKind
 from bot.trace_texts import PAUSES, trace_text
 from bot.work import MissingWhy, TraceLine, TraceStep
 
-MAX_FIELD: Final = 1024
 GOOD, WARN, BAD = "✅", "⚠️", "❌"
 # What these say of the account or the server is true of real events, too; that Speckle knows
 # nothing of a sample is not.
@@ -82,7 +82,7 @@ def _by_reason(results: Sequence[SampleResult]) -> str:
     for one in results:
         kinds[_reason(one)].append(one.kind)
     lines = [f"{_names(some)}: {reason}" for reason, some in kinds.items()]
-    return shorten("\n".join(lines), MAX_FIELD)
+    return shorten("\n".join(lines), MAX_FIELD_VALUE)
 
 
 def _reason(result: SampleResult) -> str:
@@ -115,7 +115,7 @@ def _speckle_trouble(results: Iterable[SampleResult]) -> str | None:
             if line.step == TraceStep.FACTS_LATE:
                 return SPECKLE_LATE
             if line.facts.get("missing") in ACCOUNT_TROUBLES:
-                return shorten(escape_markdown(trace_text(line)), MAX_FIELD)
+                return shorten(escape_markdown(trace_text(line)), MAX_FIELD_VALUE)
     return None
 
 
@@ -131,4 +131,4 @@ def _speckle_answers(results: Iterable[SampleResult]) -> str:
 
 
 def _names(kinds: Iterable[EventKind]) -> str:
-    return joined([kind.value.replace("_", " ") for kind in kinds])
+    return joined([kind.words for kind in kinds])

@@ -9,7 +9,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.cogs.components import Handlers, chosen_values
-from bot.cogs.events import texts
+from bot.cogs.events import nothing_texts, texts
 from bot.cogs.interaction import Picked, actor_of, channel_id_of, for_members, guild_id_of
 from bot.cogs.persistent import PersistentButton, PersistentSelect, view_of
 from bot.cogs.responses import (
@@ -104,10 +104,10 @@ def _page(answer: WhyAnswer) -> Response:
             view = view_of(_select(channel_id, events, at), _list_button(channel_id))
             return Response(embed=texts.several_embed(answer), view=view)
         case NothingArrived(channel_id):
-            if (text := texts.nothing_text(answer)) is not None:
+            if (text := nothing_texts.nothing_text(answer)) is not None:
                 return Response(text)
             return Response(
-                embed=texts.nothing_embed(answer), view=view_of(_list_button(channel_id))
+                embed=nothing_texts.nothing_embed(answer), view=view_of(_list_button(channel_id))
             )
 
 

@@ -28,5 +28,5 @@ class GuildsCog(commands.Cog, name="guilds"):
 
     @commands.Cog.listener()
     async def on_guild_remove(self, guild: discord.Guild) -> None:
-        """The bot was removed; an outage, which Discord tells in the same way, is not that."""
+        """The bot was removed; an outage, which Discord reports in the same way, is not that."""
         await self._guilds.left(guild.id)

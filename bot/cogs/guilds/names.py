@@ -1,4 +1,4 @@
-"""Tells the database what Discord servers and channels are called."""
+"""Keeps in the database what Discord servers and channels are called."""
 
 from functools import partial
 from typing import NoReturn

@@ -2,7 +2,7 @@
 
 import discord
 
-from bot.cards.text import counted, joined
+from bot.cards.text import counted, joined, moment_text
 from bot.cogs.notices.texts import PAUSED_COLOUR
 from bot.model import NOBODY
 from bot.services.quotas import OverQuota, Usage
@@ -21,7 +21,7 @@ def quota_lead(mentioned: int | None) -> str:
 def quota_embed(over: OverQuota, guild: str | None) -> discord.Embed:
     """What happened, why, and what to do; `guild` is None where its name is not known."""
     where = f"**{discord.utils.escape_markdown(guild)}**" if guild else "This server"
-    until = discord.utils.format_dt(over.usage.ends_at, "t")
+    until = moment_text(over.usage.ends_at, "t")
     embed = discord.Embed(
         title="Today's quota is used up",
         description=f"{where} may receive a limited number of events from Speckle in a day. The "
@@ -69,7 +69,7 @@ def in_all(usage: Usage) -> str:
     limits, used = usage.limits, usage.used
     return (
         f"Used today: {today(usage)}; it counts from zero again at "
-        f"{discord.utils.format_dt(usage.ends_at, 't')}. In all: {used.hooks} of {limits.hooks} "
+        f"{moment_text(usage.ends_at, 't')}. In all: {used.hooks} of {limits.hooks} "
         f"webhooks, {used.subscriptions} of {limits.subscriptions} subscriptions."
     )
 

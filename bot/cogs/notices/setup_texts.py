@@ -2,6 +2,7 @@
 
 import discord
 
+from bot.cards.text import moment_text
 from bot.cogs.notices.texts import PAUSED_COLOUR
 from bot.model import NOBODY
 from bot.services.waiting_setups import WaitingSetup
@@ -16,7 +17,7 @@ def reminder_lead(setup: WaitingSetup, mentioned: int | None) -> str:
 
 def reminder_embed(setup: WaitingSetup) -> discord.Embed:
     """What happened, why, and what to do; the project's name is not for all who may read this."""
-    since = discord.utils.format_dt(setup.hook.created_at, "R")
+    since = moment_text(setup.hook.created_at, "R")
     embed = discord.Embed(
         title="A webhook waits for its first event",
         description=f"<#{setup.subscription.channel_id}> was subscribed to a Speckle project "

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import discord
 
-from bot.cards.text import counted, joined, shorten
+from bot.cards.text import counted, joined, moment_text, shorten
 from bot.cogs.responses import COLOUR
 from bot.cogs.subscriptions.panel_texts import (
     ALL_PERMISSIONS,
@@ -176,7 +176,7 @@ def _why_silenced(until: datetime | None) -> str:
             "automatically, and continues once Discord allows it."
         )
     return (
-        f"A moderator put the bot in time-out until {discord.utils.format_dt(until, 'f')}. Then it "
+        f"A moderator put the bot in time-out until {moment_text(until, 'f')}. Then it "
         "continues automatically; someone who can moderate members can end the time-out earlier."
     )
 
@@ -228,7 +228,7 @@ def resumed_embed(
     resumed: Resumed, user_id: int, at: datetime, *, read_by_others: bool
 ) -> discord.Embed:
     """What replaces the notice after *Resume* was pressed."""
-    when = discord.utils.format_dt(at, "f")
+    when = moment_text(at, "f")
     if not resumed.entries:
         return discord.Embed(
             title="Nothing is paused there now",

@@ -1,11 +1,11 @@
 """How a subscription reads: its name, its state, the pages of the panel, its set-up in Speckle."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import discord
 
-from bot.cards.text import escape_name, shorten, shorten_plain
+from bot.cards.card import MAX_DESCRIPTION
+from bot.cards.text import escape_name, moment_text, shorten, shorten_plain
 from bot.cogs.responses import COLOUR
 from bot.cogs.webhooks.texts import MAX_NAME, trouble_remedy, trouble_text, webhook_text
 from bot.model import (
@@ -28,7 +28,6 @@ MAX_OPTIONS = 300
 # In a list, so that a page of entries fits into one embed's 4,096 characters.
 MAX_LISTED_NAME = 60
 MAX_LISTED_OPTIONS = 100
-MAX_DESCRIPTION = 4096
 
 SOMEBODY = "someone"
 
@@ -186,11 +185,7 @@ def last_event_text(subscription: Subscription) -> str:
     """When the channel last saw an event."""
     if subscription.last_event_at is None:
         return "no event yet"
-    return f"last event {_ago(subscription.last_event_at)}"
-
-
-def _ago(moment: datetime) -> str:
-    return discord.utils.format_dt(moment, "R")
+    return f"last event {moment_text(subscription.last_event_at, 'R')}"
 
 
 def list_embed(entries: Sequence[Followed], page: int, pages: int, total: int) -> discord.Embed:
@@ -221,7 +216,7 @@ def entry_embed(entry: Followed, note: str | None = None) -> discord.Embed:
     )
     embed.add_field(name="Channel", value=f"<#{subscription.channel_id}>")
     at = subscription.last_event_at
-    embed.add_field(name="Last event", value="None yet" if at is None else _ago(at))
+    embed.add_field(name="Last event", value="None yet" if at is None else moment_text(at, "R"))
     embed.add_field(name="State", value=state_text(entry) + _remedy(entry), inline=False)
     embed.add_field(name="Shows", value=options_text(entry.shown, 800), inline=False)
     embed.set_footer(text=f"On {hook.server_url}, project {hook.project_id}")
@@ -307,7 +302,7 @@ def _old_secret(setup: WebhookSetup) -> str:
             "**The old secret is no longer valid:** until the webhook is made again, the project's "
             "events are refused."
         )
-    until = discord.utils.format_dt(setup.old_secret_until, "R")
+    until = moment_text(setup.old_secret_until, "R")
     return (
         f"The old secret works until it expires {until}; after that, events signed with it are "
         "refused."

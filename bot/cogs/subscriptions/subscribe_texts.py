@@ -141,7 +141,7 @@ def _also(outcome: Subscribed, news: str) -> list[str]:
 
 
 def _missing(outcome: Subscribed) -> str:
-    names = ", ".join(kind.value.replace("_", " ") for kind in outcome.lacking)
+    names = ", ".join(kind.words for kind in outcome.lacking)
     where = f"<#{outcome.entry.subscription.channel_id}>"
     return (
         f"These events are not sent yet: {names}. Only an owner of the project can add them to its "

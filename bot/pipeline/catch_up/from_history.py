@@ -1,13 +1,13 @@
-"""What a webhook's history tells of and the inbox lacks.
+"""What a webhook's history has and the inbox lacks.
 
 A webhook's history, which the project's owner may read, holds each event that the webhook was to
-bring, byte for byte, and what became of it. Taken in is what failed, or hangs in the middle of a
+bring, byte for byte, and what became of it. Taken in is what failed, or is stuck in the middle of a
 try, and is not in the inbox. Three things make "is not in the inbox" a question:
 
 - *Failed at Speckle is not the same as missing here.* If only our answer was lost, the event is in
   the inbox. Nothing on the wire names an event, so the body's digest has to tell.
 - *Equal bodies can be two events*: a thread that is resolved, opened and resolved again. So bodies
-  are counted: of one digest as many are missing as the history tells of beyond what the inbox has,
+  are counted: of one digest as many are missing as the history has beyond what the inbox has,
   and no more than failed. For a digest that the inbox does not have, each failed entry is missing,
   whatever else there is. For one that it has, the delivered entries are needed too; they come in
   the same answer, which is read as deep as the oldest failed entry and a little more, and rows
@@ -301,7 +301,7 @@ def _examined(
     """Sort out what was read; hashing and parsing megabytes, so not in the event loop."""
     digests = {call.id: sha256(call.body or b"").hexdigest() for call in calls}
     missed, foreign = [], []
-    # Newest first; within a millisecond, the list's own order tells which was later.
+    # Newest first; within a millisecond, the list's own order says which was later.
     oldest_first = calls[::-1]
     for call in sorted(oldest_first, key=lambda call: call.at):
         if is_missed(call) and call.body is not None:
@@ -322,7 +322,7 @@ def _is_unsettled(call: RecordedCall, now: datetime) -> bool:
 def _recorded(
     calls: Sequence[RecordedCall], digests: Mapping[str, str], since: datetime, now: datetime
 ) -> Mapping[str, int]:
-    """How many events of each body the history tells of, as the inbox would have kept them."""
+    """How many events of each body the history has, as the inbox would have kept them."""
     recorded: Counter[str] = Counter()
     last: dict[str, datetime] = {}
     for call in sorted(calls, key=lambda call: call.at):

@@ -1,6 +1,6 @@
 """What a project's lists tell of and the inbox lacks, where no history can be read.
 
-A list tells what happened, not what was delivered; so only kinds are taken from it that the webhook
+A list says what happened, not what was delivered; so only kinds are taken from it that the webhook
 has brought before, and only what was not taken in and does not wait to be looked at. It is read for
 a subscription with that subscription's account, and shown there alone.
 """

@@ -47,7 +47,7 @@ class Changes:
 
 
 class _Listener:
-    """One browser, and what it was not told yet."""
+    """One browser, and what it does not know yet."""
 
     def __init__(self) -> None:
         self._topics = set(TOPICS)

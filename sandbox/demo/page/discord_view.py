@@ -237,7 +237,7 @@ class DiscordView:
         return web.json_response({"modal": form})
 
     async def say(self, request: web.Request) -> web.Response:
-        """POST say: a plain message. Bots without the content intent are not told what it says."""
+        """POST say: a plain message. Bots without the content intent do not get what it says."""
         said = await read_action(request, Said)
         member, channel = self._who_and_where(said)
         look = self._look(member)

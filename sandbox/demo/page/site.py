@@ -1,6 +1,7 @@
 """The page's site: its files, the guard, and the routes of the four views."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,10 +21,10 @@ VIEWS: Final = (discord_view, speckle_view, events_view, faults_view)
 
 
 @asynccontextmanager
-async def serving_page(stage: Stage, port: int = 0) -> AsyncIterator[str]:
-    """Serve the page on 127.0.0.1 while the block runs; port 0 takes a free one."""
+async def serving_page(stage: Stage, at: int | socket.socket = 0) -> AsyncIterator[str]:
+    """Serve the page on 127.0.0.1 while the block runs, on a port (0: a free one) or a socket."""
     changes = Changes()
-    async with serving(application(stage, changes), port) as url:
+    async with serving(application(stage, changes), at) as url:
         for one in stage.servers:
             one.server.front = url
         watching = [

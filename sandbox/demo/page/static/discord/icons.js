@@ -29,7 +29,7 @@ const PATHS = {
   send: ["M3 4l18 8-18 8 4-8zM7 12h14"],
 };
 
-/** An icon that says nothing by itself; what it means stands beside it or in its button's label. */
+/** An icon that says nothing by itself; what it means is written beside it or in its button's label. */
 export function icon(name, size = 20) {
   return svg(
     "svg",

@@ -8,7 +8,7 @@ import { icon } from "./icons.js";
 import { makeMembers } from "./members.js";
 import { openForm } from "./modal.js";
 import { makeSidebar } from "./sidebar.js";
-import { be, go, onState, startPulling, store } from "./store.js";
+import { onState, startPulling, store } from "./store.js";
 import { Talk, useMarkup } from "./talk.js";
 import { keepTimes } from "./times.js";
 
@@ -88,23 +88,8 @@ function makeHead({ members, openDrawer }) {
   return { node, show };
 }
 
-// ── for the tour and the other views ─────────────────────────────────────────────────────────
-
 /** Put a command into the line, for the person to send: "/subscribe stream_id: …". */
-export function compose(text) {
+function compose(text) {
   showView("discord");
   return composer.compose(text);
-}
-
-/** Show a channel, by name, as one who sees it. */
-export function openChannel(name) {
-  showView("discord");
-  const found = store.state?.channels.find((one) => one.name === name);
-  return found ? go(found.id) : Promise.resolve();
-}
-
-/** Be the member with this name. */
-export function beMember(name) {
-  const found = store.state?.people.find((one) => one.name === name && !one.bot);
-  return found ? be(found.id) : Promise.resolve();
 }

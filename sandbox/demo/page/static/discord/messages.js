@@ -267,7 +267,7 @@ export function moveBetween(list) {
 }
 
 /** Open the menu of a message; its commands are the bot's. */
-export async function openMenu(button, message) {
+async function openMenu(button, message) {
   const items = [];
   if (!message.ephemeral) {
     const commands = await commandsFor(MESSAGE_COMMAND).catch(() => []);

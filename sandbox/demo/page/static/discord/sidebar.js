@@ -128,7 +128,7 @@ function initials(name) {
 }
 
 /** Choose who one is. */
-export function openPeople(anchor) {
+function openPeople(anchor) {
   const people = store.state.people.filter((one) => !one.bot);
   menu(anchor, "Who you are", [
     { heading: "Be" },

@@ -39,7 +39,7 @@ let running = null;
 let again = false;
 
 /** Pull the state; never two at once, and once more where something changed meanwhile. */
-export async function refresh() {
+async function refresh() {
   if (running) {
     again = true;
     return running;

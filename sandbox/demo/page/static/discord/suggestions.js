@@ -2,7 +2,7 @@
 
 import { element } from "../dom.js";
 
-export const LIST_ID = "dc-suggestions";
+const LIST_ID = "dc-suggestions";
 
 /** Attributes of an input whose suggestions the list shows. */
 export const COMBOBOX = {

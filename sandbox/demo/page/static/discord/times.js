@@ -28,7 +28,7 @@ function format(style, date) {
   return formats.get(style).format(date);
 }
 
-export function full(date) {
+function full(date) {
   return format("F", date);
 }
 

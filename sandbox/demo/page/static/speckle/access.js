@@ -19,7 +19,7 @@ function page() {
   return element("div", {},
     element("h2", {}, `What may use the account of ${me().name}`),
     element("h3", {}, "Applications"),
-    apps.length ? null : element("p", { class: "sp-note" }, "None. The bot stands here once you have signed in: type /link in Discord."),
+    apps.length ? null : element("p", { class: "sp-note" }, "None. The bot is listed here once you have signed in: type /link in Discord."),
     element("ul", { class: "sp-people" }, apps.map((one) =>
       item(one, "Take back", () => attempt("revoke-app", { app: one.id })))),
     element("h3", {}, "Personal tokens"),

@@ -1,4 +1,4 @@
-// Forms in a dialog: what is typed stays when it is refused, and the reason stands above.
+// Forms in a dialog: what is typed stays when it is refused, and the reason is shown above.
 
 import { ApiError } from "../api.js";
 import { element } from "../dom.js";

@@ -35,7 +35,7 @@ const STEPS = [
     title: "Why did it come?",
     text: [
       "Each event leaves its trace: received, signature, filter, access, facts, queue, and what Discord answered. Open one: each stage says what was decided, when, and by which rule.",
-      "In Discord, /why tells the same to everybody who sees the channel.",
+      "In Discord, /why says the same to everybody who sees the channel.",
     ],
   },
   {
