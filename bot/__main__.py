@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -43,6 +43,20 @@ class Commands(click.Group):
             )
             cmd_name = "outbox"
         return super().get_command(ctx, cmd_name)
+
+
+class StoredId(click.types.IntParamType):
+    """An id as Discord and the database have them, which are no larger than this."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number. Errors: click.BadParameter."""
+        number: int = super().convert(value, param, ctx)
+        if not 0 < number < 2**63:
+            self.fail(f"{number} is no id. Ids are numbers such as those that lists show.")
+        return number
+
+
+STORED_ID = StoredId()
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -212,8 +226,8 @@ def outbox() -> None:
     type=click.Choice(["waiting", "undeliverable", "sent"]),
     help="Only cards in this state. Default: those that wait and those that were refused.",
 )
-@click.option("--guild", type=int, help="Only of the Discord server with this id.")
-@click.option("--channel", type=int, help="Only for the channel with this id.")
+@click.option("--guild", type=STORED_ID, help="Only of the Discord server with this id.")
+@click.option("--channel", type=STORED_ID, help="Only for the channel with this id.")
 @click.option("--since", type=Since(), help=f"Only what is so since then: {SINCE_FORMS}.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -239,7 +253,7 @@ def list_cards(
 
 
 @outbox.command("show")
-@click.argument("card_id", metavar="ID", type=int)
+@click.argument("card_id", metavar="ID", type=STORED_ID)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
 def show_card(context: click.Context, card_id: int, as_json: bool) -> None:
@@ -253,14 +267,14 @@ def show_card(context: click.Context, card_id: int, as_json: bool) -> None:
 
 
 @outbox.command("retry")
-@click.argument("ids", metavar="ID...", type=int, nargs=-1)
+@click.argument("ids", metavar="ID...", type=STORED_ID, nargs=-1)
 @click.option("--all-undeliverable", is_flag=True, help="All that Discord did not accept.")
 @click.option(
     "--since", type=Since(), help=f"All that Discord did not accept since then: {SINCE_FORMS}."
 )
 @click.option(
     "--channel",
-    type=int,
+    type=STORED_ID,
     help="With --all-undeliverable or --since: only for the channel with this id.",
 )
 @click.pass_context
@@ -285,7 +299,7 @@ def retry_cards(
 
 
 @outbox.command("drop")
-@click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
+@click.argument("ids", metavar="ID...", type=STORED_ID, nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_context
 def drop_cards(context: click.Context, ids: tuple[int, ...], yes: bool) -> None:
@@ -308,8 +322,8 @@ def event_log() -> None:
 
 
 @event_log.command("list")
-@click.option("--guild", type=int, help="Only what concerns the Discord server with this id.")
-@click.option("--channel", type=int, help="Only what concerns the channel with this id.")
+@click.option("--guild", type=STORED_ID, help="Only what concerns the Discord server with this id.")
+@click.option("--channel", type=STORED_ID, help="Only what concerns the channel with this id.")
 @click.option("--project", help="Only of this project: its id, or a link to it.")
 @click.option("--since", type=Since(), help=f"Only what happened since then: {SINCE_FORMS}.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=25, show_default=True)
@@ -338,7 +352,7 @@ def list_events(
 
 
 @event_log.command("show")
-@click.argument("event_id", metavar="ID", type=int)
+@click.argument("event_id", metavar="ID", type=STORED_ID)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
 def show_event(context: click.Context, event_id: int, as_json: bool) -> None:

@@ -75,6 +75,10 @@ REASONS: Mapping[RefusalReason, str] = {
         "This channel was tested less than a minute ago, and the bot tests a channel once a minute "
         "at most. Wait a moment, then use `/test` again."
     ),
+    RefusalReason.TEST_TOO_OFTEN: (
+        "This Discord server has tested its channels very often within the last hour. Wait some "
+        "minutes, then use `/test` again."
+    ),
     RefusalReason.TEST_WHILE_PAUSED: (
         "This channel is paused, so a test could not be shown. `/doctor` says why it is paused; "
         "press *Resume* there, then use `/test` again."

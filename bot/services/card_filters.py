@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from bot.cards.text import is_blank, one_line
 from bot.errors import NotASpeckleLink
 from bot.model import PendingSubscribe
 from bot.permissions import Actor, TargetChannel
@@ -12,6 +13,7 @@ from bot.services.channel_rules import require_manager
 from bot.services.message_cards import MessageCard, MessageCards
 from bot.services.pending_commands import PendingCommandService
 from bot.services.project_followers import model_names
+from bot.services.project_input import TODAYS_ID
 from bot.services.refusals import CommandRefused, RefusalReason
 from bot.services.subscribe_results import AudienceOf, Followed, Subscribed, SubscribeRequest
 from bot.services.subscribing import SubscribeOutcome
@@ -20,7 +22,8 @@ from bot.speckle.events import ModelRef
 from bot.speckle.filters import lets_in
 from bot.speckle.links import ID, Links, parse_link
 from bot.speckle.seen_text import as_seen
-from bot.speckle.subscription_options import MAX_ENTRY_LENGTH, Entries, SubscriptionOptions
+from bot.speckle.subscription_options import Entries, OptionError, SubscriptionOptions
+from bot.speckle.typed_lists import typed_list
 from bot.storage import Storage
 from bot.work import THINGS_FACT
 
@@ -174,15 +177,29 @@ def _narrowed(what: Narrowing, old: SubscriptionOptions, value: str) -> Subscrip
 # ── what a card means ─────────────────────────────────────────────────────────────────────────
 
 
+def entry_for(what: Narrowing, name: str) -> str | None:
+    """The entry that a name is, as typed; None for one that would be read as anything else.
+
+    Such as a pattern, which fits others, too, or what looks like the id of somebody else.
+    """
+    if is_blank(name) or GLOB_SIGNS & set(name) or TODAYS_ID.fullmatch(name):
+        return None
+    try:
+        read = SubscriptionOptions().changed_by({what.value: typed_list((name,))})
+    except OptionError:
+        return None
+    entries = read.models if what is Narrowing.MODEL else read.ignore_authors
+    return next((one for one in entries if as_seen(one) == as_seen(name)), None)
+
+
 def _authors(card: MessageCard) -> Iterator[Candidate]:
     """Who did it, by name as the card says it; by id where a name cannot be an entry."""
     actor = None if card.delivery is None else card.delivery.actor
     named = None if actor is None else actor.name
-    name = named or card.card.card.get("author_name")
-    usable = bool(name) and len(str(name)) <= MAX_ENTRY_LENGTH
-    value = str(name) if usable else None if actor is None else actor.id
+    name = named or str(card.card.card.get("author_name") or "")
+    value = entry_for(Narrowing.AUTHOR, name) or (None if actor is None else actor.id)
     if value is not None:
-        yield Candidate(card.card.id, card.entry, value, str(name or value))
+        yield Candidate(card.card.id, card.entry, value, one_line(name, otherwise=value))
 
 
 def _models(card: MessageCard, names: Names) -> Iterator[Candidate]:
@@ -190,10 +207,10 @@ def _models(card: MessageCard, names: Names) -> Iterator[Candidate]:
     patterns = card.entry.subscription.options.models
     for model in _touched(card, names):
         name = model.name or names.get(model.id or "")
-        plain = name is not None and not GLOB_SIGNS & set(name) and len(name) <= MAX_ENTRY_LENGTH
-        value = name if plain else model.id
+        value = (name and entry_for(Narrowing.MODEL, name)) or model.id
         if value is not None and lets_in(patterns, ModelRef(model.id, name)):
-            yield Candidate(card.card.id, card.entry, value, name or value)
+            shown = one_line(name, otherwise=value)
+            yield Candidate(card.card.id, card.entry, value, shown)
 
 
 def _touched(card: MessageCard, names: Names) -> Sequence[ModelRef]:

@@ -26,6 +26,7 @@ class RefusalReason(Enum):
     NO_AUTHOR = auto()
     NO_MODEL = auto()
     TEST_TOO_SOON = auto()  # the channel had one within the last minute
+    TEST_TOO_OFTEN = auto()  # the guild had very many within an hour
     TEST_WHILE_PAUSED = auto()
     TEST_WHILE_HELD = auto()  # events of the channel wait for somebody to be asked
 

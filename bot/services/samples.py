@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from time import monotonic
+from typing import Final
 
 from bot.model import SubscriptionState
 from bot.permissions import Actor, TargetChannel
@@ -21,13 +22,19 @@ from bot.speckle.subscription_options import SubscriptionOptions, wanted_kinds
 from bot.storage import Storage, Transaction
 from bot.work import InboxState, OutboxState, SampleProgress, TraceLine
 
+HOUR_S: Final = 3600.0
+
 
 @dataclass(frozen=True, slots=True)
 class SampleLimits:
-    """For how long somebody waits to hear how it went, and how often it is looked at."""
+    """For how long somebody waits to hear how it went, and how often it is looked at.
+
+    `an_hour`: tests of one guild, as they count towards none of its quotas.
+    """
 
     wait_s: float = 20.0
     look_s: float = 0.3
+    an_hour: int = 60
 
 
 class SampleFate(Enum):
@@ -75,6 +82,7 @@ class SampleService:
         self._subscriptions = subscriptions
         self._on_stored = on_stored
         self._limits = limits
+        self._tests: dict[int, list[float]] = {}  # when, by guild
 
     async def entry_to_test(
         self, guild_id: int, actor: Actor, channel_id: int, project: str | None
@@ -104,6 +112,7 @@ class SampleService:
             raise CommandRefused(RefusalReason.TEST_WHILE_HELD)
         scene = await self._storage.read(lambda tx: _scene(tx, entry))
         bodies = _wanted(entry.subscription.options, scene)
+        self._count(guild_id)
         ids = await self._storage.write(
             lambda tx: tx.samples.add(entry.hook, entry.subscription, [*bodies.values()])
         )
@@ -113,6 +122,14 @@ class SampleService:
         progress = await self._settled(ids)
         kind_of = dict(zip(ids, bodies, strict=True))
         return SampleReport(entry, tuple(_result(kind_of[one.inbox_id], one) for one in progress))
+
+    def _count(self, guild_id: int) -> None:
+        """Count a test of this guild. Errors: CommandRefused after too many."""
+        now = monotonic()
+        recent = [at for at in self._tests.get(guild_id, ()) if now - at < HOUR_S]
+        if len(recent) >= self._limits.an_hour:
+            raise CommandRefused(RefusalReason.TEST_TOO_OFTEN)
+        self._tests[guild_id] = [*recent, now]
 
     async def _settled(self, ids: Sequence[int]) -> Sequence[SampleProgress]:
         """How far they have come, once each has come to its end, or nobody waits any longer."""

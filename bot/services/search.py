@@ -152,7 +152,8 @@ class Search:
                 login, project_id, version_id, within_s=WITHIN_S
             )
 
-        found = await self._as_caller_or_anybody(caller, server_url, version_id, ask)
+        about = f"{project_id}@{version_id}"  # never the same as a project's id alone
+        found = await self._as_caller_or_anybody(caller, server_url, about, ask)
         return None if found is None else found.id
 
     async def _as_caller_or_anybody(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from sandbox.bot_process import (
 from sandbox.demo.days import ILSE, MAREN, NAMES, DemoProject
 from sandbox.demo.studio import open_harbour_tower, open_quay_house
 from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
+from sandbox.discord.discord import TOKEN
 from sandbox.speckle import SPECKLE_2_31, SPECKLE_4_AS_ANNOUNCED, Release, SignInApp, SpeckleServer
 
 CONNECTS_WITHIN_S: Final = 30.0
@@ -209,7 +211,8 @@ async def open_stage(folder: Path, port: int | None = None) -> AsyncIterator[Sta
     `port` is the bot's; None takes 8003, or any free one where that is taken.
     """
     async with AsyncExitStack() as stack:
-        discord = await stack.enter_async_context(Sandbox.start())
+        token = f"{TOKEN.rpartition('.')[0]}.{secrets.token_urlsafe(27)}"  # no site can know it
+        discord = await stack.enter_async_context(Sandbox.start(token=token))
         url = f"http://{HOST}:{_bot_port(port)}"
         tower = await _server(stack, url, "Speckle 2", SPECKLE_2_31, open_harbour_tower)
         house = await _server(stack, url, "Speckle 4", SPECKLE_4_AS_ANNOUNCED, open_quay_house)

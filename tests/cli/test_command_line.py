@@ -119,7 +119,17 @@ def test_help_names_every_command_and_loads_nothing_heavy(tmp_path: Path) -> Non
     assert heavy.isdisjoint(done.stderr.split())
 
 
-@pytest.mark.parametrize("arguments", [[], ["nope"], ["run", "--nope"], ["soak", "--rate", "0"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nope"],
+        ["run", "--nope"],
+        ["soak", "--rate", "0"],
+        ["events", "show", "9" * 20],
+        ["outbox", "list", "--guild", "9" * 20],
+    ],
+)
 def test_a_wrong_command_line_ends_with_2(arguments: list[str], tmp_path: Path) -> None:
     done = bot(tmp_path, *arguments)
     assert done.returncode == 2

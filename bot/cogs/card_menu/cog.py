@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from hashlib import sha256
 
 import discord
 from discord import app_commands
@@ -37,6 +38,7 @@ MUTE = "Mute its author here"
 ONLY_MODEL = "Only this model here"
 MAX_CHOICES = 25  # of a select
 MAX_LABEL = 100  # characters of its option
+DIGITS = 32
 MESSAGE = r"(?P<message>[0-9]{1,20})"
 
 
@@ -119,7 +121,8 @@ def _select(what: Narrowing, message_id: int, candidates: Sequence[Candidate]) -
 
 def _value(candidate: Candidate) -> str:
     """What a choice is known by: the card, and what is meant of it."""
-    return f"{candidate.outbox_id}:{candidate.value}"[:MAX_LABEL]
+    digest = sha256(candidate.value.encode()).hexdigest()[:DIGITS]  # as long names may begin alike
+    return f"{candidate.outbox_id}:{digest}"
 
 
 def _undo_button(what: Narrowing, token: str) -> PersistentButton:

@@ -9,6 +9,7 @@ from playwright.async_api import Locator, Page, expect
 from sandbox.demo.opening import play_opening
 from sandbox.demo.page.site import serving_page
 from sandbox.demo.stage import Stage, open_stage
+from sandbox.discord.discord import TOKEN
 from tests.browser import PHONE, chromium, needs_chromium, serious_barriers, tab
 
 pytestmark = needs_chromium
@@ -28,6 +29,7 @@ async def test_an_event_shows_its_way_and_no_trouble_loses_one(tmp_path: Path) -
         chromium() as browser,
         tab(browser, url) as page,
     ):
+        assert stage.discord.token != TOKEN  # which the page of any site could know
         await read_the_way_of_one(page)
         await refuse_a_wrong_signature(page)
         await page.get_by_role("tab", name="Trouble").click()
