@@ -354,9 +354,8 @@ def test_of_a_time_before_the_channel_followed_the_project_that_is_said_first() 
     known = nothing_texts.nothing_embed(answer).fields[0].value or ""
     assert known.startswith("- ⚪ This channel has followed it since <t:1772355600:f>.")
     recently = replace(answer, reference=Moments(AT - timedelta(hours=2), AT))
-    assert "has followed it since" not in (
-        nothing_texts.nothing_embed(recently).fields[0].value or ""
-    )
+    known = nothing_texts.nothing_embed(recently).fields[0].value or ""
+    assert "has followed it since" not in known
 
 
 def call(minutes_before: int, status: CallStatus = CallStatus.DELIVERED) -> RecordedCall:
@@ -401,7 +400,7 @@ def test_where_nothing_came_speckles_word_comes_first_and_then_the_usual_causes(
     answer = NothingArrived(
         CHANNEL, reference, [Followed(HOOK, SUBSCRIPTION)], {9: look}, None, (), False, True
     )
-    embed = nothing_nothing_texts.nothing_embed(answer)
+    embed = nothing_texts.nothing_embed(answer)
     known, causes, then = (field.value or "" for field in embed.fields)
     assert [one for one in said if one not in known] == []
     assert causes.startswith("1. **The webhook is not set to send it.**")
