@@ -30,16 +30,8 @@ from bot.services.token_lending import TokenLender
 from bot.services.webhook_results import EnsureFailed, WebhookLook
 from bot.speckle.events import EventKind
 from bot.storage import Storage, Transaction
-from bot.work import (
-    CardStatus,
-    EventFilter,
-    HeldSince,
-    InboxState,
-    LoggedEvent,
-    OutboxState,
-    TraceLine,
-    TraceStep,
-)
+from bot.trace import TraceLine, TraceStep
+from bot.work import CardStatus, EventFilter, HeldSince, InboxState, LoggedEvent, OutboxState
 
 MOST_LISTED: Final = 25  # as many as a select takes
 LOOKED_THROUGH: Final = 500  # events of a channel, for one that is named by a link or a time
