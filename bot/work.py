@@ -445,7 +445,8 @@ class CardStatus:
     """The state of a card and what keeps it from being sent.
 
     `pause` is None for a pause that does not hold this card back. `due_at` is when its channel is
-    next tried; `attempts` and `channel_error` are of the tries so far.
+    next tried; `attempts` and `channel_error` are of the tries so far. `title` and `first_line`, of
+    what is below it, are Discord markdown.
     """
 
     id: int
@@ -471,6 +472,7 @@ class CardStatus:
     channel_error: str | None
     guild_name: str | None = None
     channel_name: str | None = None
+    first_line: str = ""
 
     @property
     def held(self) -> bool:

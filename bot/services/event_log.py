@@ -112,10 +112,17 @@ class ChannelEvent:
     @property
     def title(self) -> str | None:
         """What its card says first, where the reader can read that in the channel too."""
-        if self.card is None:
-            return None
-        shown = self.titled and self.card.state is OutboxState.SENT
-        return self.card.title if shown or self.named else None
+        return None if self.card is None or not self._reads_card else self.card.title
+
+    @property
+    def said(self) -> str | None:
+        """The first line below that title, such as a version's message, for the same readers."""
+        return None if self.card is None or not self._reads_card else self.card.first_line or None
+
+    @property
+    def _reads_card(self) -> bool:
+        sent = self.card is not None and self.card.state is OutboxState.SENT
+        return self.named or (self.titled and sent)
 
 
 @dataclass(frozen=True, slots=True)

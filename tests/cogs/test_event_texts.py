@@ -313,6 +313,7 @@ def test_a_list_says_first_that_further_events_were_refused(over_quota: bool) ->
     event = seen(line(TraceStep.FILTERED, filter="event_not_wanted"))
     log = ChannelLog(CHANNEL, AT, [event.followed], [event], over_quota)
     text = texts.log_embed(log).description or ""
+    assert f"In <#{CHANNEL}>:" in text
     assert text.startswith("❌ This server has used up its quota") is over_quota
     assert text.endswith("🔕 <t:1772442000:R> **version created**: filtered (by `events`)")
 
@@ -323,6 +324,28 @@ def test_a_list_of_the_longest_lines_fits_into_one_message() -> None:
     other = replace(event, followed=Followed(replace(HOOK, id=6), SUBSCRIPTION))
     log = ChannelLog(CHANNEL, AT, [event.followed], [event, other] * 12, over_quota=True)
     assert units(texts.log_embed(log).description or "") <= 4096
+
+
+def test_events_with_one_title_are_distinguished_by_what_was_said_if_one_can_read_it() -> None:
+    card = replace(CARD, first_line="Beam *C/4* lowered")
+    event = seen(line(TraceStep.WANTED, filter="no_filter"), cards=(card,))
+    unread = seen(line(TraceStep.WANTED, filter="no_filter"), titled=False, cards=(card,))
+    for one, said in ((event, True), (unread, False)):
+        log = ChannelLog(CHANNEL, AT, [one.followed], [one, one], over_quota=False)
+        for text in (texts.log_embed(log).description or "", texts.choice_text(one, AT)):
+            assert ("Beam C/4 lowered" in text) is said
+
+
+def test_of_a_time_before_the_channel_followed_the_project_that_is_said_first() -> None:
+    long_ago = Moments(AT - timedelta(days=3), AT - timedelta(days=2))
+    channel = Followed(HOOK, SUBSCRIPTION)
+    last = seen(line(TraceStep.WANTED, filter="no_filter"))
+    answer = NothingArrived(CHANNEL, long_ago, [channel], {9: None}, last, (), False, True)
+    known = nothing_texts.nothing_embed(answer).fields[0].value or ""
+    assert known.startswith("- ⚪ This channel has followed it since <t:1772355600:f>.")
+    recently = replace(answer, reference=Moments(AT - timedelta(hours=2), AT))
+    known = nothing_texts.nothing_embed(recently).fields[0].value or ""
+    assert "has followed it since" not in known
 
 
 def call(minutes_before: int, status: CallStatus = CallStatus.DELIVERED) -> RecordedCall:

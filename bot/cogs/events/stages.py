@@ -46,21 +46,23 @@ def kind_text(event: ChannelEvent) -> str:
 
 SOURCES: Final[Mapping[InboxSource, str]] = {
     InboxSource.WEBHOOK: (
-        "Speckle sent it {received} with the project's webhook, and the signature is right."
+        "Speckle sent it at {received} with the project's webhook, and the signature is right."
     ),
     InboxSource.OPERATOR: (
-        "Speckle sent it {received} with the webhook of the person who runs the bot, and the "
+        "Speckle sent it at {received} with the webhook of the person who runs the bot, and the "
         "signature is right."
     ),
     InboxSource.HISTORY: (
-        "It happened {at}, but Speckle could not deliver it. The bot fetched it {received} from "
-        "the webhook's history."
+        "It happened at {at}, but Speckle could not deliver it. The bot fetched it at {received} "
+        "from the webhook's history."
     ),
     InboxSource.ACTIVITY: (
-        "It happened {at}, and no webhook brought it. The bot found it {received} in the project's "
-        "own lists, with the account of the person who subscribed this channel."
+        "It happened at {at}, and no webhook brought it. The bot found it at {received} in the "
+        "project's own lists, with the account of the person who subscribed this channel."
     ),
-    InboxSource.TEST: "Someone asked for it {received} with `/test`. It never happened in Speckle.",
+    InboxSource.TEST: (
+        "Someone asked for it at {received} with `/test`. It never happened in Speckle."
+    ),
 }
 
 
@@ -137,7 +139,7 @@ def _card(card: CardStatus, event: ChannelEvent) -> tuple[Mark, str]:
             when = f"{moment_text(sent_at, 'T')}, {_span(after_s)} after it came"
             form = FORMS[card.level]
             mark = Mark.DONE if card.level is FallbackLevel.FULL else Mark.PLAIN
-            return mark, f"Discord took it {when}: {message_link(card)}.{form}"
+            return mark, f"Discord took it at {when}: {message_link(card)}.{form}"
         case OutboxState.UNDELIVERABLE:
             return Mark.FAILED, f"Discord did not take it. {why}"
         case OutboxState.WAITING if card.held:
