@@ -54,7 +54,8 @@ async def link_by_token(studio: Studio, token: str) -> InteractionView:
     """Tobias, who manages nothing, links an account with a token."""
     answer = await studio.type("link", who=studio.tobias)
     form = await studio.press(answer, "Paste it", studio.tobias)
-    await studio.sandbox.submit_modal(form, {"Token": token}, studio.tobias)
+    linked = await studio.sandbox.submit_modal(form, {"Token": token}, studio.tobias)
+    await linked.settled()
     return answer
 
 
