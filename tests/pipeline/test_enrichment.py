@@ -490,8 +490,9 @@ async def test_a_public_picture_goes_by_its_address_where_discord_can_reach_it(
         version = site.version()
         site.server.render(version)
         await site.publish(version)
+        embed = await card_with(studio, studio.structure, "'image'", "Objects")
         (message,) = await cards(studio, studio.structure)
-        assert fields(message.embeds[0])["Objects"] == "214"
+        assert fields(embed)["Objects"] == "214"
         if reachable:
             assert message.embeds[0]["image"]["url"] == public
             assert message.files == []
