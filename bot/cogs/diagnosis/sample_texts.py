@@ -14,8 +14,8 @@ from bot.problem_texts import reason_text
 from bot.problems import SendReason
 from bot.services.samples import SampleFate, SampleReport, SampleResult
 from bot.speckle.events import EventKind
+from bot.trace import MissingWhy, TraceLine, TraceStep
 from bot.trace_texts import PAUSES, trace_text
-from bot.work import MissingWhy, TraceLine, TraceStep
 
 GOOD, WARN, BAD = "✅", "⚠️", "❌"
 # What these say of the account or the server is true of real events, too; that Speckle knows
