@@ -15,6 +15,7 @@ from bot.cogs.responses import COLOUR
 from bot.cogs.subscriptions.panel_texts import (
     REMEDIES,
     last_event_text,
+    pause_remedy,
     pause_text,
     project_name,
 )
@@ -396,7 +397,8 @@ def _of_subscription(diagnosis: Diagnosis) -> Iterator[Finding]:
     subscription = diagnosis.entry.subscription
     if subscription.state is SubscriptionState.PAUSED:
         reason = subscription.pause_reason or PauseReason.MEMBER
-        text = f"This channel is {pause_text(subscription)}. {REMEDIES[reason]}"
+        remedy = pause_remedy(subscription) or REMEDIES[reason]
+        text = f"This channel is {pause_text(subscription)}. {remedy}"
         gone = reason is PauseReason.PROJECT_DELETED
         yield Finding(Health.BAD, text, None if gone else Remedy.RESUME)
     else:

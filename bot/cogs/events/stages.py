@@ -82,7 +82,7 @@ def _stage(name: StageName, event: ChannelEvent, lines: list[TraceLine]) -> Iter
     if not lines:
         return
     shown_as = "" if event.shown_as is None else f": {message_link(event.shown_as)}"
-    texts = dict.fromkeys(step_text(line, shown_as) for line in lines)
+    texts = dict.fromkeys(step_text(line, shown_as) for line in _still_true(name, lines))
     mark = STEPS[lines[-1].step].mark
     setting = ""
     has_filters = event.followed.subscription.options != SubscriptionOptions()
@@ -94,6 +94,14 @@ def _stage(name: StageName, event: ChannelEvent, lines: list[TraceLine]) -> Iter
     elif name is StageName.WANTED and event.named and "filter" in lines[-1].facts and has_filters:
         setting = f"The filters now: {options_text(event.followed.subscription.options)}."
     yield EventStage(name, mark, " ".join(texts), setting)
+
+
+def _still_true(name: StageName, lines: list[TraceLine]) -> list[TraceLine]:
+    """The lines without a first yes of Speckle that a later answer took back."""
+    ended = STEPS[lines[-1].step].mark
+    if name is not StageName.ACCESS or ended not in (Mark.PAUSED, Mark.WAITING):
+        return lines
+    return [line for line in lines if STEPS[line.step].mark is not Mark.DONE]
 
 
 # ── Discord ───────────────────────────────────────────────────────────────────────────────────
