@@ -77,13 +77,16 @@ def test_each_event_is_listed_with_what_became_of_it_in_each_channel_by_name(bot
     assert "webhook  Tower    version_created  73 #structure: filtered (no model pattern" in first
     assert "the mail of (e-mail address)" in first
     assert "73 #structure: waiting (due now)" in second
-    assert "--limit shows more" in hint
+    assert hint.startswith("2 events, the newest first. Details:"), "there are no more of them"
     assert empty == ""
     assert "\x1b" not in done.stdout
     for narrowed in (["--channel", "73"], ["--guild", "71"], ["--project", "a1b2c3d4e5"]):
         assert len(bot("list", *narrowed, group="events").stdout.splitlines()) == 5
     for nothing in (["--channel", "74"], ["--guild", "72"], ["--project", "0000000000"]):
-        assert bot("list", *nothing, group="events").exit_code == 1
+        done = bot("list", *nothing, group="events")
+        assert (done.exit_code, "No event is kept that fits" in done.stdout) == (1, True)
+    limited = bot("list", "--limit", "1", group="events").stdout
+    assert "1 event, the newest first; --limit shows more." in limited
     assert "--project is no project" in bot("list", "--project", "x y", group="events").stderr
 
 
