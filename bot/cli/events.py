@@ -17,7 +17,8 @@ from bot.cli.stored import Printable, opened
 from bot.cli.terminal import print_line
 from bot.errors import NotASpeckleLink
 from bot.model import InboxSource
-from bot.services.event_log import ChannelEvent, Outcome, channel_event, entry_of
+from bot.services.event_log import ChannelEvent, Outcome, channel_event, entry_concerned
+from bot.services.project_followers import followed_entries
 from bot.services.subscribe_results import Followed
 from bot.settings import Settings
 from bot.speckle.links import parse_link
@@ -133,13 +134,11 @@ async def _get(storage: Storage, event_id: int) -> FoundEvent | None:
 def _entries(
     tx: Transaction, guild_id: int | None = None, channel_id: int | None = None
 ) -> Sequence[Followed]:
-    ids = tx.event_log.subscription_ids(guild_id, channel_id)
-    there = tx.hooks.followed_by(ids)
-    return [Followed(of_hook.hook, one) for of_hook in there for one in of_hook.subscriptions]
+    return followed_entries(tx, tx.event_log.subscription_ids(guild_id, channel_id))
 
 
 def _found(tx: Transaction, event: LoggedEvent, entries: Sequence[Followed]) -> FoundEvent:
-    concerned = [one for one in entries if entry_of(event, [one]) is not None]
+    concerned = [one for one in entries if entry_concerned(event, [one]) is not None]
     places = {
         id_ for one in concerned for id_ in (one.subscription.channel_id, one.subscription.guild_id)
     }

@@ -20,7 +20,8 @@ from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.speckle.samples import SAMPLES, SampleScene, real_model, sample_body, sample_model
 from bot.speckle.subscription_options import SubscriptionOptions, wanted_kinds
 from bot.storage import Storage, Transaction
-from bot.work import InboxState, OutboxState, SampleProgress, TraceLine
+from bot.trace import TraceLine
+from bot.work import InboxState, OutboxState, SampleProgress
 
 HOUR_S: Final = 3600.0
 

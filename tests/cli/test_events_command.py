@@ -12,15 +12,8 @@ from bot.db.tables import outbox
 from bot.speckle.filters import FilterWhy
 from bot.storage import Storage
 from bot.timing import utc_now
-from bot.work import (
-    DiscordName,
-    EventResult,
-    HookResult,
-    NewInboxEvent,
-    OutboxState,
-    TraceLine,
-    TraceStep,
-)
+from bot.trace import TraceLine, TraceStep
+from bot.work import DiscordName, EventResult, HookResult, NewInboxEvent, OutboxState
 from tests.cli.test_outbox_command import CHANNEL, GUILD, SERVER, Bot, bot, subscription
 
 __all__ = ["bot"]

@@ -45,18 +45,8 @@ from bot.services.webhook_triggers import triggers_of
 from bot.speckle.filters import FilterWhy
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api.types import CallStatus, RecordedCall
-from bot.work import (
-    CardStatus,
-    FallbackLevel,
-    HeldSince,
-    InboxState,
-    LoggedEvent,
-    MissingWhy,
-    OutboxState,
-    ReadWith,
-    TraceLine,
-    TraceStep,
-)
+from bot.trace import MissingWhy, ReadWith, TraceLine, TraceStep
+from bot.work import CardStatus, FallbackLevel, HeldSince, InboxState, LoggedEvent, OutboxState
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 GUILD, CHANNEL = 71, 73

@@ -8,7 +8,7 @@ from bot.cogs.diagnosis.sample_texts import report_embed
 from bot.services.samples import SampleFate, SampleReport, SampleResult
 from bot.services.subscribe_results import Followed
 from bot.speckle.events import EventKind
-from bot.work import MissingWhy, ReadWith, TraceLine, TraceStep
+from bot.trace import MissingWhy, ReadWith, TraceLine, TraceStep
 from tests.cogs.test_texts import HOOK, NOW, SUBSCRIPTION
 
 

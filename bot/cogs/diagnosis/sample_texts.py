@@ -15,8 +15,8 @@ from bot.problems import SendReason
 from bot.services.samples import SampleFate, SampleReport, SampleResult
 from bot.speckle.events import EventKind
 from bot.speckle.visibility import PUBLIC
+from bot.trace import MissingWhy, ReadWith, TraceLine, TraceStep
 from bot.trace_texts import PAUSES, trace_text
-from bot.work import MissingWhy, ReadWith, TraceLine, TraceStep
 
 GOOD, WARN, BAD = "✅", "⚠️", "❌"
 # What these say of the account or the server is true of real events, too; that Speckle knows

@@ -12,7 +12,8 @@ from bot.problem_texts import reason_text
 from bot.problems import SendReason
 from bot.services.event_log import ChannelEvent
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.work import CardStatus, FallbackLevel, OutboxState, TraceLine
+from bot.trace import TraceLine
+from bot.work import CardStatus, FallbackLevel, OutboxState
 
 
 @dataclass(frozen=True, slots=True)

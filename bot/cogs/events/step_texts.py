@@ -8,8 +8,8 @@ from typing import Final
 from bot.cards.text import escape_name, one_line, shorten_plain
 from bot.model import PauseReason
 from bot.speckle.filters import FilterWhy
+from bot.trace import MissingWhy, ReadWith, TraceLine, TraceStep
 from bot.trace_texts import ADDED, PAUSES
-from bot.work import MissingWhy, ReadWith, TraceLine, TraceStep
 
 MAX_VALUE: Final = 80
 
