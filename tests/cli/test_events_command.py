@@ -151,7 +151,7 @@ def test_a_time_to_begin_with_can_be_how_long_ago_and_nonsense_is_refused(bot: B
     bot.stored(lambda storage: storage.ping_write())
     since = Since().convert("90 min", None, None)
     assert timedelta(0) <= utc_now() - since - timedelta(minutes=90) < timedelta(seconds=5)
-    for typed in ("soon", "2 years", "2026-13-01"):
+    for typed in ("soon", "2 years", "2026-13-01", "0001-01-01T00:00+14:00"):
         done = bot("list", "--since", typed)
         assert done.exit_code == 2
         assert "is no time. Write one as 30m, 2h, 3d" in done.stderr
