@@ -116,4 +116,6 @@ async def test_only_who_manages_the_channel_learns_of_it(house: House) -> None:
 async def test_a_channel_that_follows_nothing_is_told_so(house: House, name: str) -> None:
     async with house.running():
         answer = await house.studio.type(name, by_hand=False)
-    assert "follows no such project" in text_of(answer)
+        other = await house.studio.type(name, project="0123456789", by_hand=False)
+    assert "follows no Speckle project" in text_of(answer)
+    assert "follows no such project" in text_of(other)
