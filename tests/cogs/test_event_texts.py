@@ -197,7 +197,15 @@ def test_a_yes_that_speckle_took_back_later_is_not_said_beside_its_no() -> None:
     granted = line(TraceStep.ACCESS_GRANTED, reader="account")
     paused = line(TraceStep.ACCESS_PAUSED, pause="token_refused")
     assert "can see the project" not in text_of(seen(granted, paused))
-    assert "can see the project" in text_of(seen(paused, granted, cards=(CARD,)))
+    resumed = text_of(seen(granted, paused, granted, cards=(CARD,)))
+    assert resumed.index("The channel was paused") < resumed.index("can see the project")
+
+
+def test_facts_that_were_late_are_not_said_to_be_missing_once_they_have_come() -> None:
+    missing = line(TraceStep.FACTS_MISSING, missing="token_refused")
+    added = line(TraceStep.FACTS_ADDED)
+    assert "The card lacks" in text_of(seen(missing, cards=(CARD,)))
+    assert "The card lacks" not in text_of(seen(missing, added, cards=(CARD,)))
 
 
 def test_where_a_sign_in_was_refused_its_person_is_asked_first_to_link_again() -> None:
