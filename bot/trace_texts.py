@@ -6,7 +6,8 @@ from typing import Final
 from bot.model import PauseWhy
 from bot.services.event_log import Outcome
 from bot.speckle.filters import FilterWhy
-from bot.work import LateAddition, MissingWhy, ReadWith, TraceLine, TraceStep
+from bot.trace import MissingWhy, ReadWith, TraceLine, TraceStep
+from bot.work import LateAddition
 
 OUTCOMES: Final[Mapping[Outcome, str]] = {
     Outcome.SHOWN: "shown",

@@ -10,6 +10,7 @@ from typing import Any, Self
 from bot.cards.card import Card, Picture
 from bot.model import AccessPause, DayQuota, Hook, InboxSource, PauseReason, Subscription
 from bot.speckle.events import KnownThread
+from bot.trace import THINGS_FACT, TraceLine, TraceStep
 
 
 class InboxState(StrEnum):
@@ -57,114 +58,6 @@ class HookFollowers:
 
     hook: Hook
     subscriptions: Sequence[Subscription]
-
-
-class TraceStep(StrEnum):
-    """What can happen to an event on its way; `bot/trace_texts.py` has a sentence for each."""
-
-    NOT_A_DELIVERY = "not_a_delivery"
-    READ = "read"
-    NOT_FOLLOWED = "not_followed"
-    NOT_FOLLOWED_HERE = "not_followed_here"
-    SHOWN_BEFORE = "shown_before"
-    SUBSCRIPTION_PAUSED = "subscription_paused"
-    BEFORE_FOLLOWING = "before_following"
-    FILTERED = "filtered"
-    FILTERED_AS_CONFIRMED = "filtered_as_confirmed"  # as Speckle describes the event
-    WANTED = "wanted"
-    HELD_FOR_CONSENT = "held_for_consent"
-    ACCESS_GRANTED = "access_granted"
-    ACCESS_BY_LAST_YES = "access_by_last_yes"
-    ACCESS_UNKNOWN = "access_unknown"
-    ACCESS_PAUSED = "access_paused"
-    HOOK_NOT_SERVED = "hook_not_served"
-    BODY_ERASED = "body_erased"
-    FACTS_LATE = "facts_late"
-    FACTS_MISSING = "facts_missing"
-    NO_FACTS = "no_facts"
-    FACTS_ADDED = "facts_added"
-    PICTURE_NOT_YET = "picture_not_yet"
-    PICTURE_LATE = "picture_late"
-    PICTURE_MISSING = "picture_missing"
-    PICTURE_BLANK = "picture_blank"
-    NO_PICTURE = "no_picture"
-    PICTURE_ADDED = "picture_added"
-    NOTHING_CHANGED = "nothing_changed"
-    FILLED_IN = "filled_in"
-    NOT_FILLED_IN = "not_filled_in"
-    FROM_HISTORY = "from_history"
-    FROM_ACTIVITY = "from_activity"
-    IN_ACTIVITY_TOO = "in_activity_too"
-
-
-class MissingWhy(StrEnum):
-    """Why a card does not get what Speckle could add."""
-
-    TOKEN_REFUSED = "token_refused"  # noqa: S105  # no token
-    SCOPE_MISSING = "scope_missing"
-    FORBIDDEN = "forbidden"
-    NOT_FOUND = "not_found"
-    UNCONFIRMED = "unconfirmed"
-    UNREADABLE = "unreadable"
-    OTHER = "other"
-    NOTHING_MORE = "nothing_more"
-    CONTRADICTED = "contradicted"
-    FILTERED = "filtered"
-    NO_CONSENT = "no_consent"
-    NO_ACCESS = "no_access"
-    BLANK = "blank"
-    TOO_LATE = "too_late"
-    SHOWN_ALREADY = "shown_already"
-
-
-class ReadWith(StrEnum):
-    """As whom Speckle is asked about an event."""
-
-    ACCOUNT = "account"  # of the person who subscribed the channel
-    OPERATOR = "operator"
-    NO_TOKEN = "no_token"  # noqa: S105  # no token
-
-
-TraceFacts = Mapping[str, int | str]
-SUBSCRIPTIONS_FACT = "subscriptions"  # the ids of those that a line is about, with spaces between
-THINGS_FACT = "things"  # the ids of what an event is about, with spaces between
-
-
-@dataclass(frozen=True, slots=True)
-class TraceLine:
-    """One stage of an event's way, for "why did I (not) get this".
-
-    `step` is a TraceStep, or a whole sentence in rows that an older version wrote.
-    """
-
-    at: datetime
-    stage: str
-    step: str
-    facts: TraceFacts = field(default_factory=dict)
-
-    def to_json(self) -> list[Any]:
-        """As the trace column holds it: [at, stage, step, facts]."""
-        return [self.at.isoformat(), self.stage, self.step, dict(self.facts)]
-
-    def concerns(self, subscription: Subscription) -> bool:
-        """Whether it says something about an event on its way to this subscription's channel.
-
-        What was asked as somebody concerns only those for whom it was asked.
-        """
-        facts = self.facts
-        if SUBSCRIPTIONS_FACT in facts:
-            return str(subscription.id) in str(facts[SUBSCRIPTIONS_FACT]).split()
-        if "subscription_id" in facts:
-            return facts["subscription_id"] == subscription.id
-        if "guild_id" in facts:
-            return facts["guild_id"] == subscription.guild_id and self.stage != "enrich"
-        return "channel_id" not in facts or facts["channel_id"] == subscription.channel_id
-
-    @classmethod
-    def from_json(cls, data: Sequence[Any]) -> Self:
-        """Back from the trace column."""
-        at, stage, step, facts = data
-        return cls(datetime.fromisoformat(at), stage, step, facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -491,10 +384,6 @@ class ChannelQueue:
     suspects: int
 
 
-CATCH_UP_STAGE = "catch_up"
-NOTE_FACT = "note"  # a fact of a trace line that the card says too
-
-
 @dataclass(frozen=True, slots=True)
 class MissedEntry:
     """An entry of a webhook's history that did not arrive, according to Speckle.
@@ -556,7 +445,8 @@ class CardStatus:
     """The state of a card and what keeps it from being sent.
 
     `pause` is None for a pause that does not hold this card back. `due_at` is when its channel is
-    next tried; `attempts` and `channel_error` are of the tries so far.
+    next tried; `attempts` and `channel_error` are of the tries so far. `title` and `first_line`, of
+    what is below it, are Discord markdown.
     """
 
     id: int
@@ -582,6 +472,7 @@ class CardStatus:
     channel_error: str | None
     guild_name: str | None = None
     channel_name: str | None = None
+    first_line: str = ""
 
     @property
     def held(self) -> bool:

@@ -10,8 +10,9 @@ import pytest
 import bot
 from bot.model import PauseWhy
 from bot.speckle.filters import FilterWhy
+from bot.trace import MissingWhy, ReadWith, TraceLine, TraceStep
 from bot.trace_texts import ADDED, FILTERS, MISSING, PAUSES, READERS, STEPS, trace_text
-from bot.work import LateAddition, MissingWhy, ReadWith, TraceLine, TraceStep
+from bot.work import LateAddition
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 WRITERS = ("pipeline", "db", "speckle")

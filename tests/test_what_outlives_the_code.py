@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from bot import model, problems, work
+from bot import model, problems, trace, work
 from bot.cogs.components import ComponentsCog
 from bot.model import Consent, Entitlement, Hook, HookKind, HookState
 from bot.permissions import Audience
@@ -116,7 +116,7 @@ async def test_the_buttons_below_old_messages_and_forms_that_are_open_are_still_
 
 def test_the_words_that_are_stored_are_still_read() -> None:
     found = set()
-    for module in (model, problems, work, refusals, events, filters, tokens, api_types):
+    for module in (model, problems, trace, work, refusals, events, filters, tokens, api_types):
         for _, kind in inspect.getmembers(module, inspect.isclass):
             if issubclass(kind, StrEnum) and kind is not StrEnum:
                 found.add(",".join(word.value for word in kind))

@@ -17,7 +17,8 @@ from bot.cli.stored import Printable, opened
 from bot.cli.terminal import print_line
 from bot.errors import NotASpeckleLink
 from bot.model import InboxSource
-from bot.services.event_log import ChannelEvent, Outcome, channel_event, entry_of
+from bot.services.event_log import ChannelEvent, Outcome, channel_event, entry_concerned
+from bot.services.project_followers import followed_entries
 from bot.services.subscribe_results import Followed
 from bot.settings import Settings
 from bot.speckle.links import parse_link
@@ -28,6 +29,9 @@ from bot.work import EventFilter, LoggedEvent
 
 RUN: Final = "python3 run.py events"
 HEADS: Final = ("id", "age", "source", "project", "event", "what became of it")
+NOTHING_FITS: Final = (
+    "No event is kept that fits what you asked for. Look at the ids, or begin earlier with --since."
+)
 MAX_PROJECT: Final = 28
 SOURCES: Final[Mapping[InboxSource, str]] = {
     InboxSource.WEBHOOK: "webhook",
@@ -68,14 +72,15 @@ async def list_all(settings: Settings, wanted: EventsWanted, limit: int, *, as_j
         print_line(json.dumps([view.facts(one) for one in found], indent=2))
         return bool(found)
     if not found:
-        print_line("No event is kept of what you asked for. `--since` and ids may be too narrow.")
+        asked_for_all = wanted == EventsWanted()
+        print_line("No event is kept yet." if asked_for_all else NOTHING_FITS)
         return False
     for line in table(HEADS, [view.cells(one, utc_now()) for one in found]):
         print_line(line)
     print_line("")
-    print_line(
-        f"{len(found):,} events, the newest first; --limit shows more. Details: {RUN} show ID"
-    )
+    count = "1 event" if len(found) == 1 else f"{len(found):,} events"
+    more = "; --limit shows more" if len(found) == limit else ""
+    print_line(f"{count}, the newest first{more}. Details: {RUN} show ID")
     return True
 
 
@@ -129,13 +134,11 @@ async def _get(storage: Storage, event_id: int) -> FoundEvent | None:
 def _entries(
     tx: Transaction, guild_id: int | None = None, channel_id: int | None = None
 ) -> Sequence[Followed]:
-    ids = tx.event_log.subscription_ids(guild_id, channel_id)
-    there = tx.hooks.followed_by(ids)
-    return [Followed(of_hook.hook, one) for of_hook in there for one in of_hook.subscriptions]
+    return followed_entries(tx, tx.event_log.subscription_ids(guild_id, channel_id))
 
 
 def _found(tx: Transaction, event: LoggedEvent, entries: Sequence[Followed]) -> FoundEvent:
-    concerned = [one for one in entries if entry_of(event, [one]) is not None]
+    concerned = [one for one in entries if entry_concerned(event, [one]) is not None]
     places = {
         id_ for one in concerned for id_ in (one.subscription.channel_id, one.subscription.guild_id)
     }

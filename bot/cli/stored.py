@@ -13,9 +13,9 @@ from bot.settings import Settings
 from bot.speckle.payloads import EMAIL, MASKED_EMAIL
 from bot.storage import Storage
 from bot.timing import utc_now
+from bot.trace import TraceLine
 from bot.trace_texts import trace_text
 from bot.vault import Vault
-from bot.work import TraceLine
 
 MAX_PLACE: Final = 24
 

@@ -11,7 +11,8 @@ from bot.db.rows import Row, value_of
 from bot.db.session import Session
 from bot.db.tables import held_events, hooks, inbox, outbox, subscriptions
 from bot.model import HookKind, Subscription, own_ordering_key, shared_ordering_key
-from bot.work import CardStatus, EventFilter, HeldSince, LoggedEvent, TraceLine
+from bot.trace import TraceLine
+from bot.work import CardStatus, EventFilter, HeldSince, LoggedEvent
 
 
 class EventLog:

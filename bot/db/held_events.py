@@ -19,7 +19,8 @@ from bot.db.session import Session
 from bot.db.shown_subjects import is_shown, note_subject
 from bot.db.tables import IS_WAITING, held_events, inbox, outbox, subscriptions
 from bot.model import AccessPause
-from bot.work import HeldEvent, SubscriptionResult, TraceLine, TraceStep
+from bot.trace import TraceLine, TraceStep
+from bot.work import HeldEvent, SubscriptionResult
 
 
 class HeldEvents:

@@ -16,7 +16,8 @@ from bot.db.shown_subjects import newest_subjects, without_repeats
 from bot.db.tables import IS_NEW, bodies, hooks, inbox
 from bot.errors import AlreadyFinished
 from bot.model import Subscription
-from bot.work import EventResult, InboxEvent, InboxKey, InboxState, TakenEvents, ToPair, TraceLine
+from bot.trace import TraceLine
+from bot.work import EventResult, InboxEvent, InboxKey, InboxState, TakenEvents, ToPair
 
 
 def add_lines(session: Session, inbox_id: int, lines: Sequence[TraceLine]) -> None:

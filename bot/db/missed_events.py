@@ -31,18 +31,8 @@ from bot.model import (
     Subscription,
     own_ordering_key,
 )
-from bot.work import (
-    CATCH_UP_STAGE,
-    NOTE_FACT,
-    CountingWindow,
-    FetchedEvent,
-    InboxState,
-    MissedEntry,
-    TakenIn,
-    TraceFacts,
-    TraceLine,
-    TraceStep,
-)
+from bot.trace import CATCH_UP_STAGE, NOTE_FACT, TraceFacts, TraceLine, TraceStep
+from bot.work import CountingWindow, FetchedEvent, InboxState, MissedEntry, TakenIn
 
 
 class MissedEvents:

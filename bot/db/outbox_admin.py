@@ -180,10 +180,17 @@ def _card_status(row: Mapping[Any, Any]) -> CardStatus:
         row,
         level=row["form"],
         title=str(row["card"].get("title") or ""),
+        first_line=_first_line(row["card"]),
         error=row["last_error"],
         pause=_holding(row["pause_reason"]),
         attempts=row["attempts"] or 0,
     )
+
+
+def _first_line(card: Mapping[str, Any]) -> str:
+    """The first line of what people wrote, which stands in a quote; notes of the bot do not."""
+    first = str(card.get("description") or "").partition("\n")[0]
+    return first.removeprefix("> ") if first.startswith("> ") else ""
 
 
 def _holding(reason: PauseReason | None) -> PauseReason | None:

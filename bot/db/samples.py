@@ -12,7 +12,8 @@ from bot.db.inbox import insert_events, lock_texts
 from bot.db.session import Session
 from bot.db.tables import inbox, outbox, subscriptions
 from bot.model import Hook, HookKind, InboxSource, Subscription, sample_ordering_key
-from bot.work import InboxState, SampleProgress, TraceLine
+from bot.trace import TraceLine
+from bot.work import InboxState, SampleProgress
 
 APART = timedelta(minutes=1)  # in one channel
 

@@ -10,14 +10,8 @@ from sqlalchemy import ColumnElement, func, or_, select, true, update
 from bot.db.session import Session
 from bot.db.tables import HAS_SUBJECT, inbox, outbox
 from bot.speckle.event_subjects import PLAIN
-from bot.work import (
-    DUPLICATE_WITHIN,
-    EventResult,
-    HookResult,
-    SubscriptionResult,
-    TraceLine,
-    TraceStep,
-)
+from bot.trace import TraceLine, TraceStep
+from bot.work import DUPLICATE_WITHIN, EventResult, HookResult, SubscriptionResult
 
 Shown = dict[tuple[int, str], int | None]  # rows of the inbox by subscription and subject
 

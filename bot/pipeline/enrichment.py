@@ -47,7 +47,8 @@ from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.previews import NoPicture
 from bot.speckle_api.types import Login
 from bot.timing import Backoff
-from bot.work import LateAddition, MissingWhy, TraceFacts, TraceStep
+from bot.trace import MissingWhy, TraceFacts, TraceStep
+from bot.work import LateAddition
 
 log = structlog.get_logger()
 

@@ -21,8 +21,8 @@ from bot.speckle.event_subjects import subject_of, things_of
 from bot.speckle.events import CommentCreated, Delivery, KnownThread, ProjectNames
 from bot.speckle.rich_text import first_line
 from bot.storage import Storage, Transaction
+from bot.trace import THINGS_FACT, TraceStep
 from bot.work import (
-    THINGS_FACT,
     EventResult,
     HookFollowers,
     HookResult,
@@ -30,7 +30,6 @@ from bot.work import (
     InboxKey,
     NameChanges,
     ToPair,
-    TraceStep,
 )
 
 log = structlog.get_logger()

@@ -34,17 +34,14 @@ from bot.speckle.events import Delivery
 from bot.speckle.filters import matches
 from bot.speckle_api.previews import NoPicture
 from bot.storage import Storage
+from bot.trace import MissingWhy, TraceFacts, TraceLine, TraceStep
 from bot.work import (
     FallbackLevel,
     InboxEvent,
     LateAddition,
     LateEnrichmentJob,
     LateEnrichmentKey,
-    MissingWhy,
     OutboxCard,
-    TraceFacts,
-    TraceLine,
-    TraceStep,
 )
 
 log = structlog.get_logger()

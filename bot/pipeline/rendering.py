@@ -12,7 +12,8 @@ from bot.cards.render import render
 from bot.model import Hook, InboxSource
 from bot.speckle.events import Delivery, KnownThread, ProjectNames, UnknownEvent
 from bot.speckle.facts import Facts
-from bot.work import NOTE_FACT, InboxEvent
+from bot.trace import NOTE_FACT
+from bot.work import InboxEvent
 
 log = structlog.get_logger()
 

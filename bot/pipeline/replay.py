@@ -17,7 +17,8 @@ from bot.pipeline.subjects import changes_shown
 from bot.pipeline.trace import Trace
 from bot.speckle.events import Delivery
 from bot.storage import Storage, Transaction
-from bot.work import HeldEvent, InboxEvent, SubscriptionResult, TraceStep
+from bot.trace import TraceStep
+from bot.work import HeldEvent, InboxEvent, SubscriptionResult
 
 log = structlog.get_logger()
 

@@ -61,14 +61,8 @@ from bot.speckle.events import (
 )
 from bot.speckle.facts import Facts
 from bot.speckle.filters import matches
-from bot.work import (
-    SUBSCRIPTIONS_FACT,
-    InboxEvent,
-    NewCard,
-    ReadWith,
-    SubscriptionResult,
-    TraceStep,
-)
+from bot.trace import SUBSCRIPTIONS_FACT, ReadWith, TraceStep
+from bot.work import InboxEvent, NewCard, SubscriptionResult
 
 log = structlog.get_logger()
 

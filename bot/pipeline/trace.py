@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from bot.work import CATCH_UP_STAGE, InboxEvent, TraceLine, TraceStep
+from bot.trace import CATCH_UP_STAGE, TraceLine, TraceStep
+from bot.work import InboxEvent
 
 
 class Trace:

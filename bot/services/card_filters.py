@@ -25,7 +25,7 @@ from bot.speckle.seen_text import as_seen
 from bot.speckle.subscription_options import Entries, OptionError, SubscriptionOptions
 from bot.speckle.typed_lists import typed_list
 from bot.storage import Storage
-from bot.work import THINGS_FACT
+from bot.trace import THINGS_FACT
 
 GLOB_SIGNS: Final = frozenset("*?[]{}!")
 Names: TypeAlias = Mapping[str, str]

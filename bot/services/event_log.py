@@ -24,22 +24,15 @@ from bot.services.event_reference import (
     ThingReference,
     read_reference,
 )
+from bot.services.project_followers import followed_entries
 from bot.services.refusals import ChannelNotSeen, CommandRefused
 from bot.services.subscribe_results import Followed
 from bot.services.token_lending import TokenLender
 from bot.services.webhook_results import EnsureFailed, WebhookLook
 from bot.speckle.events import EventKind
 from bot.storage import Storage, Transaction
-from bot.work import (
-    CardStatus,
-    EventFilter,
-    HeldSince,
-    InboxState,
-    LoggedEvent,
-    OutboxState,
-    TraceLine,
-    TraceStep,
-)
+from bot.trace import TraceLine, TraceStep
+from bot.work import CardStatus, EventFilter, HeldSince, InboxState, LoggedEvent, OutboxState
 
 MOST_LISTED: Final = 25  # as many as a select takes
 LOOKED_THROUGH: Final = 500  # events of a channel, for one that is named by a link or a time
@@ -120,10 +113,17 @@ class ChannelEvent:
     @property
     def title(self) -> str | None:
         """What its card says first, where the reader can read that in the channel too."""
-        if self.card is None:
-            return None
-        shown = self.titled and self.card.state is OutboxState.SENT
-        return self.card.title if shown or self.named else None
+        return None if self.card is None or not self._reads_card else self.card.title
+
+    @property
+    def said(self) -> str | None:
+        """The first line below that title, such as a version's message, for the same readers."""
+        return None if self.card is None or not self._reads_card else self.card.first_line or None
+
+    @property
+    def _reads_card(self) -> bool:
+        sent = self.card is not None and self.card.state is OutboxState.SENT
+        return self.named or (self.titled and sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,16 +378,14 @@ class _Concerned:
 
 def _concerning(entries: Sequence[Followed], events: Sequence[LoggedEvent]) -> Sequence[_Concerned]:
     """Those of these events that concern one of the entries."""
-    found = ((event, entry_of(event, entries)) for event in events)
+    found = ((event, entry_concerned(event, entries)) for event in events)
     return [_Concerned(event, entry) for event, entry in found if entry is not None]
 
 
 def _entries(tx: Transaction, guild_id: int, channel_id: int) -> Sequence[Followed]:
-    there = [one for one in tx.subscriptions.of_channel(channel_id) if one.guild_id == guild_id]
-    hooks = {
-        of_hook.hook.id: of_hook.hook for of_hook in tx.hooks.followed_by([o.id for o in there])
-    }
-    return [Followed(hooks[one.hook_id], one) for one in there if one.hook_id in hooks]
+    there = (one for one in tx.subscriptions.of_channel(channel_id) if one.guild_id == guild_id)
+    entries = followed_entries(tx, [one.id for one in there])
+    return sorted(entries, key=lambda entry: entry.subscription.id)
 
 
 def _following(tx: Transaction, guild_id: int, project_id: str | None) -> Sequence[int]:
@@ -401,7 +399,7 @@ def _following(tx: Transaction, guild_id: int, project_id: str | None) -> Sequen
     return list(dict.fromkeys(found))
 
 
-def entry_of(event: LoggedEvent, entries: Sequence[Followed]) -> Followed | None:
+def entry_concerned(event: LoggedEvent, entries: Sequence[Followed]) -> Followed | None:
     """The entry that an event concerns: it has a card or is held for it, or came by its hook."""
     for entry in entries:
         one = entry.subscription

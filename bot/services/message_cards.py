@@ -6,6 +6,7 @@ from typing import Final
 
 from bot.errors import NotADelivery
 from bot.model import InboxSource
+from bot.services.project_followers import followed_entries
 from bot.services.subscribe_results import Followed
 from bot.speckle.events import Delivery
 from bot.speckle.payloads import parse_delivery, read_envelope
@@ -50,8 +51,8 @@ def _found(
     tx: Transaction, guild_id: int, channel_id: int, message_id: int
 ) -> list[tuple[OutboxCard, Followed, InboxEvent | None]]:
     cards = tx.outbox.of_message(channel_id, message_id)
-    there = tx.hooks.followed_by({one.subscription_id for one in cards})
-    entries = {one.id: Followed(each.hook, one) for each in there for one in each.subscriptions}
+    there = followed_entries(tx, {one.subscription_id for one in cards})
+    entries = {entry.subscription.id: entry for entry in there}
     return [
         (card, entry, _event(tx, card))
         for card in cards

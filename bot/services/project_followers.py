@@ -1,6 +1,6 @@
 """All that a guild has of one project: its hooks, and which channels follow it through them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -116,6 +116,12 @@ async def right_kind(storage: Storage, hook: Hook, served_guilds: frozenset[int]
     if hook.kind is HookKind.OWN or hook.guild_id in served_guilds:
         return hook
     return await storage.write(lambda tx: tx.hooks.convert(hook.id, HookKind.OWN)) or hook
+
+
+def followed_entries(tx: Transaction, subscription_ids: Collection[int]) -> list[Followed]:
+    """These subscriptions, each with its hook."""
+    there = tx.hooks.followed_by(subscription_ids)
+    return [Followed(of_hook.hook, one) for of_hook in there for one in of_hook.subscriptions]
 
 
 async def entry_of(storage: Storage, guild_id: int, subscription_id: int) -> Followed:

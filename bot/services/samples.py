@@ -20,7 +20,8 @@ from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.speckle.samples import SAMPLES, SampleScene, real_model, sample_body, sample_model
 from bot.speckle.subscription_options import SubscriptionOptions, wanted_kinds
 from bot.storage import Storage, Transaction
-from bot.work import InboxState, OutboxState, SampleProgress, TraceLine
+from bot.trace import TraceLine
+from bot.work import InboxState, OutboxState, SampleProgress
 
 HOUR_S: Final = 3600.0
 
@@ -96,7 +97,8 @@ class SampleService:
         )
         here = [one for one in listed if one.subscription.channel_id == channel_id]
         if len(here) != 1:
-            raise CommandRefused(NotOneProject(channel_id, tuple(one.label for one in here)))
+            labels = tuple(one.label for one in here)
+            raise CommandRefused(NotOneProject(channel_id, labels, named=project is not None))
         return here[0]
 
     async def test(

@@ -191,7 +191,8 @@ class NeedsConsent:
 class NeedsChoice:
     """Nothing was changed yet: the link leads to models, and the channel follows the project.
 
-    `linked` are those models, as patterns, `shown` the channel's patterns, none for all models.
+    `linked` are those models, as patterns, `shown` the channel's patterns, none for all models,
+    `hints` what the project does not have of the former.
     """
 
     request: SubscribeRequest
@@ -199,6 +200,7 @@ class NeedsChoice:
     entry: Followed
     linked: tuple[str, ...]
     shown: tuple[str, ...]
+    hints: tuple[FilterHint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ from bot.services.subscribe_results import (
     Followed,
     MadeSetUp,
     NeedsAccount,
+    NeedsChoice,
     NeedsConsent,
     NotFollowed,
     Resumed,
@@ -122,6 +123,8 @@ class SubscriptionService:
             request = replace(request, project=Links(server_url).project(link.project_id))
         link = await self._input.with_its_model(request.caller, server_url, link)
         outcome = await self._subscribing.subscribe(request, server_url, link)
+        if isinstance(outcome, NeedsChoice):
+            return await self._with_names(outcome)
         if not isinstance(outcome, Subscribed):
             return outcome
         names = await self._names(request, link, outcome)
@@ -148,15 +151,25 @@ class SubscriptionService:
             asked_by=request.actor.id,
         )
 
+    async def _with_names(self, question: NeedsChoice) -> NeedsChoice:
+        """The question with what the caller may know of the models that it is about."""
+        entry, hook = question.entry, question.entry.hook
+        caller = question.request.caller
+        names = await self._search.names(caller, hook.server_url, hook.project_id, entry)
+        asked = {*question.linked, *question.shown} & names.models.keys()
+        known = {**entry.models, **{one: names.models[one] for one in asked}}
+        hints = hints_for(SubscriptionOptions(models=question.linked), names)
+        return replace(question, entry=replace(entry, models=known), hints=hints)
+
     async def _names(
         self, request: SubscribeRequest, link: SpeckleLink, outcome: Subscribed
     ) -> ProjectNames:
         """What the caller may know of the project, if that is to be compared with the filters."""
         subscription, hook = outcome.entry.subscription, outcome.entry.hook
-        options = subscription.options
-        if not (request.options or link.models) or not (options.models or options.ignore_authors):
+        options, before = subscription.options, outcome.old_options or SubscriptionOptions()
+        has_names = bool(options.models or options.ignore_authors or before.models)
+        if not (request.options or link.models) or not has_names:
             return ProjectNames()
-        before = outcome.old_options or SubscriptionOptions()
         here = replace(outcome.entry, subscription=replace(subscription, options=before))
         return await self._search.names(request.caller, hook.server_url, hook.project_id, here)
 

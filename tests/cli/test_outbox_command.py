@@ -21,6 +21,7 @@ from bot.model import HookKind, PauseReason, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.timing import utc_now
+from bot.trace import TraceLine
 from bot.vault import Vault
 from bot.work import (
     EventResult,
@@ -29,7 +30,6 @@ from bot.work import (
     NewInboxEvent,
     OutboxState,
     SubscriptionResult,
-    TraceLine,
 )
 from tests.stored import stored_card
 

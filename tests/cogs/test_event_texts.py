@@ -12,12 +12,14 @@ from bot import trace_texts
 from bot.cards.text import units
 from bot.cogs.events import nothing_texts, stages, step_texts, texts
 from bot.cogs.events.step_texts import STEPS, StageName
+from bot.cogs.subscriptions.panel_texts import pause_remedy
 from bot.model import (
     Hook,
     HookKind,
     HookState,
     InboxSource,
     PauseReason,
+    PauseWhy,
     Subscription,
     SubscriptionState,
 )
@@ -45,18 +47,8 @@ from bot.services.webhook_triggers import triggers_of
 from bot.speckle.filters import FilterWhy
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api.types import CallStatus, RecordedCall
-from bot.work import (
-    CardStatus,
-    FallbackLevel,
-    HeldSince,
-    InboxState,
-    LoggedEvent,
-    MissingWhy,
-    OutboxState,
-    ReadWith,
-    TraceLine,
-    TraceStep,
-)
+from bot.trace import MissingWhy, ReadWith, TraceLine, TraceStep
+from bot.work import CardStatus, FallbackLevel, HeldSince, InboxState, LoggedEvent, OutboxState
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 GUILD, CHANNEL = 71, 73
@@ -201,6 +193,33 @@ def test_a_card_that_was_shown_says_when_where_and_why() -> None:
     assert "2 seconds after it came: [the message](<https://discord.com/channels/71/73/77>)" in text
 
 
+def test_a_yes_that_speckle_took_back_later_is_not_said_beside_its_no() -> None:
+    granted = line(TraceStep.ACCESS_GRANTED, reader="account")
+    paused = line(TraceStep.ACCESS_PAUSED, pause="token_refused")
+    assert "can see the project" not in text_of(seen(granted, paused))
+    resumed = text_of(seen(granted, paused, granted, cards=(CARD,)))
+    assert resumed.index("The channel was paused") < resumed.index("can see the project")
+
+
+def test_facts_that_were_late_are_not_said_to_be_missing_once_they_have_come() -> None:
+    missing = line(TraceStep.FACTS_MISSING, missing="token_refused")
+    added = line(TraceStep.FACTS_ADDED)
+    assert "The card lacks" in text_of(seen(missing, cards=(CARD,)))
+    assert "The card lacks" not in text_of(seen(missing, added, cards=(CARD,)))
+
+
+def test_where_a_sign_in_was_refused_its_person_is_asked_first_to_link_again() -> None:
+    paused = replace(
+        SUBSCRIPTION,
+        state=SubscriptionState.PAUSED,
+        pause_reason=PauseReason.ACCESS_LOST,
+        pause_detail=PauseWhy.TOKEN_REFUSED,
+    )
+    assert pause_remedy(paused).startswith("That person types `/link` again")
+    forbidden = replace(paused, pause_detail=PauseWhy.FORBIDDEN)
+    assert pause_remedy(forbidden).startswith("Someone who can see the project")
+
+
 def test_what_a_card_says_is_not_read_by_who_cannot_read_the_channels_earlier_messages() -> None:
     wanted = line(TraceStep.WANTED, filter="pattern_fits", model="structure/a", pattern="struct*")
     text = text_of(seen(wanted, titled=False, cards=(CARD,)), manages=False)
@@ -323,6 +342,7 @@ def test_a_list_says_first_that_further_events_were_refused(over_quota: bool) ->
     event = seen(line(TraceStep.FILTERED, filter="event_not_wanted"))
     log = ChannelLog(CHANNEL, AT, [event.followed], [event], over_quota)
     text = texts.log_embed(log).description or ""
+    assert f"In <#{CHANNEL}>:" in text
     assert text.startswith("❌ This server has used up its quota") is over_quota
     assert text.endswith("🔕 <t:1772442000:R> **version created**: filtered (by `events`)")
 
@@ -333,6 +353,28 @@ def test_a_list_of_the_longest_lines_fits_into_one_message() -> None:
     other = replace(event, followed=Followed(replace(HOOK, id=6), SUBSCRIPTION))
     log = ChannelLog(CHANNEL, AT, [event.followed], [event, other] * 12, over_quota=True)
     assert units(texts.log_embed(log).description or "") <= 4096
+
+
+def test_events_with_one_title_are_distinguished_by_what_was_said_if_one_can_read_it() -> None:
+    card = replace(CARD, first_line="Beam *C/4* lowered")
+    event = seen(line(TraceStep.WANTED, filter="no_filter"), cards=(card,))
+    unread = seen(line(TraceStep.WANTED, filter="no_filter"), titled=False, cards=(card,))
+    for one, said in ((event, True), (unread, False)):
+        log = ChannelLog(CHANNEL, AT, [one.followed], [one, one], over_quota=False)
+        for text in (texts.log_embed(log).description or "", texts.choice_text(one, AT)):
+            assert ("Beam C/4 lowered" in text) is said
+
+
+def test_of_a_time_before_the_channel_followed_the_project_that_is_said_first() -> None:
+    long_ago = Moments(AT - timedelta(days=3), AT - timedelta(days=2))
+    channel = Followed(HOOK, SUBSCRIPTION)
+    last = seen(line(TraceStep.WANTED, filter="no_filter"))
+    answer = NothingArrived(CHANNEL, long_ago, [channel], {9: None}, last, (), False, True)
+    known = nothing_texts.nothing_embed(answer).fields[0].value or ""
+    assert known.startswith("- ⚪ This channel has followed it since <t:1772355600:f>.")
+    recently = replace(answer, reference=Moments(AT - timedelta(hours=2), AT))
+    known = nothing_texts.nothing_embed(recently).fields[0].value or ""
+    assert "has followed it since" not in known
 
 
 def call(minutes_before: int, status: CallStatus = CallStatus.DELIVERED) -> RecordedCall:

@@ -9,6 +9,7 @@ from bot.db.tables import inbox
 from bot.model import HookKind, InboxSource, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, Transaction
+from bot.trace import TraceLine, TraceStep
 from bot.work import (
     EventFilter,
     EventResult,
@@ -16,8 +17,6 @@ from bot.work import (
     NewInboxEvent,
     OutboxState,
     SubscriptionResult,
-    TraceLine,
-    TraceStep,
 )
 from tests.db.conftest import (
     HARBOUR_TOWER,

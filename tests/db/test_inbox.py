@@ -20,6 +20,7 @@ from bot.model import (
 from bot.speckle.events import KnownThread, ProjectNames
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from bot.trace import TraceLine
 from bot.work import (
     EventResult,
     HookResult,
@@ -28,7 +29,6 @@ from bot.work import (
     NameChanges,
     NewCard,
     SubscriptionResult,
-    TraceLine,
 )
 from tests.db.conftest import (
     FACADE,

@@ -12,6 +12,7 @@ from bot.model import Hook, HookKind, Subscription
 from bot.speckle.events import EventKind
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from bot.trace import TraceLine
 from bot.work import (
     EditedChannel,
     EventResult,
@@ -23,7 +24,6 @@ from bot.work import (
     NewInboxEvent,
     OutboxCard,
     SubscriptionResult,
-    TraceLine,
 )
 from tests.db.conftest import (
     FACADE,

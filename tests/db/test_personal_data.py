@@ -23,7 +23,8 @@ from bot.model import (
 )
 from bot.permissions import Audience
 from bot.storage import Storage
-from bot.work import EventResult, HookResult, NewCard, SubscriptionResult, TraceLine
+from bot.trace import TraceLine
+from bot.work import EventResult, HookResult, NewCard, SubscriptionResult
 from tests.db.conftest import (
     FACADE,
     MAREN_ODUYA,

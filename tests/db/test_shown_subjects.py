@@ -9,17 +9,15 @@ from bot.model import Subscription
 from bot.speckle.event_subjects import ISSUE_UPDATED, issue_subject
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from bot.trace import MissingWhy, TraceLine, TraceStep
 from bot.work import (
     EventResult,
     HeldEvent,
     HookResult,
     LateAddition,
     LateEnrichmentJob,
-    MissingWhy,
     NewCard,
     SubscriptionResult,
-    TraceLine,
-    TraceStep,
 )
 from tests.db.conftest import FACADE, MAREN_ODUYA, Clock, NewDelivery
 from tests.db.test_late_enrichment import card

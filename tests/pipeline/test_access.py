@@ -12,8 +12,8 @@ from bot.app import App, Timings
 from bot.model import Hook, PauseReason, PauseWhy, Subscription, SubscriptionState
 from bot.pipeline.access import AccessTimings
 from bot.timing import Backoff
+from bot.trace import TraceStep
 from bot.vault import Vault
-from bot.work import TraceStep
 from sandbox.discord import SandboxMessage
 from tests.pipeline.conftest import QUICK_NOTICES, SHOW, TIMINGS, Run, Studio
 from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers, wait_until_paused

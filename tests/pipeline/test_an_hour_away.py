@@ -147,7 +147,7 @@ async def test_after_an_hour_it_is_given_up_and_the_trace_says_so(bench: Bench) 
     await bench.pass_time(10)
     assert bench.server.asked == asked
     assert "214" not in await bench.fields()
-    assert await bench.trace() == [{"added": "facts", "missing": "too_late"}]
+    assert await bench.trace() == [{"subscription_id": 1, "added": "facts", "missing": "too_late"}]
 
 
 async def test_a_server_that_is_away_is_not_asked_often_for_one_card(bench: Bench) -> None:

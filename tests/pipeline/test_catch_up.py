@@ -19,8 +19,9 @@ from bot.settings import environment_names
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.timing import Backoff, utc_now
+from bot.trace import TraceLine, TraceStep
 from bot.vault import Vault
-from bot.work import InboxState, TraceLine, TraceStep
+from bot.work import InboxState
 from sandbox.bot_process import BotProcess
 from tests.conftest import only_2_31, over_postgresql
 from tests.pipeline.conftest import TIMINGS, Run, Studio

@@ -11,7 +11,7 @@ from bot.db.tables import hooks, inbox
 from bot.model import Hook
 from bot.pipeline.catch_up import from_lists
 from bot.timing import utc_now
-from bot.work import TraceStep
+from bot.trace import TraceStep
 from sandbox.speckle import SPECKLE_4, SPECKLE_4_AS_ANNOUNCED, Release, User
 from sandbox.speckle.issues import IssueDataShape
 from tests.pipeline import test_catch_up

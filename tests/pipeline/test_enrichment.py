@@ -21,7 +21,8 @@ from bot.timing import Backoff
 from bot.trace_texts import trace_text
 from sandbox.discord import SandboxChannel, SandboxMessage
 from sandbox.speckle import SPECKLE_2_31, Release, ServerProject, SpeckleServer, User, Version
-from sandbox.speckle.speckle_world import Comment, commit_create_data
+from sandbox.speckle.entities import Comment
+from sandbox.speckle.event_data import commit_create_data
 from tests.conftest import only_2_31, over_postgresql
 from tests.pipeline.conftest import TIMINGS, StartBot, Studio
 from tests.pipeline.deliveries import until
@@ -489,8 +490,9 @@ async def test_a_public_picture_goes_by_its_address_where_discord_can_reach_it(
         version = site.version()
         site.server.render(version)
         await site.publish(version)
+        embed = await card_with(studio, studio.structure, "'image'", "Objects")
         (message,) = await cards(studio, studio.structure)
-        assert fields(message.embeds[0])["Objects"] == "214"
+        assert fields(embed)["Objects"] == "214"
         if reachable:
             assert message.embeds[0]["image"]["url"] == public
             assert message.files == []

@@ -34,7 +34,7 @@ from bot.timing import Backoff
 from bot.work import InboxState
 from sandbox.discord import SandboxChannel, SandboxMember
 from sandbox.speckle import Model, Version, commit_create_data
-from sandbox.speckle.speckle_world import Comment
+from sandbox.speckle.entities import Comment
 from tests.pipeline.conftest import TIMINGS, Run, Studio
 from tests.pipeline.deliveries import until
 from tests.pipeline.tower import Tower, answer

@@ -7,16 +7,8 @@ import pytest
 
 from bot.model import InboxSource
 from bot.speckle.filters import FilterWhy
-from bot.work import (
-    CardStatus,
-    FallbackLevel,
-    HeldSince,
-    InboxState,
-    LoggedEvent,
-    OutboxState,
-    TraceLine,
-    TraceStep,
-)
+from bot.trace import TraceLine, TraceStep
+from bot.work import CardStatus, FallbackLevel, HeldSince, InboxState, LoggedEvent, OutboxState
 from sandbox.demo.event_way import Tone, WayNames, WayStage, way_of
 
 AT = datetime(2026, 11, 25, 10, 32, tzinfo=UTC)

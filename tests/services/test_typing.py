@@ -120,6 +120,10 @@ async def test_a_link_to_a_model_asks_where_the_channel_follows_the_project(offi
     question = await office.ask(project=link)
     assert isinstance(question, NeedsChoice)
     assert (question.linked, question.shown) == ((facade,), ())
+    assert question.entry.models == {facade: office.tower.models[-3].name}
+    missing = await office.ask(project=f"{office.link}/models/0123456789")
+    assert isinstance(missing, NeedsChoice)
+    assert missing.hints == (FilterHint("models", NoEffect.NO_MODEL_FITS, "0123456789"),)
 
     async def choose(choice: LinkedModels, project: str = link) -> Subscribed:
         request = SubscribeRequest(
@@ -141,6 +145,7 @@ async def test_a_link_to_a_model_asks_where_the_channel_follows_the_project(offi
     assert (await choose(LinkedModels.KEEP, second)).change is SubscribeChange.UNCHANGED
     named = await office.ask(project=link, models="structure/")
     assert isinstance(named, Subscribed)
+    assert named.entry.models[facade] == office.tower.models[-3].name  # of what was shown before
     assert named.entry.subscription.options.models == ("structure/**",)
     assert named.hints == (FilterHint("models", NoEffect.LINK_UNUSED),)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.speckle import Model, ServerProject, SpeckleServer, User, Webhook
-from sandbox.speckle.speckle_world import raw_text
+from sandbox.speckle.documents import raw_text
 
 RECORDINGS = Path(__file__).parents[1] / "fixtures" / "speckle" / "graphql"
 RECORDED_URL = "http://127.0.0.1:3000"

@@ -33,8 +33,9 @@ NOT_THERE: Final = (
     "the time for which the bot keeps events. `/events` lists the last ones."
 )
 NOT_A_CARD: Final = (
-    "The bot knows of no event behind this message. It is no card of the bot, or its event was "
-    "deleted after the time for which the bot keeps events. `/events` lists the last ones."
+    "The bot knows of no event behind this message. It is not a card, or someone used "
+    "`/unsubscribe` here after it came, or its event was deleted after the time for which the bot "
+    "keeps events. `/events` lists the last ones."
 )
 NOT_SET_BY_HAND: Final = (
     "**The webhook is not set to send it.** In Speckle, its events are ticked one by one; *Show "
@@ -86,10 +87,14 @@ def nothing_text(answer: NothingArrived) -> str | None:
     )
 
 
+NOTHING_CAME: Final = "Nothing has reached the bot"
+NOTHING_OF_THAT: Final = "Nothing of that reached the bot"
+
+
 def nothing_embed(answer: NothingArrived) -> discord.Embed:
     """Why nothing came: what is known, else what it usually is."""
     embed = discord.Embed(
-        title="⚪ Nothing of that reached the bot",
+        title=f"⚪ {NOTHING_CAME if answer.last is None else NOTHING_OF_THAT}",
         description=_what_was_asked(answer),
         colour=COLOUR,
     )
@@ -147,6 +152,12 @@ def _found(entry: Followed, answer: NothingArrived) -> Iterator[str]:
     hook = entry.hook
     if answer.over_quota:
         yield OVER_QUOTA
+    since, asked = entry.subscription.created_at, answer.reference
+    if answer.last is None or (isinstance(asked, Moments) and asked.last < since):
+        yield (
+            f"⚪ This channel has followed it since {moment_text(since, 'f')}. What happened "
+            "before is not shown here; Speckle still has it."
+        )
     if entry.subscription.state is SubscriptionState.PAUSED or hook.unopenable:
         yield first_line_of_state(entry)
     if hook.trouble is not None:

@@ -12,7 +12,8 @@ from bot.problem_texts import reason_text
 from bot.problems import SendReason
 from bot.services.event_log import ChannelEvent
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.work import CardStatus, FallbackLevel, OutboxState, TraceLine
+from bot.trace import TraceLine, TraceStep
+from bot.work import CardStatus, FallbackLevel, OutboxState
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +46,23 @@ def kind_text(event: ChannelEvent) -> str:
 
 SOURCES: Final[Mapping[InboxSource, str]] = {
     InboxSource.WEBHOOK: (
-        "Speckle sent it {received} with the project's webhook, and the signature is right."
+        "Speckle sent it at {received} with the project's webhook, and the signature is right."
     ),
     InboxSource.OPERATOR: (
-        "Speckle sent it {received} with the webhook of the person who runs the bot, and the "
+        "Speckle sent it at {received} with the webhook of the person who runs the bot, and the "
         "signature is right."
     ),
     InboxSource.HISTORY: (
-        "It happened {at}, but Speckle could not deliver it. The bot fetched it {received} from "
-        "the webhook's history."
+        "It happened at {at}, but Speckle could not deliver it. The bot fetched it at {received} "
+        "from the webhook's history."
     ),
     InboxSource.ACTIVITY: (
-        "It happened {at}, and no webhook brought it. The bot found it {received} in the project's "
-        "own lists, with the account of the person who subscribed this channel."
+        "It happened at {at}, and no webhook brought it. The bot found it at {received} in the "
+        "project's own lists, with the account of the person who subscribed this channel."
     ),
-    InboxSource.TEST: "Someone asked for it {received} with `/test`. It never happened in Speckle.",
+    InboxSource.TEST: (
+        "Someone asked for it at {received} with `/test`. It never happened in Speckle."
+    ),
 }
 
 
@@ -79,7 +82,9 @@ def _stage(name: StageName, event: ChannelEvent, lines: list[TraceLine]) -> Iter
     if not lines:
         return
     shown_as = "" if event.shown_as is None else f": {message_link(event.shown_as)}"
-    texts = dict.fromkeys(step_text(line, shown_as) for line in lines)
+    said = [step_text(line, shown_as) for line in _still_true(name, lines)]
+    # What is said twice is said where it was true last.
+    texts = reversed(dict.fromkeys(reversed(said)))
     mark = STEPS[lines[-1].step].mark
     setting = ""
     has_filters = event.followed.subscription.options != SubscriptionOptions()
@@ -91,6 +96,19 @@ def _stage(name: StageName, event: ChannelEvent, lines: list[TraceLine]) -> Iter
     elif name is StageName.WANTED and event.named and "filter" in lines[-1].facts and has_filters:
         setting = f"The filters now: {options_text(event.followed.subscription.options)}."
     yield EventStage(name, mark, " ".join(texts), setting)
+
+
+def _still_true(name: StageName, lines: list[TraceLine]) -> list[TraceLine]:
+    """The lines without what a later one took back: a yes of Speckle, or facts that were late."""
+    steps = [line.step for line in lines]
+    if name is StageName.ACCESS and STEPS[steps[-1]].mark is not Mark.DONE:
+        return [line for line in lines if STEPS[line.step].mark is not Mark.DONE]
+    if TraceStep.FACTS_ADDED in steps:
+        return [line for line in lines if line.step not in FACTS_BEFORE]
+    return lines
+
+
+FACTS_BEFORE: Final = frozenset({TraceStep.FACTS_LATE, TraceStep.FACTS_MISSING})
 
 
 # ── Discord ───────────────────────────────────────────────────────────────────────────────────
@@ -136,7 +154,7 @@ def _card(card: CardStatus, event: ChannelEvent) -> tuple[Mark, str]:
             when = f"{moment_text(sent_at, 'T')}, {_span(after_s)} after it came"
             form = FORMS[card.level]
             mark = Mark.DONE if card.level is FallbackLevel.FULL else Mark.PLAIN
-            return mark, f"Discord took it {when}: {message_link(card)}.{form}"
+            return mark, f"Discord took it at {when}: {message_link(card)}.{form}"
         case OutboxState.UNDELIVERABLE:
             return Mark.FAILED, f"Discord did not take it. {why}"
         case OutboxState.WAITING if card.held:

@@ -14,11 +14,12 @@ from bot.cards.text import (
     seen,
     shorten,
     shorten_plain,
+    units,
 )
 from bot.cogs.events.stages import EventStage, kind_text, message_link, stages
 from bot.cogs.events.step_texts import STEPS, Mark, option_of, short_text
 from bot.cogs.responses import COLOUR
-from bot.cogs.subscriptions.panel_texts import REMEDIES, project_name, state_text
+from bot.cogs.subscriptions.panel_texts import pause_remedy, project_name, state_text
 from bot.model import InboxSource, SubscriptionState
 from bot.services.event_log import (
     ChannelEvent,
@@ -35,6 +36,7 @@ from bot.services.subscribe_results import Followed
 from bot.trace_texts import OUTCOMES
 
 MAX_TITLE: Final = 40
+MAX_LINES: Final = MAX_DESCRIPTION - 250  # beside them are a question or a warning
 MAX_CHOICE: Final = 100
 
 MARKS: Final[Mapping[Outcome, Mark]] = {
@@ -98,6 +100,8 @@ def _value(stage: EventStage) -> str:
 def _about(event: ChannelEvent) -> Iterator[str]:
     if event.title is not None:
         yield f"**{_title(event, 200)}**"
+    if event.said:
+        yield f"> {escape_name(_said(event, 200))}"
     yield (
         f"{kind_text(event).capitalize()} in {project_name(event.followed)}, "
         f"{moment_text(event.at, 'f')}"
@@ -121,10 +125,13 @@ def _next(answer: OneEvent) -> str:
                 "person who runs the bot."
             )
         case Outcome.PAUSED:
-            reason = subscription.pause_reason
-            remedy = "" if reason is None else REMEDIES[reason]
-            who = "In `/subscriptions`:" if answer.manages else f"{ASK_A_MANAGER} They do this:"
-            return f"{first_line_of_state(event.followed)}\n{who} {remedy}"
+            remedy = pause_remedy(subscription)
+            how = (
+                f"{remedy} The buttons are in `/subscriptions`."
+                if answer.manages
+                else f"{ASK_A_MANAGER} They do this: {remedy}"
+            )
+            return f"{first_line_of_state(event.followed)}\n{how}"
         case Outcome.REFUSED:
             return (
                 "Other cards come all the same. Tell the person who runs the bot, who can try it "
@@ -191,9 +198,10 @@ def _of_not_shown(answer: OneEvent) -> str:
 
 def log_embed(log: ChannelLog) -> discord.Embed:
     """The last events of a channel."""
+    quota = f"{OVER_QUOTA}\n" if log.over_quota else ""
     embed = discord.Embed(
-        title="The last events of this channel",
-        description=f"{OVER_QUOTA if log.over_quota else ''}\n{_lines(log.events, 'R')}".strip(),
+        title="The last events",
+        description=f"{quota}In <#{log.channel_id}>:\n{_lines(log.events, 'R')}",
         colour=COLOUR,
     )
     return embed.set_footer(text="Choose one to see its whole way.")
@@ -205,8 +213,9 @@ def no_events(log: ChannelLog) -> str:
         return f"<#{log.channel_id}> follows no Speckle project. `/subscribe` changes that."
     states = "\n".join(f"- {project_name(one)}: {state_text(one)}" for one in log.entries)
     return (
-        f"Nothing has reached the bot for <#{log.channel_id}> in the time for which it keeps "
-        f"events.\n{states}\n`/why` looks for the cause."
+        f"There is no event for <#{log.channel_id}>: none has come since it follows the project as "
+        "it does now, or it was deleted after the time for which the bot keeps events.\n"
+        f"{states}\n`/why` looks for the cause."
     )
 
 
@@ -215,8 +224,8 @@ def several_embed(answer: SeveralEvents) -> discord.Embed:
     text = "Which one do you mean?"
     if isinstance(answer.reference, Moments) and answer.reference.minute is not None:
         text = (
-            "Discord does not tell the bot your time zone. These happened at that time in one. "
-            "The times below are yours. Which one do you mean?"
+            "Discord does not say which time zone you are in, so these are the events of that time "
+            "in any zone. The times below are yours. Which one do you mean?"
         )
     if isinstance(answer.reference, MessageReference):
         text = "This message shows several events. Which one do you mean?"
@@ -228,23 +237,34 @@ def several_embed(answer: SeveralEvents) -> discord.Embed:
 
 
 def _lines(events: Sequence[ChannelEvent], style: Literal["f", "R"]) -> str:
-    """A line for each, as many as fit."""
+    """A line for each, as many as fit; with what each says, where all fit with it."""
+    for says in (True, False):
+        lines = list(_each(events, style, says=says))
+        if units("\n".join(lines)) <= MAX_LINES:
+            return "\n".join(lines)
+    while units("\n".join(lines)) > MAX_LINES:
+        lines.pop()
+    return "\n".join([*lines, "…"])
+
+
+def _each(events: Sequence[ChannelEvent], style: Literal["f", "R"], *, says: bool) -> Iterator[str]:
+    """The lines; of several events in one message the first leads to it."""
     several = len({one.followed.hook.id for one in events}) > 1
-    kept: list[str] = []
+    before: int | None = None
     for event in events:
-        line = _line(event, style, several=several)
-        if sum(len(one) + 1 for one in kept) + len(line) > MAX_DESCRIPTION - 400:
-            kept.append("…")
-            break
-        kept.append(line)
-    return "\n".join(kept)
+        project = f" · {escape_name(shorten_plain(event.followed.label, 24))}" if several else ""
+        what = _title(event, MAX_TITLE) if event.title else kind_text(event)
+        said = f" “{escape_name(_said(event, MAX_TITLE))}”" if says and event.said else ""
+        message = None if event.card is None else event.card.message_id
+        known = event.outcome is Outcome.SHOWN and message is not None and message == before
+        became = OUTCOMES[event.outcome] if known else outcome_text(event)
+        at = moment_text(event.at, style)
+        yield f"{MARKS[event.outcome]} {at} **{what}**{said}{project}: {became}"
+        before = message
 
 
-def _line(event: ChannelEvent, style: Literal["f", "R"], *, several: bool) -> str:
-    project = f" · {escape_name(shorten_plain(event.followed.label, 24))}" if several else ""
-    what = _title(event, MAX_TITLE) if event.title else kind_text(event)
-    at = moment_text(event.at, style)
-    return f"{MARKS[event.outcome]} {at} **{what}**{project}: {outcome_text(event)}"
+def _said(event: ChannelEvent, limit: int) -> str:
+    return shorten_plain(one_line(seen(event.said or "")), limit)
 
 
 def outcome_text(event: ChannelEvent) -> str:
@@ -261,7 +281,8 @@ def choice_text(event: ChannelEvent, now: datetime) -> str:
     """The event in an autocomplete or a select, which show no markdown and no times."""
     title = f" · {one_line(seen(event.title))}" if event.title else ""
     ago = _ago((now - event.at).total_seconds())
-    text = f"{ago} · {kind_text(event)} · {OUTCOMES[event.outcome]}{title}"
+    said = f" · {_said(event, MAX_CHOICE)}" if event.said else ""
+    text = f"{ago} · {kind_text(event)} · {OUTCOMES[event.outcome]}{title}{said}"
     return shorten_plain(text, MAX_CHOICE)
 
 

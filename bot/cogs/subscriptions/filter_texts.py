@@ -101,15 +101,16 @@ def needs_choice_text(outcome: NeedsChoice) -> str:
         f"link leads to {models}. What do you want?\n{add}\n"
         f"- **Show only this**: {it}, and no other model.\n"
         "- **Keep as it is**: the models stay as they are; what else you typed is changed.\n"
-        "Nothing was changed yet."
+        + "".join(f"{line}\n" for line in hint_lines(outcome.hints))
+        + "Nothing was changed yet."
     )
 
 
 def _linked(outcome: NeedsChoice) -> str:
     entry = outcome.entry
     links = Links(entry.hook.server_url)
-    ids = [one for one in outcome.linked if ID.fullmatch(one)]
-    names = [code(one) for one in outcome.linked if one not in ids]
+    ids = [one for one in outcome.linked if ID.fullmatch(one) and one not in entry.models]
+    names = [code(entry.models.get(one, one)) for one in outcome.linked if one not in ids]
     if ids:
         place = links.place(entry.hook.project_id, ",".join(ids))
         what = "this model" if len(ids) == 1 else f"these {len(ids)} models"

@@ -1,7 +1,6 @@
 """The page's Discord in a real browser, with the whole bot behind it."""
 
 import re
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -221,11 +220,9 @@ async def go_elsewhere(page: Page) -> None:
 async def stay_fluent_in_a_burst(page: Page, gallery: Gallery) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    began = time.monotonic()
     for number in range(200):
         gallery.say(f"Burst {number}")
     await expect(message(page, "Burst 199")).to_be_in_viewport()
-    assert time.monotonic() - began < 10
     assert len([one for one in asked if "/state" in one]) < 20
 
 

@@ -88,7 +88,7 @@ function messageNode(message, follows, failed) {
   if (message.mentions_me) kinds.push("mentions-me");
   return element(
     "li",
-    { class: kinds.join(" "), id: `message-${message.id}`, oncontextmenu: openByContext },
+    { class: kinds.join(" "), id: `message-${message.id}`, oncontextmenu: (event) => openByContext(event, message) },
     above(message),
     follows ? clockTime(message.at) : avatar(message.author),
     element(
@@ -234,11 +234,11 @@ function toolbar(message) {
 }
 
 /** As Discord does on a click of the right button; links and marked text have the browser's menu. */
-function openByContext(event) {
+function openByContext(event, message) {
   const button = event.currentTarget.querySelector(".dc-more");
   if (!button || event.target.closest("a, img, input") || !getSelection().isCollapsed) return;
   event.preventDefault();
-  button.click();
+  openMenu(button, message, new DOMRect(event.clientX, event.clientY));
 }
 
 /** One stop of the Tab key for all messages' menus; arrow keys lead from one to the next. */
@@ -267,7 +267,7 @@ export function moveBetween(list) {
 }
 
 /** Open the menu of a message; its commands are the bot's. */
-async function openMenu(button, message) {
+async function openMenu(button, message, at) {
   const items = [];
   if (!message.ephemeral) {
     const commands = await commandsFor(MESSAGE_COMMAND).catch(() => []);
@@ -287,7 +287,7 @@ async function openMenu(button, message) {
     icon: icon("file", 16),
     act: () => navigator.clipboard?.writeText(textOf(message)),
   });
-  menu(button, "Message", items, { end: true });
+  menu(button, "Message", items, at ? { at } : { end: true });
 }
 
 function textOf(message) {

@@ -6,9 +6,10 @@ let open = null;
 
 /**
  * Open `content` at `anchor` until something else is clicked, Escape is pressed or `close` is
- * called; the focus then is back where it was. `width`: as wide as the anchor at least.
+ * called; the focus then is back where it was. `wide`: as wide as the anchor at least; `at`: at
+ * this place of the page, such as the pointer's, in place of the anchor's.
  */
-export function popup(anchor, content, { label, role, closed, wide = false, end = false } = {}) {
+export function popup(anchor, content, { label, role, closed, ...where } = {}) {
   open?.close();
   const box = element("div", { class: "dc-popup", role, "aria-label": label, popover: "manual" }, content);
   (anchor.closest("dialog") ?? document.getElementById("discord")).append(box);
@@ -23,7 +24,7 @@ export function popup(anchor, content, { label, role, closed, wide = false, end 
     closed?.();
     if (focusBack) anchor.focus({ preventScroll: true });
   };
-  const follow = () => (anchor.isConnected ? place(box, anchor, { wide, end }) : close(false));
+  const follow = () => (anchor.isConnected && !where.at ? place(box, anchor, where) : close(false));
   const outside = (event) => {
     if (!box.contains(event.target) && !anchor.contains(event.target)) close(false);
   };
@@ -37,14 +38,13 @@ export function popup(anchor, content, { label, role, closed, wide = false, end 
   document.addEventListener("pointerdown", outside, true);
   anchor.setAttribute("aria-expanded", "true");
   box.showPopover();
-  place(box, anchor, { wide, end });
+  place(box, anchor, where);
   scroller?.addEventListener("scroll", follow);
   open = { box, close };
   return { box, close };
 }
 
-function place(box, anchor, { wide, end }) {
-  const at = anchor.getBoundingClientRect();
+function place(box, anchor, { wide = false, end = false, at = anchor.getBoundingClientRect() }) {
   if (wide) box.style.minWidth = `${at.width}px`;
   const size = box.getBoundingClientRect();
   const below = innerHeight - at.bottom - 8;
@@ -52,7 +52,8 @@ function place(box, anchor, { wide, end }) {
   const down = size.height <= below || below >= above;
   box.style.maxHeight = `${Math.min(400, down ? below : above)}px`;
   const height = Math.min(size.height, down ? below : above, 400);
-  box.style.top = `${down ? at.bottom + 4 : at.top - height - 4}px`;
+  const top = down ? at.bottom + 4 : at.top - height - 4;
+  box.style.top = `${Math.max(8, Math.min(top, innerHeight - height - 8))}px`;
   const left = end ? at.right - size.width : at.left;
   box.style.left = `${Math.max(8, Math.min(left, innerWidth - size.width - 8))}px`;
 }

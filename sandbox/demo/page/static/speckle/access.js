@@ -1,8 +1,8 @@
 // What has access to one's account: applications, and personal tokens.
 
 import { element } from "../dom.js";
+import { attempt, perform, say } from "./doing.js";
 import { ask } from "./forms.js";
-import { attempt, perform, say } from "./index.js";
 import { ago, button, copy, facts } from "./parts.js";
 import { known, me, versionOf } from "./store.js";
 

@@ -56,6 +56,11 @@ export function ask({ title, text, fields = [], confirm, danger = false, submit 
   (form.querySelector("input:not([type=checkbox]), textarea") ?? form.querySelector("select") ?? go).focus();
 }
 
+/** The values that are different from before. */
+export function changed(values, before) {
+  return Object.fromEntries(Object.entries(values).filter(([name, value]) => value !== before[name]));
+}
+
 function show(problem, text) {
   problem.hidden = false;
   problem.textContent = text;

@@ -1,10 +1,9 @@
 // The tab Models: each with its versions.
 
 import { element } from "../dom.js";
-import { ask } from "./forms.js";
-import { perform, render } from "./index.js";
+import { perform, render } from "./doing.js";
+import { ask, changed } from "./forms.js";
 import { ago, button, count, facts, menuButton, picture } from "./parts.js";
-import { changed } from "./project.js";
 import { isOpen, known, me, rights, server, setOpen, versionOf, where } from "./store.js";
 
 const APPLICATIONS = ["Revit2025", "Rhino8", "Grasshopper", "Tekla Structures", "Archicad", "Blender", "SketchUp"];

@@ -1,8 +1,8 @@
 // The tab People: who has which role, who is invited, who asks.
 
 import { element } from "../dom.js";
+import { attempt, perform } from "./doing.js";
 import { ask } from "./forms.js";
-import { attempt, perform } from "./index.js";
 import { avatar, button, roleBadge } from "./parts.js";
 import { me, rights, ROLES, server, versionOf } from "./store.js";
 

@@ -1,8 +1,8 @@
 // One project: what it is, what one may do with it, and its four tabs.
 
 import { element } from "../dom.js";
-import { ask } from "./forms.js";
-import { attempt, go, perform } from "./index.js";
+import { attempt, go, perform } from "./doing.js";
+import { ask, changed } from "./forms.js";
 import { modelsTab, publishForm } from "./models.js";
 import { button, copy, menuButton, roleBadge, visibilityBadge } from "./parts.js";
 import { peopleTab } from "./people.js";
@@ -105,11 +105,6 @@ function edit(project) {
       public_comments: project.publicComments,
     })),
   });
-}
-
-/** The values that are others than before. */
-export function changed(values, before) {
-  return Object.fromEntries(Object.entries(values).filter(([name, value]) => value !== before[name]));
 }
 
 function flip(project) {

@@ -1,8 +1,8 @@
 // All projects of a server that one may see.
 
 import { element } from "../dom.js";
+import { go, perform } from "./doing.js";
 import { ask } from "./forms.js";
-import { go, perform } from "./index.js";
 import { ago, button, count, facts, picture, roleBadge, visibilityBadge } from "./parts.js";
 import { isInvited, me, rights, server, versionOf } from "./store.js";
 

@@ -1,8 +1,8 @@
 // The tab Comments on servers up to 2.31, and Issues on newer ones.
 
 import { element } from "../dom.js";
+import { attempt } from "./doing.js";
 import { ask } from "./forms.js";
-import { attempt } from "./index.js";
 import { commentForm, issueForm } from "./models.js";
 import { ago, avatar, button, facts, menuButton, picture, words } from "./parts.js";
 import { me, rights, server, versionOf, where } from "./store.js";

@@ -2,8 +2,8 @@
 
 import { ApiError, get } from "../api.js";
 import { element } from "../dom.js";
+import { attempt, perform, render } from "./doing.js";
 import { ask } from "./forms.js";
-import { attempt, perform, render } from "./index.js";
 import { ago, button, count, menuButton } from "./parts.js";
 import { isOpen, me, projectPath, rights, ROLES, server, setOpen, versionOf } from "./store.js";
 
