@@ -115,6 +115,13 @@ def test_bundles_are_installed_and_nothing_is_started(project: Path) -> None:
     assert start(project, "demo") == (7, "toy demo\n", "")
 
 
+def test_who_asks_what_bundles_does_gets_nothing_installed(project: Path) -> None:
+    code, _, told = start(project, "bundles", "--help")
+    assert (code, "installs DuckDB, 70 MB" in told) == (0, True)
+    assert "Installing" not in told
+    assert start(project, "bundles", "now")[0] == 2
+
+
 class Workshop:
     """A project whose .venv and packages are only claimed to be made, which takes no time."""
 
