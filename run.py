@@ -1,6 +1,6 @@
 """Starts the bot with nothing but Python: makes .venv, installs what is pinned, hands over.
 
-python3 run.py demo | run | check | bundles | test | migrate | key | keys rotate
+python3 run.py demo | run | check | outbox | events; alone it lists them all
 """
 
 # Every Python must be able to read this file, 2 included: too old a one then says a sentence

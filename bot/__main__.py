@@ -98,7 +98,9 @@ def run(files: Files) -> None:
 
 @cli.command()
 @click.option(
-    "--port", type=click.IntRange(0, 65535), help="The page's port. Default: 8004 or a free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="The page's port, with --terminal that of deliveries. Default: 8004 or a free one.",
 )
 @click.option("--no-browser", is_flag=True, help="Do not open the page, only print its address.")
 @click.option(

@@ -40,6 +40,7 @@ FURTHER: Final[Mapping[str, Sequence[str]]] = {
     "demo": (DEMO,),
     "pictures": (TESTS,),
 }
+HELP: Final = ("-h", "--help")
 FORMER_COMMAND: Final = "deliveries"  # `outbox` in the release before
 STOPPED: Final = 130  # what a shell says of a program that Ctrl-C ended
 # How pip's output says that no registry answered, rather than that a package is wrong.
@@ -65,8 +66,12 @@ def main(arguments: Sequence[str]) -> int:
     """Do what the command line says; returns the exit code unless another process takes over."""
     command, *rest = arguments or ["--help"]
     if command not in {*COMMANDS, FORMER_COMMAND}:
-        _say(usage())
-        return 0 if command in ("-h", "--help", "help") and arguments else 2
+        is_help = command in HELP or command == "help"
+        _say(usage() if is_help else f"There is no command {command!r}.\n{usage()}")
+        return 0 if is_help and arguments else 2
+    if command == "bundles" and rest:
+        _say(f"python3 run.py bundles: {COMMANDS['bundles']}. It has no options.")
+        return 0 if rest[0] in HELP else 2
     os.chdir(ROOT)
     try:
         python = prepare(ROOT, (RUNTIME, *FURTHER.get(command, ())))

@@ -10,9 +10,10 @@ INTRODUCTION = """\
 
 What the person who hosts the bot types. Each command is `python3 run.py` with a name behind it,
 typed where the bot's files are; `python3 run.py` alone lists them, and `--help` behind a command
-prints what this page says of it. The first use of a command that needs more packages than are
-there installs them into `.venv`. In an installed package, and where `run.py` has installed
-everything, `python -m bot` takes the same commands, except for those that need the whole checkout.
+prints what this page says of it (behind `test`, what pytest takes). The first use of a command that
+needs more packages than are there installs them into `.venv`. In an installed package, and where
+`run.py` has installed everything, `python -m bot` takes the same commands, except for those that
+need the whole checkout.
 
 Every command reads `.env` and `config.toml` beside `run.py`, as [Configuration](configuration.md)
 says. It ends with 0 if it did what it was asked for, with 1 if it did not, and with 2 if the

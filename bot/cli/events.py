@@ -29,6 +29,9 @@ from bot.work import EventFilter, LoggedEvent
 
 RUN: Final = "python3 run.py events"
 HEADS: Final = ("id", "age", "source", "project", "event", "what became of it")
+NOTHING_FITS: Final = (
+    "No event is kept that fits what you asked for. Look at the ids, or begin earlier with --since."
+)
 MAX_PROJECT: Final = 28
 SOURCES: Final[Mapping[InboxSource, str]] = {
     InboxSource.WEBHOOK: "webhook",
@@ -69,14 +72,15 @@ async def list_all(settings: Settings, wanted: EventsWanted, limit: int, *, as_j
         print_line(json.dumps([view.facts(one) for one in found], indent=2))
         return bool(found)
     if not found:
-        print_line("No event is kept of what you asked for. `--since` and ids may be too narrow.")
+        asked_for_all = wanted == EventsWanted()
+        print_line("No event is kept yet." if asked_for_all else NOTHING_FITS)
         return False
     for line in table(HEADS, [view.cells(one, utc_now()) for one in found]):
         print_line(line)
     print_line("")
-    print_line(
-        f"{len(found):,} events, the newest first; --limit shows more. Details: {RUN} show ID"
-    )
+    count = "1 event" if len(found) == 1 else f"{len(found):,} events"
+    more = "; --limit shows more" if len(found) == limit else ""
+    print_line(f"{count}, the newest first{more}. Details: {RUN} show ID")
     return True
 
 

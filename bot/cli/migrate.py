@@ -23,6 +23,7 @@ async def require_tables(settings: Settings) -> None:
     """
     found, _ = await schema_version(settings.database_url)
     if needs_migration(found):
-        what = f"The database has version {found}." if found else "There is no database yet."
+        old = f"The database is of an older release, version {found}."
+        what = old if found else "There is no database yet."
         hint = "Start the bot once, or `python3 run.py migrate`; look at DATABASE_URL too."
         raise ConfigError(Problem("DATABASE_URL", what, hint))

@@ -32,6 +32,6 @@ class Since(click.ParamType[datetime]):
             if ago is not None:
                 return datetime.now(UTC) - int(ago[1]) * UNITS[ago[2]]
             at = datetime.fromisoformat(value.strip())
+            return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is no time. Write one as {FORMS}.", param, ctx)
-        return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

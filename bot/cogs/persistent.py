@@ -1,5 +1,6 @@
 """Buttons and selects below a message that work after a restart, and those that open an address."""
 
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,18 @@ class PersistentSelect(discord.ui.Select[discord.ui.View]):
     def is_dispatchable(self) -> bool:
         """False, so that discord.py keeps nothing of it in memory."""
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonLook:
+    """How a button looks, whatever it is for."""
+
+    label: str
+    style: discord.ButtonStyle = discord.ButtonStyle.secondary
+
+    def button(self, custom_id: str) -> PersistentButton:
+        """A button that looks so."""
+        return PersistentButton(label=self.label, style=self.style, custom_id=custom_id)
 
 
 def view_of(*items: "discord.ui.Item[Any] | None") -> discord.ui.View:

@@ -180,8 +180,9 @@ def _not_one_project_text(refusal: NotOneProject) -> str:
     if refusal.labels:
         labels = joined([f"**{escape_name(shorten_plain(one, 100))}**" for one in refusal.labels])
         return f"{where} follows {labels}. Choose one of them as `project`."
+    which = "no such project" if refusal.named else "no Speckle project"
     return (
-        f"{where} follows no such project. `/subscriptions` shows what is followed in this server, "
+        f"{where} follows {which}. `/subscriptions` shows what is followed in this server, "
         "and `/subscribe` lets a channel follow a project."
     )
 

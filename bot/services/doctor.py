@@ -123,7 +123,8 @@ class DoctorService:
         here = [one for one in listed if one.subscription.channel_id == channel_id]
         meant = here or listed
         if len({(one.hook.server_url, one.hook.project_id) for one in meant}) != 1:
-            raise CommandRefused(NotOneProject(channel_id, tuple(one.label for one in here)))
+            labels = tuple(one.label for one in here)
+            raise CommandRefused(NotOneProject(channel_id, labels, named=project is not None))
         return meant[0]
 
     async def examine(

@@ -41,11 +41,12 @@ class NotManager:
 @dataclass(frozen=True, slots=True)
 class NotOneProject:
     """It is not clear which project of a channel is meant: it follows none of that name, or all of
-    these `labels`.
+    these `labels`. `named`: whether a project was asked for.
     """
 
     channel_id: int
     labels: tuple[str, ...] = ()
+    named: bool = True
 
 
 @dataclass(frozen=True, slots=True)

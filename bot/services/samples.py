@@ -97,7 +97,8 @@ class SampleService:
         )
         here = [one for one in listed if one.subscription.channel_id == channel_id]
         if len(here) != 1:
-            raise CommandRefused(NotOneProject(channel_id, tuple(one.label for one in here)))
+            labels = tuple(one.label for one in here)
+            raise CommandRefused(NotOneProject(channel_id, labels, named=project is not None))
         return here[0]
 
     async def test(

@@ -17,8 +17,8 @@ from sandbox.speckle import (
     Version,
     commit_create_data,
 )
+from sandbox.speckle.documents import paragraph
 from sandbox.speckle.drawing import draw_screenshot, draw_screenshot_png
-from sandbox.speckle.speckle_world import paragraph
 
 SAMPLES: Final = Path(__file__).parents[1] / "sample_events.json"
 MAREN, ILSE, TOMAS = "a1f47c02d9", "c93e10b75a", "d20be64f18"

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from bot.problem_texts import reason_text
 from bot.problems import SendReason
+from bot.services.webhook_results import WebhookChange
 
 LOG_TEXTS: Final[Mapping[str, str]] = {
     "access.paused": "A subscription is paused, because of who may see the project.",
@@ -39,15 +40,21 @@ LOG_TEXTS: Final[Mapping[str, str]] = {
     "sender.sent": "Sent to #{channel}: {cards} in one message.",
     "sender.undeliverable": "Discord refused a card for good: {why}.",
     "speckle.server_available": "The Speckle server answers again.",
-    "speckle.server_unavailable": (
-        "The Speckle server does not answer ({why}); it is left alone for {rest_s} s."
-    ),
+    "speckle.server_unavailable": ("The Speckle server is left alone for {rest_s} s: {why}."),
     "speckle.field_missing": "This Speckle server has no {field}; the bot goes on without it.",
     "webhook.duplicate": "A delivery came twice; the second one changes nothing.",
     "webhook.refused": "A delivery was refused: {why}.",
-    "webhooks.changed": "A webhook in Speckle was checked: changed {change}.",
+    "webhooks.changed": "A webhook in Speckle was checked: {outcome}.",
     "webhooks.created": "The bot made a webhook in Speckle.",
 }
+
+
+WEBHOOK_CHANGES: Final[Mapping[str, str]] = {
+    WebhookChange.NOTHING: "nothing was to be changed",
+    WebhookChange.CHANGED: "it now sends what the channels want",
+    WebhookChange.REPAIRED: "somebody had changed it, and the bot repaired it",
+}
+"""What came of a look at a webhook."""
 
 
 def log_text(event: str, facts: Mapping[str, Any], channels: Mapping[int, str]) -> str:
@@ -65,6 +72,8 @@ def _readable(facts: Mapping[str, Any], channels: Mapping[int, str]) -> Mapping[
     channel = channels.get(facts.get("channel_id", 0), "a channel that is gone")
     cards = facts.get("cards", len(facts.get("outbox_ids", ())))
     words = {"channel": channel, "cards": cards if "cards" in facts else _cards(cards)}
+    if facts.get("change") in WEBHOOK_CHANGES:
+        words["outcome"] = WEBHOOK_CHANGES[facts["change"]]
     if "reason" in facts and "why" not in facts:
         with suppress(LookupError, ValueError):
             words["why"] = reason_text(SendReason.from_facts(facts))

@@ -11,7 +11,7 @@ from typing import Final
 from sandbox.demo.days import ILSE, MAREN, TOMAS, DemoProject, open_project
 from sandbox.speckle import ServerProject, SpeckleServer, User
 from sandbox.speckle.drawing import draw_avatar, draw_version
-from sandbox.speckle.speckle_world import CONTRIBUTOR, OWNER, REVIEWER
+from sandbox.speckle.entities import CONTRIBUTOR, OWNER, REVIEWER
 
 RAVI, HANA = "e57a90c1b4", "f086d2a37e"
 OTHERS: Final = {RAVI: "Ravi Menon", HANA: "Hana Ito"}  # ventilation; the client

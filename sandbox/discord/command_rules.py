@@ -9,11 +9,9 @@ from typing import Any
 
 import regex  # type: ignore[import-untyped]  # the package has no type hints
 
+from sandbox.discord.json_types import JSON, FieldPath
 from sandbox.discord.refusals import Form, units
 from sandbox.discord.select_rules import CHANNEL_TYPES
-
-JSON = dict[str, Any]
-Path = tuple[str | int, ...]
 
 MAX_OPTIONS = 25
 MAX_TEXT = 8000
@@ -100,7 +98,7 @@ def type_of(command: JSON) -> int:
     return CommandType.CHAT_INPUT if kind is None else kind
 
 
-def check_command(form: Form, path: Path, command: JSON) -> None:
+def check_command(form: Form, path: FieldPath, command: JSON) -> None:
     """Check one command; errors are noted below `path`."""
     kind = type_of(command)
     if kind == CommandType.CHAT_INPUT:
@@ -123,7 +121,7 @@ def check_command(form: Form, path: Path, command: JSON) -> None:
         form.add(path, "APPLICATION_COMMAND_TOO_LARGE", text)
 
 
-def _check_of_a_menu(form: Form, path: Path, command: JSON) -> None:
+def _check_of_a_menu(form: Form, path: FieldPath, command: JSON) -> None:
     """A command of a member or of a message has a name, and nothing else to say or to ask."""
     form.length((*path, "name"), command.get("name"), 32, 1)
     for locale, name in _localized(form, path, "name_localizations", command):
@@ -136,7 +134,7 @@ def _check_of_a_menu(form: Form, path: Path, command: JSON) -> None:
         form.add((*path, "options"), "APPLICATION_COMMAND_CONTEXT_MENU_OPTIONS", text)
 
 
-def _check_named(form: Form, path: Path, part: JSON) -> None:
+def _check_named(form: Form, path: FieldPath, part: JSON) -> None:
     """Name and description of a command or an option, in each language."""
     _check_name(form, (*path, "name"), part.get("name"))
     for locale, name in _localized(form, path, "name_localizations", part):
@@ -146,13 +144,13 @@ def _check_named(form: Form, path: Path, part: JSON) -> None:
         form.length((*path, "description_localizations", locale), text, 100, 1)
 
 
-def _check_name(form: Form, path: Path, name: Any) -> None:
+def _check_name(form: Form, path: FieldPath, name: Any) -> None:
     form.length(path, name, 32, 1)
     if isinstance(name, str) and (not NAME.fullmatch(name) or name != name.lower()):
         form.add(path, "APPLICATION_COMMAND_INVALID_NAME", "Command name is invalid")
 
 
-def _localized(form: Form, path: Path, key: str, part: JSON) -> list[tuple[str, Any]]:
+def _localized(form: Form, path: FieldPath, key: str, part: JSON) -> list[tuple[str, Any]]:
     """Texts by language; a language that Discord does not speak is noted."""
     found = part.get(key) or {}
     for locale in found:
@@ -164,7 +162,7 @@ def _localized(form: Form, path: Path, key: str, part: JSON) -> list[tuple[str, 
 # ── options ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _check_options(form: Form, path: Path, value: Any, allowed: frozenset[OptionType]) -> None:
+def _check_options(form: Form, path: FieldPath, value: Any, allowed: frozenset[OptionType]) -> None:
     options = form.items(path, value, MAX_OPTIONS)
     names = [option.get("name") for option in options]
     if len(names) != len(set(map(str, names))):
@@ -175,7 +173,7 @@ def _check_options(form: Form, path: Path, value: Any, allowed: frozenset[Option
         _check_option(form, (*path, index), option, allowed)
 
 
-def _check_order(form: Form, path: Path, options: list[JSON]) -> None:
+def _check_order(form: Form, path: FieldPath, options: list[JSON]) -> None:
     """Required options come first; subcommands only among subcommands."""
     branches = [option.get("type") in BRANCHES for option in options]
     if any(branches) and not all(branches):
@@ -189,7 +187,9 @@ def _check_order(form: Form, path: Path, options: list[JSON]) -> None:
         optional_seen |= not option.get("required") and not branches[index]
 
 
-def _check_option(form: Form, path: Path, option: JSON, allowed: frozenset[OptionType]) -> None:
+def _check_option(
+    form: Form, path: FieldPath, option: JSON, allowed: frozenset[OptionType]
+) -> None:
     _check_named(form, path, option)
     kind = option.get("type")
     if kind not in allowed:
@@ -208,7 +208,7 @@ def _check_option(form: Form, path: Path, option: JSON, allowed: frozenset[Optio
         _check_asked(form, path, option)
 
 
-def _check_asked(form: Form, path: Path, option: JSON) -> None:
+def _check_asked(form: Form, path: FieldPath, option: JSON) -> None:
     """What an option asks of its value: choices, bounds, lengths, types of channels."""
     check_choices(form, (*path, "choices"), option.get("choices"), option["type"])
     names = [choice.get("name") for choice in option.get("choices") or ()]
@@ -231,7 +231,7 @@ def _check_asked(form: Form, path: Path, option: JSON) -> None:
             form.add((*path, f"min_{unit}"), "APPLICATION_COMMAND_OPTIONS_RANGE_INVALID", text)
 
 
-def _check_number(form: Form, path: Path, value: Any, option_type: int) -> None:
+def _check_number(form: Form, path: FieldPath, value: Any, option_type: int) -> None:
     whole = option_type == OptionType.INTEGER
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
         form.add(path, "NUMBER_TYPE_COERCE", f'Value "{value}" is not a number.')
@@ -240,7 +240,7 @@ def _check_number(form: Form, path: Path, value: Any, option_type: int) -> None:
         form.between(path, value, -most, most)
 
 
-def check_choices(form: Form, path: Path, value: Any, option_type: int) -> None:
+def check_choices(form: Form, path: FieldPath, value: Any, option_type: int) -> None:
     """Check choices, of an option or of an autocomplete answer."""
     for index, choice in enumerate(form.items(path, value, MAX_OPTIONS)):
         below = (*path, index)

@@ -1,10 +1,7 @@
 """The kinds of components: https://discord.com/developers/docs/components/reference."""
 
 from collections.abc import Mapping
-from typing import Any, Final
-
-JSON = dict[str, Any]
-Path = tuple[str | int, ...]
+from typing import Final
 
 ROW: Final = 1
 BUTTON: Final = 2

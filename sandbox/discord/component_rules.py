@@ -10,7 +10,6 @@ from sandbox.discord.component_kinds import (
     BUTTON,
     CONTAINER,
     FILE,
-    JSON,
     MAX_CUSTOM_ID,
     MAX_TEXT_DISPLAY,
     MEDIA_GALLERY,
@@ -20,10 +19,10 @@ from sandbox.discord.component_kinds import (
     SEPARATOR,
     TEXT_DISPLAY,
     THUMBNAIL,
-    Path,
 )
 from sandbox.discord.embed_rules import check_picture, check_url
 from sandbox.discord.emoji_rules import KnownParts, check_emoji
+from sandbox.discord.json_types import JSON, FieldPath
 from sandbox.discord.refusals import Form, units
 from sandbox.discord.select_rules import check_select
 
@@ -76,7 +75,7 @@ def check_components(form: Form, value: Any, known: KnownParts, *, v2: bool) -> 
     return components
 
 
-def check_unique(form: Form, path: Path, components: list[JSON]) -> None:
+def check_unique(form: Form, path: FieldPath, components: list[JSON]) -> None:
     """No custom id twice, and no number."""
     custom_ids = [part["custom_id"] for part in walk(components) if part.get("custom_id")]
     if len(custom_ids) != len(set(map(str, custom_ids))):
@@ -88,7 +87,7 @@ def check_unique(form: Form, path: Path, components: list[JSON]) -> None:
 
 
 def _check_one(
-    form: Form, path: Path, component: Any, allowed: frozenset[int], known: KnownParts
+    form: Form, path: FieldPath, component: Any, allowed: frozenset[int], known: KnownParts
 ) -> None:
     kind = component.get("type") if isinstance(component, dict) else None
     if kind not in allowed:
@@ -101,12 +100,12 @@ def _check_one(
         CHECKS[kind](form, path, component, known)
 
 
-def check_id(form: Form, path: Path, component: JSON) -> None:
+def check_id(form: Form, path: FieldPath, component: JSON) -> None:
     """The number of a component, where it has one."""
     form.whole((*path, "id"), component.get("id"), 0, MAX_ID)
 
 
-def _check_row(form: Form, path: Path, row: JSON, known: KnownParts) -> None:
+def _check_row(form: Form, path: FieldPath, row: JSON, known: KnownParts) -> None:
     inside = form.items((*path, "components"), row.get("components"), MAX_BUTTONS, 1)
     kinds = [one.get("type") for one in inside if isinstance(one, dict)]
     if len(inside) > 1 and SELECTS & set(kinds):
@@ -116,7 +115,7 @@ def _check_row(form: Form, path: Path, row: JSON, known: KnownParts) -> None:
         _check_one(form, (*path, "components", index), one, SELECTS | {BUTTON}, known)
 
 
-def _check_button(form: Form, path: Path, button: JSON, known: KnownParts) -> None:
+def _check_button(form: Form, path: FieldPath, button: JSON, known: KnownParts) -> None:
     style = button.get("style")
     form.length((*path, "label"), button.get("label"), 80)
     check_emoji(form, (*path, "emoji"), button.get("emoji"), known)
@@ -135,20 +134,20 @@ def _check_button(form: Form, path: Path, button: JSON, known: KnownParts) -> No
         form.choices((*path, "style"), "1, 2, 3, 4, 5, 6")
 
 
-def _check_premium(form: Form, path: Path, button: JSON) -> None:
+def _check_premium(form: Form, path: FieldPath, button: JSON) -> None:
     if not str(button.get("sku_id") or "").isdecimal():
         form.required((*path, "sku_id"))
     _check_without(form, path, button, ("custom_id", "label", "url", "emoji"))
 
 
-def _check_link(form: Form, path: Path, button: JSON) -> None:
+def _check_link(form: Form, path: FieldPath, button: JSON) -> None:
     if not button.get("url"):
         form.required((*path, "url"))
     check_url(form, (*path, "url"), button.get("url"), {"http", "https", "discord"}, most=512)
     _check_without(form, path, button, ("custom_id", "sku_id"))
 
 
-def _check_without(form: Form, path: Path, button: JSON, keys: tuple[str, ...]) -> None:
+def _check_without(form: Form, path: FieldPath, button: JSON, keys: tuple[str, ...]) -> None:
     for key in keys:
         if button.get(key) is not None:
             text = f"A {key} cannot be set for this style"
@@ -158,11 +157,11 @@ def _check_without(form: Form, path: Path, button: JSON, keys: tuple[str, ...]) 
 # ── the second version ────────────────────────────────────────────────────────────────────────
 
 
-def _check_text(form: Form, path: Path, display: JSON, _: KnownParts) -> None:
+def _check_text(form: Form, path: FieldPath, display: JSON, _: KnownParts) -> None:
     form.length((*path, "content"), display.get("content"), MAX_TEXT_DISPLAY, 1)
 
 
-def _check_section(form: Form, path: Path, section: JSON, known: KnownParts) -> None:
+def _check_section(form: Form, path: FieldPath, section: JSON, known: KnownParts) -> None:
     below = (*path, "components")
     texts = form.items(below, section.get("components"), MAX_TEXTS_IN_SECTION, 1)
     for index, one in enumerate(texts):
@@ -175,14 +174,14 @@ def _check_section(form: Form, path: Path, section: JSON, known: KnownParts) -> 
         _check_one(form, (*path, "accessory"), accessory, both, known)
 
 
-def _check_gallery(form: Form, path: Path, gallery: JSON, known: KnownParts) -> None:
+def _check_gallery(form: Form, path: FieldPath, gallery: JSON, known: KnownParts) -> None:
     for index, one in enumerate(
         form.items((*path, "items"), gallery.get("items"), MAX_PICTURES, 1)
     ):
         _check_media(form, (*path, "items", index), one, known)
 
 
-def _check_media(form: Form, path: Path, one: JSON, known: KnownParts) -> None:
+def _check_media(form: Form, path: FieldPath, one: JSON, known: KnownParts) -> None:
     """A picture of a gallery, or beside a section."""
     media = one.get("media") or {}
     if not media.get("url"):
@@ -192,7 +191,7 @@ def _check_media(form: Form, path: Path, one: JSON, known: KnownParts) -> None:
         form.length((*path, "description"), one["description"], MAX_ALT_TEXT, 1)
 
 
-def _check_file(form: Form, path: Path, one: JSON, known: KnownParts) -> None:
+def _check_file(form: Form, path: FieldPath, one: JSON, known: KnownParts) -> None:
     url = (one.get("file") or {}).get("url")
     if not str(url).startswith("attachment://"):
         text = "A file component shows an attachment of this message: attachment://<filename>"
@@ -201,12 +200,12 @@ def _check_file(form: Form, path: Path, one: JSON, known: KnownParts) -> None:
         check_picture(form, (*path, "file", "url"), url, known.file_names)
 
 
-def _check_separator(form: Form, path: Path, separator: JSON, _: KnownParts) -> None:
+def _check_separator(form: Form, path: FieldPath, separator: JSON, _: KnownParts) -> None:
     if separator.get("spacing") not in (None, 1, 2):
         form.choices((*path, "spacing"), "1, 2")
 
 
-def _check_container(form: Form, path: Path, container: JSON, known: KnownParts) -> None:
+def _check_container(form: Form, path: FieldPath, container: JSON, known: KnownParts) -> None:
     form.between((*path, "accent_color"), container.get("accent_color"), 0, 0xFFFFFF)
     below = (*path, "components")
     inside = form.items(below, container.get("components"), MAX_COMPONENTS, 1)
@@ -214,7 +213,7 @@ def _check_container(form: Form, path: Path, container: JSON, known: KnownParts)
         _check_one(form, (*below, index), one, IN_CONTAINER, known)
 
 
-CHECKS: Mapping[int, Callable[[Form, Path, JSON, KnownParts], None]] = {
+CHECKS: Mapping[int, Callable[[Form, FieldPath, JSON, KnownParts], None]] = {
     ROW: _check_row,
     BUTTON: _check_button,
     SECTION: _check_section,

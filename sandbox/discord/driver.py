@@ -12,13 +12,13 @@ from sandbox.discord.form_filling import chosen, filled_form
 from sandbox.discord.guilds import SandboxChannel, SandboxMember, SandboxMessage
 from sandbox.discord.interaction_view import InteractionView
 from sandbox.discord.interactions import Asked, Interaction
+from sandbox.discord.json_types import JSON
 from sandbox.discord.message_rules import MAX_FILE_BYTES
 from sandbox.discord.options import IN_GUILD, IN_PRIVATE, Filler, offered
 from sandbox.discord.permissions import PermissionBits
 from sandbox.discord.resolving import Resolver
 from sandbox.discord.world import DiscordWorld
 
-JSON = dict[str, Any]
 IN_PRIVATE_MAY = (
     PermissionBits.ATTACH_FILES
     | PermissionBits.EMBED_LINKS

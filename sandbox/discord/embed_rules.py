@@ -6,10 +6,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from sandbox.discord.json_types import JSON, FieldPath
 from sandbox.discord.refusals import Form, units
-
-JSON = dict[str, Any]
-Path = tuple[str | int, ...]
 
 MAX_EMBEDS = 10
 MAX_FIELDS = 25
@@ -38,7 +36,7 @@ def check_embeds(form: Form, value: Any, file_names: Iterable[str]) -> list[JSON
     names = frozenset(file_names)
     shown = []
     for index, embed in enumerate(embeds):
-        path: Path = ("embeds", index)
+        path: FieldPath = ("embeds", index)
         if not isinstance(embed, dict):
             form.add(path, "DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType")
             continue
@@ -56,7 +54,7 @@ def _is_shown(embed: JSON) -> bool:
     return any(embed.get(part) for part in parts)
 
 
-def _check_embed(form: Form, path: Path, embed: JSON, file_names: frozenset[str]) -> None:
+def _check_embed(form: Form, path: FieldPath, embed: JSON, file_names: frozenset[str]) -> None:
     for place, most in LENGTHS.items():
         needed = len(place) > 1 and bool(embed.get(place[0]))
         text = _at(embed, place)
@@ -80,7 +78,7 @@ def _is_blank(text: Any) -> bool:
     return isinstance(text, str) and text != "" and not text.strip()
 
 
-def _check_time(form: Form, path: Path, value: Any) -> None:
+def _check_time(form: Form, path: FieldPath, value: Any) -> None:
     """A time as ISO 8601 writes it; None passes."""
     if value is None:
         return
@@ -112,7 +110,7 @@ def text_units(embed: JSON) -> int:
     return sum(units(text) for text in texts if isinstance(text, str))
 
 
-def check_picture(form: Form, path: Path, url: Any, file_names: Container[str]) -> None:
+def check_picture(form: Form, path: FieldPath, url: Any, file_names: Container[str]) -> None:
     """The address of a picture: on the web, or `attachment://name` of a file that is there."""
     name = str(url).removeprefix("attachment://")
     if name == url or not isinstance(url, str):
@@ -123,7 +121,7 @@ def check_picture(form: Form, path: Path, url: Any, file_names: Container[str]) 
 
 
 def check_url(
-    form: Form, path: Path, url: Any, schemes: set[str], *, also: str = "", most: int = MAX_URL
+    form: Form, path: FieldPath, url: Any, schemes: set[str], *, also: str = "", most: int = MAX_URL
 ) -> None:
     """An address that Discord takes; `also` only completes what the refusal says."""
     if url is None:

@@ -6,9 +6,8 @@ from typing import Any
 
 import regex  # type: ignore[import-untyped]  # the package has no type hints
 
+from sandbox.discord.json_types import FieldPath
 from sandbox.discord.refusals import Form
-
-Path = tuple[str | int, ...]
 
 MAX_NAME = 32
 UNICODE_EMOJI = regex.compile(
@@ -25,7 +24,7 @@ class KnownParts:
     emoji_ids: Container[int] = frozenset()
 
 
-def check_emoji(form: Form, path: Path, emoji: Any, known: KnownParts) -> None:
+def check_emoji(form: Form, path: FieldPath, emoji: Any, known: KnownParts) -> None:
     """An emoji in a button, an option or a poll's answer; None is no emoji."""
     if emoji is None:
         return

@@ -15,11 +15,10 @@ from sandbox.discord.component_kinds import (
     TEXT_INPUT,
     USER_SELECT,
 )
+from sandbox.discord.json_types import JSON
 from sandbox.discord.options import TRUTHS
 from sandbox.discord.refusals import units
 from sandbox.discord.resolving import Resolver
-
-JSON = dict[str, Any]
 
 
 def filled_form(modal: JSON, values: Mapping[str, Any], resolver: Resolver) -> list[JSON]:

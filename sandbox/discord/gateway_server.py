@@ -16,9 +16,8 @@ from aiohttp import WSMsgType, web
 
 from sandbox.discord import wire
 from sandbox.discord.guilds import SandboxGuild
+from sandbox.discord.json_types import JSON
 from sandbox.discord.world import DiscordWorld
-
-JSON = dict[str, Any]
 
 
 class Op(IntEnum):

@@ -6,9 +6,8 @@ from sandbox.discord.client_errors import InteractionTimeout, NotOffered
 from sandbox.discord.component_rules import walk
 from sandbox.discord.guilds import Appearance, Attachment, SandboxMember, SandboxMessage
 from sandbox.discord.interactions import Callback, Interaction
+from sandbox.discord.json_types import JSON
 from sandbox.discord.world import DiscordWorld
-
-JSON = dict[str, Any]
 
 
 class InteractionView:

@@ -1,12 +1,9 @@
 """What Discord asks of allowed_mentions and of a reference to another message."""
 
-from typing import Any
-
 from sandbox.discord.guilds import SandboxChannel
+from sandbox.discord.json_types import JSON
 from sandbox.discord.permissions import PermissionBits
 from sandbox.discord.refusals import NO_HISTORY_TO_REPLY, Form
-
-JSON = dict[str, Any]
 
 KINDS = ("everyone", "roles", "users")
 MAX_MENTIONED = 100

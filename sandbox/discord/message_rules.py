@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from sandbox.discord.component_rules import check_components, with_ids
 from sandbox.discord.embed_rules import check_embeds, with_addresses
@@ -18,6 +17,7 @@ from sandbox.discord.guilds import (
     SandboxMember,
     SandboxMessage,
 )
+from sandbox.discord.json_types import JSON, FieldPath
 from sandbox.discord.mention_rules import (
     FORWARD,
     check_allowed_mentions,
@@ -39,8 +39,6 @@ from sandbox.discord.refusals import (
     Form,
 )
 from sandbox.discord.world import DiscordWorld
-
-JSON = dict[str, Any]
 
 MAX_CONTENT = 2000
 MAX_NONCE = 25
@@ -85,7 +83,7 @@ def read_draft(
     body: JSON,
     uploads: Sequence[Upload],
     old: SandboxMessage | None = None,
-    prefix: tuple[str | int, ...] = (),
+    prefix: FieldPath = (),
 ) -> MessageDraft:
     """Check the body of a message, or of an edit of `old`; raises Refusal.
 

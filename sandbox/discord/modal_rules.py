@@ -18,14 +18,12 @@ from sandbox.discord.component_kinds import (
     SELECTS,
     TEXT_DISPLAY,
     TEXT_INPUT,
-    Path,
 )
 from sandbox.discord.component_rules import check_id, check_unique
 from sandbox.discord.emoji_rules import KnownParts
+from sandbox.discord.json_types import JSON, FieldPath
 from sandbox.discord.refusals import Form
 from sandbox.discord.select_rules import check_counts, check_options, check_select
-
-JSON = dict[str, Any]
 
 MODAL_TOP = frozenset({ROW, TEXT_DISPLAY, LABEL})
 IN_LABEL = frozenset({TEXT_INPUT, FILE_UPLOAD, RADIO_GROUP, CHECKBOX_GROUP, CHECKBOX}) | SELECTS
@@ -40,14 +38,14 @@ def check_modal(form: Form, data: JSON, known: KnownParts) -> None:
     """Check what a modal answer holds."""
     form.length(("data", "title"), data.get("title"), 45, 1)
     form.length(("data", "custom_id"), data.get("custom_id"), MAX_CUSTOM_ID, 1)
-    path: Path = ("data", "components")
+    path: FieldPath = ("data", "components")
     components = form.items(path, data.get("components"), MAX_ITEMS, 1)
     for index, component in enumerate(components):
         _check_item(form, (*path, index), component, known)
     check_unique(form, path, components)
 
 
-def _check_item(form: Form, path: Path, item: Any, known: KnownParts) -> None:
+def _check_item(form: Form, path: FieldPath, item: Any, known: KnownParts) -> None:
     kind = item.get("type") if isinstance(item, dict) else None
     if kind not in MODAL_TOP:
         form.choices((*path, "type"), ", ".join(map(str, sorted(MODAL_TOP))))
@@ -69,7 +67,7 @@ def _check_item(form: Form, path: Path, item: Any, known: KnownParts) -> None:
 
 
 def _check_input(
-    form: Form, path: Path, field: Any, allowed: frozenset[int], known: KnownParts
+    form: Form, path: FieldPath, field: Any, allowed: frozenset[int], known: KnownParts
 ) -> None:
     kind = field.get("type") if isinstance(field, dict) else None
     if kind not in allowed:
@@ -94,7 +92,7 @@ def _check_input(
         form.add((*path, "min_values"), "COMPONENT_REQUIRED_MIN_VALUES", text)
 
 
-def _check_text_input(form: Form, path: Path, field: JSON) -> None:
+def _check_text_input(form: Form, path: FieldPath, field: JSON) -> None:
     form.length((*path, "placeholder"), field.get("placeholder"), 100)
     if field.get("style") not in (1, 2):
         form.choices((*path, "style"), "1, 2")
@@ -107,7 +105,7 @@ def _check_text_input(form: Form, path: Path, field: JSON) -> None:
     form.length((*path, "value"), field.get("value"), min(most or MAX_TEXT, MAX_TEXT))
 
 
-def _check_group(form: Form, path: Path, field: JSON) -> None:
+def _check_group(form: Form, path: FieldPath, field: JSON) -> None:
     """Radio buttons, of which one can be on, or checkboxes, of which all can be."""
     radio = field["type"] == RADIO_GROUP
     options = check_options(form, path, field, MAX_GROUP, LEAST_OPTIONS[field["type"]])

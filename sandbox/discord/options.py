@@ -6,12 +6,12 @@ from typing import Any
 from sandbox.discord.client_errors import NotOffered, WrongOption
 from sandbox.discord.command_rules import CommandType, OptionType
 from sandbox.discord.guilds import SandboxChannel, SandboxMember
+from sandbox.discord.json_types import JSON
 from sandbox.discord.permissions import ALL, PermissionBits
 from sandbox.discord.refusals import units
 from sandbox.discord.resolving import Resolver
 from sandbox.discord.world import DiscordWorld
 
-JSON = dict[str, Any]
 # Contexts of an interaction:
 # https://discord.com/developers/docs/interactions/receiving-and-responding
 IN_GUILD, IN_PRIVATE = 0, 1

@@ -1,13 +1,11 @@
 """What Discord asks of polls: https://discord.com/developers/docs/resources/poll."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from sandbox.discord.emoji_rules import KnownParts, check_emoji
 from sandbox.discord.guilds import Poll
+from sandbox.discord.json_types import JSON
 from sandbox.discord.refusals import Form
-
-JSON = dict[str, Any]
 
 MAX_QUESTION = 300
 MAX_ANSWER = 55

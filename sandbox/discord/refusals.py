@@ -6,7 +6,7 @@ Codes: https://discord.com/developers/docs/topics/opcodes-and-status-codes#json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-JSON = dict[str, Any]
+from sandbox.discord.json_types import JSON, FieldPath
 
 
 class Refusal(Exception):
@@ -74,18 +74,18 @@ THREAD_LOCKED = Refusal(400, 160005, "Thread is locked")
 class Form:
     """Collects what is wrong with a body, and where; paths start at `prefix`."""
 
-    def __init__(self, prefix: tuple[str | int, ...] = ()) -> None:
+    def __init__(self, prefix: FieldPath = ()) -> None:
         self._prefix = prefix
         self._errors: JSON = {}
 
-    def add(self, path: tuple[str | int, ...], code: str, message: str) -> None:
+    def add(self, path: FieldPath, code: str, message: str) -> None:
         """Note one fault."""
         node = self._errors
         for step in (*self._prefix, *path):
             node = node.setdefault(str(step), {})
         node.setdefault("_errors", []).append({"code": code, "message": message})
 
-    def length(self, path: tuple[str | int, ...], value: Any, most: int, least: int = 0) -> None:
+    def length(self, path: FieldPath, value: Any, most: int, least: int = 0) -> None:
         """A text of `least` to `most` units; None passes where nothing is asked for."""
         if value is None and least == 0:
             return
@@ -97,22 +97,22 @@ class Form:
         elif not least <= units(value) <= most:
             self._bad_length(path, most, least)
 
-    def _bad_length(self, path: tuple[str | int, ...], most: int, least: int) -> None:
+    def _bad_length(self, path: FieldPath, most: int, least: int) -> None:
         if least:
             text = f"Must be between {least} and {most} in length."
             self.add(path, "BASE_TYPE_BAD_LENGTH", text)
         else:
             self.add(path, "BASE_TYPE_MAX_LENGTH", f"Must be {most} or fewer in length.")
 
-    def required(self, path: tuple[str | int, ...]) -> None:
+    def required(self, path: FieldPath) -> None:
         """Note that something has to be there."""
         self.add(path, "BASE_TYPE_REQUIRED", "This field is required")
 
-    def choices(self, path: tuple[str | int, ...], allowed: str) -> None:
+    def choices(self, path: FieldPath, allowed: str) -> None:
         """Note that the value is none of the allowed ones."""
         self.add(path, "BASE_TYPE_CHOICES", f"Value must be one of {{{allowed}}}.")
 
-    def between(self, path: tuple[str | int, ...], value: Any, least: int, most: int) -> None:
+    def between(self, path: FieldPath, value: Any, least: int, most: int) -> None:
         """A number of `least` to `most`; None passes."""
         if value is not None and value < least:
             text = f"int value should be greater than or equal to {least}."
@@ -121,14 +121,14 @@ class Form:
             text = f"int value should be less than or equal to {most}."
             self.add(path, "NUMBER_TYPE_MAX", text)
 
-    def whole(self, path: tuple[str | int, ...], value: Any, least: int, most: int) -> None:
+    def whole(self, path: FieldPath, value: Any, least: int, most: int) -> None:
         """A whole number of `least` to `most`; None passes."""
         if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
             self.add(path, "NUMBER_TYPE_COERCE", f'Value "{value}" is not int.')
         else:
             self.between(path, value, least, most)
 
-    def snowflake(self, path: tuple[str | int, ...], value: Any) -> None:
+    def snowflake(self, path: FieldPath, value: Any) -> None:
         """An id, as a text or as a number."""
         is_number = isinstance(value, str | int) and not isinstance(value, bool)
         text = str(value) if is_number else ""
@@ -136,7 +136,7 @@ class Form:
             self.add(path, "NUMBER_TYPE_COERCE", f'Value "{value}" is not snowflake.')
 
     def one_of_each(
-        self, path: tuple[str | int, ...], value: Any, allowed: Collection[Any], least: int = 0
+        self, path: FieldPath, value: Any, allowed: Collection[Any], least: int = 0
     ) -> None:
         """A list of allowed values, none of them twice; None passes."""
         if value is None:
@@ -148,9 +148,7 @@ class Form:
         if len(entries) != len(set(map(str, entries))):
             self.add(path, "SET_TYPE_ALREADY_CONTAINS_VALUE", "The set already contains it.")
 
-    def items(
-        self, path: tuple[str | int, ...], value: Any, most: int, least: int = 0
-    ) -> list[Any]:
+    def items(self, path: FieldPath, value: Any, most: int, least: int = 0) -> list[Any]:
         """The entries of a list that has `least` to `most` of them; [] where it is no list."""
         if value is None and least == 0:
             return []

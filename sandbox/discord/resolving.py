@@ -14,10 +14,9 @@ from sandbox.discord.guilds import (
     SandboxMessage,
     SandboxRole,
 )
+from sandbox.discord.json_types import JSON
 from sandbox.discord.message_rules import MAX_FILE_BYTES, Upload
 from sandbox.discord.world import DiscordWorld
-
-JSON = dict[str, Any]
 
 
 class Resolver:

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.discord.gateway_server import GatewayServer
+from sandbox.discord.json_types import JSON
 from sandbox.discord.message_rules import Upload
 from sandbox.discord.refusals import Form
 from sandbox.discord.world import DiscordWorld
-
-JSON = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """Who the bot is and where the gateway is: /gateway, /users, /applications."""
 
 from sandbox.discord import wire
+from sandbox.discord.json_types import JSON
 from sandbox.discord.permissions import INVITED_BOT
 from sandbox.discord.refusals import UNKNOWN_APPLICATION, UNKNOWN_USER
-from sandbox.discord.rest import JSON, Call, RestResponse, Route
+from sandbox.discord.rest import Call, RestResponse, Route
 
 
 async def gateway(call: Call) -> RestResponse:

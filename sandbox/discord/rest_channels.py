@@ -11,6 +11,7 @@ from sandbox.discord.guilds import (
     SandboxMember,
     SandboxMessage,
 )
+from sandbox.discord.json_types import JSON
 from sandbox.discord.message_rules import MAX_CONTENT, MessageDraft, needed, new_message, read_draft
 from sandbox.discord.permissions import PermissionBits
 from sandbox.discord.refusals import (
@@ -22,7 +23,7 @@ from sandbox.discord.refusals import (
     WRONG_CHANNEL_TYPE,
     Form,
 )
-from sandbox.discord.rest import JSON, Call, RestResponse, Route
+from sandbox.discord.rest import Call, RestResponse, Route
 
 # What kinds of threads a channel has; the first is what is made where none is named.
 THREAD_TYPES = {

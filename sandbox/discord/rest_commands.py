@@ -9,6 +9,7 @@ from sandbox.discord.command_rules import (
     check_commands,
     type_of,
 )
+from sandbox.discord.json_types import JSON
 from sandbox.discord.refusals import (
     COMMAND_NAME_TAKEN,
     MISSING_ACCESS,
@@ -16,7 +17,7 @@ from sandbox.discord.refusals import (
     UNKNOWN_COMMAND,
     Form,
 )
-from sandbox.discord.rest import JSON, Call, RestResponse, Route
+from sandbox.discord.rest import Call, RestResponse, Route
 
 
 def _registered(call: Call) -> dict[int, JSON]:

@@ -8,6 +8,7 @@ from sandbox.discord.component_rules import with_ids
 from sandbox.discord.emoji_rules import KnownParts
 from sandbox.discord.guilds import EPHEMERAL, LOADING, SandboxMessage
 from sandbox.discord.interactions import ALLOWED, Asked, Callback, Interaction
+from sandbox.discord.json_types import JSON
 from sandbox.discord.message_rules import edit, new_message, read_draft
 from sandbox.discord.modal_rules import check_modal
 from sandbox.discord.refusals import (
@@ -17,7 +18,7 @@ from sandbox.discord.refusals import (
     UNKNOWN_WEBHOOK,
     Form,
 )
-from sandbox.discord.rest import JSON, Call, RestResponse, Route
+from sandbox.discord.rest import Call, RestResponse, Route
 
 ANSWER_TO_COMMAND = 20  # message types
 FOLLOW_UP = 19

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from sandbox.discord.component_kinds import (
     CHANNEL_SELECT,
     DEFAULT_KINDS,
-    JSON,
     MAX_CUSTOM_ID,
     STRING_SELECT,
-    Path,
 )
 from sandbox.discord.emoji_rules import KnownParts, check_emoji
+from sandbox.discord.json_types import JSON, FieldPath
 from sandbox.discord.refusals import Form
 
 MAX_OPTIONS = 25
@@ -18,7 +17,7 @@ MAX_OPTIONS = 25
 CHANNEL_TYPES = frozenset({0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 16})
 
 
-def check_select(form: Form, path: Path, select: JSON, known: KnownParts) -> None:
+def check_select(form: Form, path: FieldPath, select: JSON, known: KnownParts) -> None:
     """A select, in a message or in a modal."""
     form.length((*path, "custom_id"), select.get("custom_id"), MAX_CUSTOM_ID, 1)
     form.length((*path, "placeholder"), select.get("placeholder"), 150)
@@ -34,7 +33,7 @@ def check_select(form: Form, path: Path, select: JSON, known: KnownParts) -> Non
         form.one_of_each((*path, "channel_types"), select.get("channel_types"), CHANNEL_TYPES)
 
 
-def check_options(form: Form, path: Path, field: JSON, most: int, least: int) -> list[JSON]:
+def check_options(form: Form, path: FieldPath, field: JSON, most: int, least: int) -> list[JSON]:
     """The options of a select or a group, checked one by one."""
     options = form.items((*path, "options"), field.get("options"), most, least)
     for index, option in enumerate(options):
@@ -49,7 +48,7 @@ def check_options(form: Form, path: Path, field: JSON, most: int, least: int) ->
 
 def check_counts(
     form: Form,
-    path: Path,
+    path: FieldPath,
     field: JSON,
     highest: int,
     *,
@@ -69,7 +68,7 @@ def check_counts(
         form.add((*path, "options"), "SELECT_COMPONENT_TOO_MANY_DEFAULT_VALUES", text)
 
 
-def _check_default_values(form: Form, path: Path, select: JSON) -> None:
+def _check_default_values(form: Form, path: FieldPath, select: JSON) -> None:
     below = (*path, "default_values")
     values = form.items(below, select.get("default_values"), MAX_OPTIONS)
     kinds = DEFAULT_KINDS[select["type"]]

@@ -6,13 +6,13 @@ What passes can be read by the other rules without asking again; null passes her
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sandbox.discord.json_types import FieldPath
 from sandbox.discord.refusals import Form
 
-Path = tuple[str | int, ...]
-Check = Callable[[Form, Path, Any], None]
+Check = Callable[[Form, FieldPath, Any], None]
 
 
-def _object(form: Form, path: Path, value: Any) -> None:
+def _object(form: Form, path: FieldPath, value: Any) -> None:
     if not isinstance(value, dict):
         form.add(path, "DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType")
         return
@@ -22,7 +22,7 @@ def _object(form: Form, path: Path, value: Any) -> None:
             check(form, (*path, key), inner)
 
 
-def _objects(form: Form, path: Path, value: Any) -> None:
+def _objects(form: Form, path: FieldPath, value: Any) -> None:
     if not isinstance(value, list):
         form.add(path, "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType.")
         return
@@ -30,28 +30,28 @@ def _objects(form: Form, path: Path, value: Any) -> None:
         _object(form, (*path, index), one)
 
 
-def _text(form: Form, path: Path, value: Any) -> None:
+def _text(form: Form, path: FieldPath, value: Any) -> None:
     if not isinstance(value, str):
         form.add(path, "STRING_TYPE_CONVERT", "Could not interpret the value as string.")
 
 
-def _whole(form: Form, path: Path, value: Any) -> None:
+def _whole(form: Form, path: FieldPath, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         form.add(path, "NUMBER_TYPE_COERCE", "The value is not int.")
 
 
-def _hours(form: Form, path: Path, value: Any) -> None:
+def _hours(form: Form, path: FieldPath, value: Any) -> None:
     """A whole number; discord.py writes it as 24.0."""
     is_whole = isinstance(value, float) and value.is_integer()
     _whole(form, path, int(value) if is_whole else value)
 
 
-def _truth(form: Form, path: Path, value: Any) -> None:
+def _truth(form: Form, path: FieldPath, value: Any) -> None:
     if not isinstance(value, bool):
         form.add(path, "BOOLEAN_TYPE_CONVERT", "Must be either true or false.")
 
 
-def _texts(form: Form, path: Path, value: Any) -> None:
+def _texts(form: Form, path: FieldPath, value: Any) -> None:
     """Texts by language."""
     if not isinstance(value, dict):
         form.add(path, "DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType")
@@ -60,27 +60,27 @@ def _texts(form: Form, path: Path, value: Any) -> None:
         _text(form, (*path, key), inner)
 
 
-def _list(form: Form, path: Path, value: Any) -> None:
+def _list(form: Form, path: FieldPath, value: Any) -> None:
     if not isinstance(value, list):
         form.add(path, "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType.")
 
 
-def _nonce(form: Form, path: Path, value: Any) -> None:
+def _nonce(form: Form, path: FieldPath, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, str | int):
         form.add(path, "STRING_TYPE_CONVERT", "Could not interpret the value as string.")
 
 
-def _image(form: Form, path: Path, value: Any) -> None:
+def _image(form: Form, path: FieldPath, value: Any) -> None:
     """A picture's data, but in an embed, where it is an object."""
     (_text if len(path) == 1 else _object)(form, path, value)
 
 
-def _scalar(form: Form, path: Path, value: Any) -> None:
+def _scalar(form: Form, path: FieldPath, value: Any) -> None:
     if isinstance(value, dict | list):
         form.add(path, "BASE_TYPE_CONVERT", "The value is not a text and not a number.")
 
 
-def _type(form: Form, path: Path, value: Any) -> None:
+def _type(form: Form, path: FieldPath, value: Any) -> None:
     """A number, but for embeds and for what a select has chosen already: a word."""
     is_word = bool({"embeds", "default_values"} & set(path[-3:-1]))
     (_text if is_word else _whole)(form, path, value)

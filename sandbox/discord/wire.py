@@ -1,7 +1,6 @@
 """The sandbox's objects as Discord writes them in JSON."""
 
 from datetime import datetime
-from typing import Any
 
 from sandbox.discord.guilds import (
     Attachment,
@@ -15,8 +14,7 @@ from sandbox.discord.guilds import (
     SandboxRole,
     SandboxUser,
 )
-
-JSON = dict[str, Any]
+from sandbox.discord.json_types import JSON
 
 
 def time(moment: datetime) -> str:

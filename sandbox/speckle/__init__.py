@@ -21,17 +21,7 @@ slow, silent or broken; `requests` is everything that was asked.
 tests/speckle_api/test_as_recorded.py holds it against the recordings in tests/fixtures/speckle.
 """
 
-from sandbox.speckle.faults import SpeckleFaults
-from sandbox.speckle.http_api import AskedQuestion, SpeckleServer
-from sandbox.speckle.issues import IssueDataShape, Label, ServerIssue
-from sandbox.speckle.release import (
-    RELEASES,
-    SPECKLE_2_31,
-    SPECKLE_4,
-    SPECKLE_4_AS_ANNOUNCED,
-    Release,
-)
-from sandbox.speckle.speckle_world import (
+from sandbox.speckle.entities import (
     BOT_SCOPES,
     Comment,
     HistoryEntry,
@@ -41,7 +31,17 @@ from sandbox.speckle.speckle_world import (
     User,
     Version,
     Webhook,
-    commit_create_data,
+)
+from sandbox.speckle.event_data import commit_create_data
+from sandbox.speckle.faults import SpeckleFaults
+from sandbox.speckle.http_api import AskedQuestion, SpeckleServer
+from sandbox.speckle.issues import IssueDataShape, Label, ServerIssue
+from sandbox.speckle.release import (
+    RELEASES,
+    SPECKLE_2_31,
+    SPECKLE_4,
+    SPECKLE_4_AS_ANNOUNCED,
+    Release,
 )
 
 __all__ = [

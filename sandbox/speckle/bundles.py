@@ -10,8 +10,9 @@ from typing import Final, Self
 from aiohttp import web
 
 from sandbox.http_site import serving
+from sandbox.speckle.entities import Token, Version
 from sandbox.speckle.objects import readable
-from sandbox.speckle.speckle_world import SpeckleWorld, Token, Version
+from sandbox.speckle.speckle_world import SpeckleWorld
 
 ENDLESS_PART: Final = bytes(64 * 1024)
 

@@ -6,8 +6,10 @@ from typing import Any
 from graphql import GraphQLResolveInfo
 
 from sandbox.speckle import graphql_errors
+from sandbox.speckle.documents import raw_text
+from sandbox.speckle.entities import OWNER, Comment, ServerProject, Version
+from sandbox.speckle.event_data import iso
 from sandbox.speckle.request_context import Asking
-from sandbox.speckle.speckle_world import OWNER, Comment, ServerProject, Version, iso, raw_text
 
 Info = GraphQLResolveInfo[Any]
 

@@ -12,8 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from yarl import URL
 
 from sandbox.http_site import HOST
+from sandbox.speckle.entities import SignInApp
 from sandbox.speckle.oauth import OAuth
-from sandbox.speckle.speckle_world import SignInApp
 
 # As a real server says it.
 SCOPES: Final[Mapping[str, str]] = {

@@ -15,7 +15,7 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
-from sandbox.speckle.speckle_world import Version
+from sandbox.speckle.entities import Version
 
 WIDTH, HEIGHT = 700, 400  # of a real server's previews
 THUMBNAIL: Final = (224, 128)

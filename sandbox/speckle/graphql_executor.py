@@ -25,9 +25,9 @@ from graphql import (
 )
 from graphql.execution.values import get_variable_values
 
+from sandbox.speckle.event_data import iso
 from sandbox.speckle.release import Release
 from sandbox.speckle.resolvers import RESOLVERS
-from sandbox.speckle.speckle_world import iso
 
 Answer = tuple[int, dict[str, Any]]
 CAMEL = re.compile(r"(?<!^)(?=[A-Z])")

@@ -14,6 +14,7 @@ from aiohttp import web
 from sandbox.http_site import serving
 from sandbox.speckle import bundles, graphql_errors, objects
 from sandbox.speckle.consent import ConsentPage
+from sandbox.speckle.entities import HistoryEntry, ServerProject, SignInApp, Token, User, Version
 from sandbox.speckle.faults import SpeckleFaults
 from sandbox.speckle.graphql_executor import Answer, make_schema, run
 from sandbox.speckle.issues import IssueWorld
@@ -21,14 +22,6 @@ from sandbox.speckle.oauth import OAuth
 from sandbox.speckle.previews import answer as preview
 from sandbox.speckle.release import SPECKLE_2_31, Release
 from sandbox.speckle.request_context import Asking
-from sandbox.speckle.speckle_world import (
-    HistoryEntry,
-    ServerProject,
-    SignInApp,
-    Token,
-    User,
-    Version,
-)
 from sandbox.speckle.webhook_caller import WebhookCaller
 
 BAD_TOKEN = {"error": "Your token is not valid."}

@@ -7,6 +7,8 @@ from typing import Any
 from graphql import GraphQLResolveInfo
 
 from sandbox.speckle import graphql_errors
+from sandbox.speckle.entities import ServerProject
+from sandbox.speckle.event_data import iso
 from sandbox.speckle.issues import (
     IssueActivity,
     IssueWorld,
@@ -14,7 +16,6 @@ from sandbox.speckle.issues import (
     ServerIssueReply,
     participant,
 )
-from sandbox.speckle.speckle_world import ServerProject, iso
 
 Info = GraphQLResolveInfo[Any]
 DEFAULT_LIMIT = 25

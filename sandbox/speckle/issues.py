@@ -7,7 +7,9 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from sandbox.speckle.speckle_world import ServerProject, SpeckleWorld, User, Version, paragraph
+from sandbox.speckle.documents import paragraph
+from sandbox.speckle.entities import ServerProject, User, Version
+from sandbox.speckle.speckle_world import SpeckleWorld
 
 
 class IssueDataShape(Enum):

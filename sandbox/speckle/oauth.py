@@ -9,7 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.speckle.speckle_world import AccessCode, SignInApp, SpeckleWorld, Token, User
+from sandbox.speckle.entities import AccessCode, SignInApp, Token, User
+from sandbox.speckle.speckle_world import SpeckleWorld
 
 CODE_LIFE = timedelta(minutes=10)
 HASHED = "code_challenge_method=S256"

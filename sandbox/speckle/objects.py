@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from sandbox.speckle.speckle_world import ServerProject, SpeckleWorld, Token
+from sandbox.speckle.entities import ServerProject, Token
+from sandbox.speckle.speckle_world import SpeckleWorld
 
 MOST_IDS: Final = 5_000
 CHUNK: Final = "Speckle.Core.Models.DataChunk"

@@ -5,15 +5,14 @@ fires nothing (a role that is changed or taken, a comment that is edited), nothi
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from sandbox.speckle.documents import mentioned, paragraph, with_mentions
 from sandbox.speckle.drawing import draw_screenshot, draw_screenshot_png
-from sandbox.speckle.http_api import SpeckleServer
-from sandbox.speckle.issues import ServerIssue
-from sandbox.speckle.speckle_world import (
+from sandbox.speckle.entities import (
     CONTRIBUTOR,
     OWNER,
     REVIEWER,
@@ -24,11 +23,10 @@ from sandbox.speckle.speckle_world import (
     User,
     Version,
     Webhook,
-    commit_create_data,
-    iso,
-    paragraph,
 )
-from sandbox.speckle.webhook_caller import stream_part
+from sandbox.speckle.event_data import commit_create_data, model_part, stream_part, version_part
+from sandbox.speckle.http_api import SpeckleServer
+from sandbox.speckle.issues import ServerIssue
 
 ROLE_NAMES: Final = {OWNER: "owner", CONTRIBUTOR: "contributor", REVIEWER: "reviewer"}
 
@@ -143,7 +141,7 @@ class PersonAtWork:
         self._need(project, Right.WRITE)
         model = self._add_model(project, name, description)
         said = f"Branch created: {model.name} ({model.id})"
-        return self._call(project, "branch_create", {"branch": _model_part(model)}, model.id, said)
+        return self._call(project, "branch_create", {"branch": model_part(model)}, model.id, said)
 
     def update_model(
         self, model: Model, *, name: str | None = None, description: str | None = None
@@ -151,7 +149,7 @@ class PersonAtWork:
         """Rename it, or describe it otherwise."""
         project = model.project
         self._need(project, Right.WRITE)
-        old = _model_part(model)
+        old = model_part(model)
         new = {"projectId": project.id, "id": model.id}
         if name is not None:
             new["name"] = _model_name(project, name, model)
@@ -197,7 +195,7 @@ class PersonAtWork:
         """Another message."""
         project = version.model.project
         self._need(project, Right.WRITE)
-        old = _version_part(version)
+        old = version_part(version)
         version.message = message
         new = {"projectId": project.id, "versionId": version.id, "message": message}
         said = f"Commit updated: {version.id}"
@@ -230,7 +228,7 @@ class PersonAtWork:
         """Gone."""
         project = version.model.project
         self._need(project, Right.WRITE)
-        data = {"commit": _version_part(version)}
+        data = {"commit": version_part(version)}
         self._drop(version)
         said = f"Commit deleted: {version.id}"
         return self._fire(project, "commit_delete", data, version.id, "commit", said)
@@ -277,7 +275,7 @@ class PersonAtWork:
 
     def _mention(self, comment: Comment, thread: Comment) -> Fired:
         fired = Fired()
-        for user_id in dict.fromkeys(_mentioned(comment.doc)):
+        for user_id in dict.fromkeys(mentioned(comment.doc)):
             data = {
                 "mentionAuthorId": self.user.id,
                 "mentionTargetId": user_id,
@@ -461,7 +459,7 @@ class PersonAtWork:
         members = [self.server.users[one] for one in project.roles]
         doc = paragraph(_words(text))
         for one in doc["content"]:
-            one["content"] = list(_with_mentions(one["content"][0]["text"], members))
+            one["content"] = list(with_mentions(one["content"][0]["text"], members))
         return doc
 
     def _fire(
@@ -487,34 +485,6 @@ class PersonAtWork:
     ) -> Fired:
         entries = self.server.fire_soon(project, event, data, user=self.user, message=said)
         return Fired((event,), len(entries), made)
-
-
-def _model_part(model: Model) -> dict[str, Any]:
-    return {
-        "id": model.id,
-        "streamId": model.project.id,
-        "authorId": model.author.id if model.author else None,
-        "name": model.name,
-        "description": model.description,
-        "createdAt": iso(model.created_at),
-        "updatedAt": iso(model.updated_at),
-    }
-
-
-def _version_part(version: Version) -> dict[str, Any]:
-    return {
-        "id": version.id,
-        "referencedObject": version.object_id,
-        "author": version.author.id if version.author else None,
-        "message": version.message,
-        "createdAt": iso(version.created_at),
-        "sourceApplication": version.application,
-        "totalChildrenCount": 1,  # in every recording
-        "parents": list(version.parents),
-        "streamId": version.model.project.id,
-        "branchId": version.model.id,
-        "branchName": version.model.name,
-    }
 
 
 def _model_name(project: ServerProject, name: str, itself: Model | None = None) -> str:
@@ -543,22 +513,3 @@ def _a(role: str) -> str:
     if role.startswith("not"):
         return role
     return f"an {role}" if role[0] in "aeiou" else f"a {role}"
-
-
-def _with_mentions(text: str, members: Sequence[User]) -> Iterator[dict[str, Any]]:
-    names = {f"@{one.name}": one for one in members}
-    pattern = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    for piece in re.split(f"({pattern})", text):
-        if piece in names:
-            user = names[piece]
-            yield {"type": "mention", "attrs": {"id": user.id, "label": user.name}}
-        elif piece:
-            yield {"type": "text", "text": piece}
-
-
-def _mentioned(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        if node.get("type") == "mention":
-            yield node["attrs"]["id"]
-        for child in node.get("content") or ():
-            yield from _mentioned(child)

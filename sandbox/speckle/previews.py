@@ -7,7 +7,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from sandbox.speckle.speckle_world import SpeckleWorld, Token, Version
+from sandbox.speckle.entities import Token, Version
+from sandbox.speckle.speckle_world import SpeckleWorld
 
 RECORDED = Path(__file__).with_name("recorded_previews")
 HEADERS = ("Cache-Control", "Content-Type", "X-Preview-Error", "X-Preview-Error-Code")

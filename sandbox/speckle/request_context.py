@@ -3,14 +3,8 @@
 from dataclasses import dataclass
 
 from sandbox.speckle import graphql_errors
-from sandbox.speckle.speckle_world import (
-    CONTRIBUTOR,
-    OWNER,
-    ServerProject,
-    SpeckleWorld,
-    Token,
-    User,
-)
+from sandbox.speckle.entities import CONTRIBUTOR, OWNER, ServerProject, Token, User
+from sandbox.speckle.speckle_world import SpeckleWorld
 
 
 @dataclass(frozen=True)

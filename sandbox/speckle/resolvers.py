@@ -12,9 +12,10 @@ from graphql import GraphQLError, GraphQLResolveInfo
 
 from sandbox.speckle import graphql_errors
 from sandbox.speckle.comment_resolvers import COMMENTS, is_on, thread_page
+from sandbox.speckle.entities import Model, ServerProject, Token, User, Version
+from sandbox.speckle.event_data import iso
 from sandbox.speckle.issue_resolvers import ISSUES
 from sandbox.speckle.request_context import Asking
-from sandbox.speckle.speckle_world import Model, ServerProject, Token, User, Version, iso
 from sandbox.speckle.webhook_resolvers import WEBHOOKS
 
 T = TypeVar("T")

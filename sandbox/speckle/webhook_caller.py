@@ -10,15 +10,9 @@ from typing import Any, Final
 
 import aiohttp
 
-from sandbox.speckle.speckle_world import (
-    CallAnswer,
-    HistoryEntry,
-    ServerProject,
-    SpeckleWorld,
-    User,
-    Webhook,
-    iso,
-)
+from sandbox.speckle.entities import CallAnswer, HistoryEntry, ServerProject, User, Webhook
+from sandbox.speckle.event_data import iso, stream_part, user_part
+from sandbox.speckle.speckle_world import SpeckleWorld
 
 TIMEOUT_S = 10.0
 SUCCESS = (200, 201, 202, 204)
@@ -177,39 +171,6 @@ def server_part(url: str) -> dict[str, Any]:
         "inviteOnly": False,
         "guestModeEnabled": False,
         "version": "2.31.14",
-    }
-
-
-def stream_part(project: ServerProject, user: User | None) -> dict[str, Any]:
-    """What a delivery has of the project, and of the user's role in it."""
-    return {
-        "id": project.id,
-        "name": project.name,
-        "description": project.description,
-        "clonedFrom": None,
-        "createdAt": iso(project.created_at),
-        "updatedAt": iso(project.updated_at),
-        "allowPublicComments": project.public_comments,
-        "workspaceId": None,
-        "regionKey": None,
-        "visibility": project.visibility.lower(),
-        "role": project.role_of(user),
-    }
-
-
-def user_part(user: User, project: ServerProject) -> dict[str, Any]:
-    """What a delivery says of the person who did it."""
-    return {
-        "id": user.id,
-        "suuid": "ee812a88-c735-49e4-9274-70cd22a38022",
-        "createdAt": iso(project.created_at),
-        "name": user.name,
-        "bio": None,
-        "company": None,
-        "avatar": user.avatar,
-        "profiles": None,
-        "ip": None,
-        "verified": False,
     }
 
 

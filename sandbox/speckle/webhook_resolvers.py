@@ -5,8 +5,8 @@ from typing import Any
 from graphql import GraphQLError, GraphQLResolveInfo
 
 from sandbox.speckle import graphql_errors
+from sandbox.speckle.entities import HistoryEntry, ServerProject, Webhook
 from sandbox.speckle.request_context import Asking
-from sandbox.speckle.speckle_world import HistoryEntry, ServerProject, Webhook
 
 Info = GraphQLResolveInfo[Any]
 STATUS_INFO = {

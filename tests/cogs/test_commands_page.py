@@ -154,12 +154,12 @@ def test_each_group_permission_and_button_is_on_the_page() -> None:
     for action in (PanelAction.RENEW_SURE, PanelAction.RENEW_NOW):
         assert f"**{LOOKS[action].label}**" in " ".join(_section("subscriptions").split())
     for label, section in (
-        *((label, "subscribe") for label, _style in subscribe_flow.LABELS.values()),
+        *((look.label, "subscribe") for look in subscribe_flow.LOOKS.values()),
         ("Sign in with Speckle", "link"),
         ("Paste it", "link"),
-        *((label, "doctor") for label, _style in diagnosis_views.LABELS.values()),
-        (accounts_views.LABELS[accounts_views.AccountAction.UNLINK][0], "unlink"),
-        (accounts_views.LABELS[accounts_views.AccountAction.ERASE][0], "privacy"),
+        *((look.label, "doctor") for look in diagnosis_views.LOOKS.values()),
+        (accounts_views.LOOKS[accounts_views.AccountAction.UNLINK].label, "unlink"),
+        (accounts_views.LOOKS[accounts_views.AccountAction.ERASE].label, "privacy"),
     ):
         assert f"**{label}**" in _section(section)
 

@@ -79,6 +79,7 @@ async def test_a_lost_right_a_missing_permission_and_a_pause_are_found(house: Ho
         await studio.press(panel, "Pause")
         found = await (await studio.type("doctor")).settled()
     assert "can no longer maintain it" in text_of(found)
+    assert "An owner of the project links their Speckle account" in text_of(found)
     assert "Attach Files" in text_of(found)
     assert f"This channel is paused by <@{studio.maren.id}>" in text_of(found)
     assert labels_of(found) == ["Link my account", "Resume", "Look again", "Test"]
@@ -116,4 +117,6 @@ async def test_only_who_manages_the_channel_learns_of_it(house: House) -> None:
 async def test_a_channel_that_follows_nothing_is_told_so(house: House, name: str) -> None:
     async with house.running():
         answer = await house.studio.type(name, by_hand=False)
-    assert "follows no such project" in text_of(answer)
+        other = await house.studio.type(name, project="0123456789", by_hand=False)
+    assert "follows no Speckle project" in text_of(answer)
+    assert "follows no such project" in text_of(other)

@@ -21,7 +21,8 @@ from bot.timing import Backoff
 from bot.trace_texts import trace_text
 from sandbox.discord import SandboxChannel, SandboxMessage
 from sandbox.speckle import SPECKLE_2_31, Release, ServerProject, SpeckleServer, User, Version
-from sandbox.speckle.speckle_world import Comment, commit_create_data
+from sandbox.speckle.entities import Comment
+from sandbox.speckle.event_data import commit_create_data
 from tests.conftest import only_2_31, over_postgresql
 from tests.pipeline.conftest import TIMINGS, StartBot, Studio
 from tests.pipeline.deliveries import until

@@ -22,6 +22,9 @@ def test_ids_and_reasons_are_said_in_words() -> None:
     )
     sent = {"channel_id": 7, "outbox_ids": [1, 2], "message_id": 9}
     assert log_text("sender.sent", sent, CHANNELS) == "Sent to #structure: 2 cards in one message."
+    assert log_text("webhooks.changed", {"change": "changed"}, CHANNELS) == (
+        "A webhook in Speckle was checked: it now sends what the channels want."
+    )
 
 
 def test_a_line_that_lacks_what_its_sentence_says_has_none() -> None:

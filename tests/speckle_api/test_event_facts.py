@@ -7,7 +7,7 @@ import pytest
 from bot.errors import SpeckleNotFound
 from bot.speckle.events import ModelRef, ResourceRef, SpeckleUser, VersionCreated
 from bot.speckle.facts import CommentFacts, PreviousVersion, ReceivedFacts, VersionFacts
-from sandbox.speckle.speckle_world import paragraph
+from sandbox.speckle.documents import paragraph
 from tests.conftest import only_2_31
 from tests.speckle_api.conftest import Studio, created
 

@@ -14,7 +14,7 @@ import discord
 from bot.cogs.accounts import texts as account_texts
 from bot.cogs.components import Handlers, form_values
 from bot.cogs.followups import followup_address
-from bot.cogs.persistent import PersistentButton, link_button, view_of, with_address
+from bot.cogs.persistent import ButtonLook, PersistentButton, link_button, view_of, with_address
 from bot.cogs.responses import (
     Interaction,
     Response,
@@ -43,12 +43,12 @@ class AccountAction(StrEnum):
     CONFIRM = "confirm"
 
 
-LABELS: Mapping[AccountAction, tuple[str, discord.ButtonStyle]] = {
-    AccountAction.UNLINK: ("Yes, unlink it", discord.ButtonStyle.danger),
-    AccountAction.ERASE: ("Erase it", discord.ButtonStyle.danger),
-    AccountAction.ERASE_SURE: ("Yes, erase it", discord.ButtonStyle.danger),
-    AccountAction.KEEP: ("Cancel", discord.ButtonStyle.secondary),
-    AccountAction.CONFIRM: ("Use this account again", discord.ButtonStyle.primary),
+LOOKS: Mapping[AccountAction, ButtonLook] = {
+    AccountAction.UNLINK: ButtonLook("Yes, unlink it", discord.ButtonStyle.danger),
+    AccountAction.ERASE: ButtonLook("Erase it", discord.ButtonStyle.danger),
+    AccountAction.ERASE_SURE: ButtonLook("Yes, erase it", discord.ButtonStyle.danger),
+    AccountAction.KEEP: ButtonLook("Cancel"),
+    AccountAction.CONFIRM: ButtonLook("Use this account again", discord.ButtonStyle.primary),
 }
 
 
@@ -240,8 +240,7 @@ def _paste_button(nonce: str) -> PersistentButton:
 
 def account_button(action: AccountAction, account_id: int = 0) -> PersistentButton:
     """Does one thing with one of the caller's accounts, or with all that is stored about them."""
-    label, style = LABELS[action]
-    return PersistentButton(label=label, style=style, custom_id=f"account:{action}:{account_id}")
+    return LOOKS[action].button(f"account:{action}:{account_id}")
 
 
 def _choice(action: AccountAction, account_id: int = 0) -> discord.ui.View:

@@ -14,7 +14,8 @@ from bot.problem_texts import reason_text
 from bot.problems import SendReason
 from bot.services.samples import SampleFate, SampleReport, SampleResult
 from bot.speckle.events import EventKind
-from bot.trace import MissingWhy, TraceLine, TraceStep
+from bot.speckle.visibility import PUBLIC
+from bot.trace import MissingWhy, ReadWith, TraceLine, TraceStep
 from bot.trace_texts import PAUSES, trace_text
 
 GOOD, WARN, BAD = "✅", "⚠️", "❌"
@@ -23,6 +24,12 @@ GOOD, WARN, BAD = "✅", "⚠️", "❌"
 SPECKLE_LATE: Final = (
     "Speckle did not answer in time about some of the samples. A real card is plain at first then, "
     "and gets the rest if the answer comes within an hour."
+)
+# The same where there is no such project: nobody learns here which ids are of private ones.
+NOBODY_READS: Final = (
+    "Nothing: no linked account reads for this channel, and the project is not one that "
+    "everyone can see. Cards show what the webhook sends. Someone who can see the project changes "
+    "that with `/link`, then `/subscribe` here."
 )
 ACCOUNT_TROUBLES: Final = frozenset(
     {MissingWhy.TOKEN_REFUSED, MissingWhy.SCOPE_MISSING, MissingWhy.FORBIDDEN}
@@ -46,7 +53,7 @@ def report_embed(report: SampleReport) -> discord.Embed:
             embed.add_field(name=name, value=_by_reason(results), inline=False)
     if under_way := report.of(SampleFate.UNDER_WAY):
         embed.add_field(name=f"{WARN} Still on its way", value=_under_way(under_way), inline=False)
-    trouble = _speckle_trouble(report.results)
+    trouble = _speckle_trouble(report)
     mark, text = (GOOD, _speckle_answers(report.results)) if trouble is None else (WARN, trouble)
     if text:
         embed.add_field(name=f"{mark} What Speckle adds", value=text, inline=False)
@@ -108,15 +115,21 @@ def _under_way(results: Sequence[SampleResult]) -> str:
     )
 
 
-def _speckle_trouble(results: Iterable[SampleResult]) -> str | None:
+def _speckle_trouble(report: SampleReport) -> str | None:
     """What keeps Speckle from adding to cards, the same for real ones; None if nothing is known."""
-    for one in results:
+    for one in report.results:
         for line in one.trace:
+            if line.facts.get("reader") == ReadWith.NO_TOKEN and not _is_public(report):
+                return NOBODY_READS
             if line.step == TraceStep.FACTS_LATE:
                 return SPECKLE_LATE
             if line.facts.get("missing") in ACCOUNT_TROUBLES:
                 return shorten(escape_markdown(trace_text(line)), MAX_FIELD_VALUE)
     return None
+
+
+def _is_public(report: SampleReport) -> bool:
+    return report.entry.hook.visibility in PUBLIC
 
 
 def _speckle_answers(results: Iterable[SampleResult]) -> str:

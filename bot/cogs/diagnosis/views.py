@@ -15,7 +15,7 @@ from bot.cogs.components import Handlers
 from bot.cogs.diagnosis.doctor_texts import Remedy, diagnosis_embed, findings
 from bot.cogs.diagnosis.sample_texts import report_embed
 from bot.cogs.interaction import actor_of, find_channel, guild_id_of
-from bot.cogs.persistent import PersistentButton, view_of
+from bot.cogs.persistent import ButtonLook, PersistentButton, view_of
 from bot.cogs.responses import Interaction, Response, defer_if_slow, edit_with, respond
 from bot.cogs.subscriptions.panel import ListScope, PanelAction, action_button
 from bot.cogs.webhooks.texts import webhook_text
@@ -34,11 +34,11 @@ class CheckAction(StrEnum):
     TEST = "test"
 
 
-LABELS: Mapping[CheckAction, tuple[str, discord.ButtonStyle]] = {
-    CheckAction.LOOK: ("Look again", discord.ButtonStyle.secondary),
-    CheckAction.REPAIR: ("Repair the webhook", discord.ButtonStyle.primary),
-    CheckAction.LINK: ("Link my account", discord.ButtonStyle.primary),
-    CheckAction.TEST: ("Test", discord.ButtonStyle.secondary),
+LOOKS: Mapping[CheckAction, ButtonLook] = {
+    CheckAction.LOOK: ButtonLook("Look again"),
+    CheckAction.REPAIR: ButtonLook("Repair the webhook", discord.ButtonStyle.primary),
+    CheckAction.LINK: ButtonLook("Link my account", discord.ButtonStyle.primary),
+    CheckAction.TEST: ButtonLook("Test"),
 }
 PANEL_REMEDIES: Mapping[Remedy, PanelAction] = {
     Remedy.RESUME: PanelAction.RESUME,
@@ -68,9 +68,7 @@ class DiagnosisViews:
         self._accounts = accounts
         action = f"(?P<action>{'|'.join(CheckAction)})"
         self.handlers: Handlers = {f"check:{action}:(?P<id>[0-9]{{1,18}})": self._on_action}
-        self._pages: Mapping[
-            CheckAction, Callable[[Interaction, int], Coroutine[Any, Any, Response]]
-        ] = {
+        self._pages: Mapping[CheckAction, Page] = {
             CheckAction.LOOK: self.examine,
             CheckAction.REPAIR: self._repair,
             CheckAction.LINK: self._link,
@@ -144,8 +142,7 @@ class DiagnosisViews:
 
 
 def _button(action: CheckAction, subscription_id: int) -> PersistentButton:
-    label, style = LABELS[action]
-    return PersistentButton(label=label, style=style, custom_id=f"check:{action}:{subscription_id}")
+    return LOOKS[action].button(f"check:{action}:{subscription_id}")
 
 
 def _remedy_button(remedy: Remedy, subscription_id: int) -> PersistentButton:

@@ -234,16 +234,18 @@ READERS: Final[Mapping[str, str]] = {
         "account was needed."
     ),
 }
+# One text for both: who asks for a project by its id learns nowhere whether there is one.
+NOT_SEEN: Final = (
+    "Speckle has nothing like it, or does not show it: the linked account cannot see it, or none "
+    "is linked and the project is not public; `/link` and `/subscribe` change that"
+)
 MISSING: Final[Mapping[str, str]] = {
     MissingWhy.TOKEN_REFUSED: (
         "Speckle no longer accepts the linked account; its person types `/link` again"
     ),
     MissingWhy.SCOPE_MISSING: "the linked account's token lacks a scope; its person types `/link`",
-    MissingWhy.FORBIDDEN: (
-        "the linked account cannot see it, or none is linked and the project is not public; "
-        "`/link` and `/subscribe` change that"
-    ),
-    MissingWhy.NOT_FOUND: "Speckle no longer has it, or does not show it",
+    MissingWhy.FORBIDDEN: NOT_SEEN,
+    MissingWhy.NOT_FOUND: NOT_SEEN,
     MissingWhy.UNCONFIRMED: "Speckle has nothing like it that is as new as the event says",
     MissingWhy.UNREADABLE: "Speckle gave an answer that the bot does not know",
     MissingWhy.OTHER: "Speckle did not give it",

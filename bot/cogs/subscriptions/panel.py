@@ -22,7 +22,7 @@ from bot.cogs.interaction import (
     guild_here,
     guild_id_of,
 )
-from bot.cogs.persistent import PersistentButton, PersistentSelect, view_of
+from bot.cogs.persistent import ButtonLook, PersistentButton, PersistentSelect, view_of
 from bot.cogs.refusal_texts import refusal_text
 from bot.cogs.responses import (
     Interaction,
@@ -89,14 +89,6 @@ class PanelAction(StrEnum):
     RENEW = "renew"
     RENEW_SURE = "renew-sure"
     RENEW_NOW = "renew-now"
-
-
-@dataclass(frozen=True, slots=True)
-class ButtonLook:
-    """How a button looks."""
-
-    label: str
-    style: discord.ButtonStyle = discord.ButtonStyle.secondary
 
 
 LOOKS: Mapping[PanelAction, ButtonLook] = {
@@ -382,9 +374,7 @@ def _entry_select(scope: ListScope, options: Sequence[discord.SelectOption]) -> 
 
 def action_button(action: PanelAction, subscription_id: int, scope: ListScope) -> PersistentButton:
     """Does one thing with one subscription."""
-    look = LOOKS[action]
-    custom_id = f"sub:{action}:{subscription_id}:{scope}"
-    return PersistentButton(label=look.label, style=look.style, custom_id=custom_id)
+    return LOOKS[action].button(f"sub:{action}:{subscription_id}:{scope}")
 
 
 def _setup_page(setup: AnySetUp, scope: ListScope) -> Response:

@@ -16,7 +16,7 @@ from bot.cogs.accounts.views import AccountViews
 from bot.cogs.components import Handlers, chosen_values
 from bot.cogs.followups import send_followup
 from bot.cogs.interaction import actor_in, audiences_in, guild_of
-from bot.cogs.persistent import PersistentButton, PersistentSelect, view_of
+from bot.cogs.persistent import ButtonLook, PersistentButton, PersistentSelect, view_of
 from bot.cogs.refusal_texts import refusal_text
 from bot.cogs.responses import Interaction, Response, UserError, edit_with
 from bot.cogs.subscriptions import subscribe_texts
@@ -65,17 +65,17 @@ class PendingChoice(StrEnum):
     NO_MODELS = "no-models"
 
 
-LABELS: Mapping[PendingChoice, tuple[str, discord.ButtonStyle]] = {
-    PendingChoice.LINK: ("Link my account", discord.ButtonStyle.primary),
-    PendingChoice.BY_HAND: ("Set it up by hand", discord.ButtonStyle.secondary),
-    PendingChoice.SHOW: ("Show it there", discord.ButtonStyle.primary),
-    PendingChoice.CANCEL: ("Cancel", discord.ButtonStyle.secondary),
-    PendingChoice.ADD: ("Add to what it shows", discord.ButtonStyle.primary),
-    PendingChoice.REPLACE: ("Show only this", discord.ButtonStyle.secondary),
-    PendingChoice.KEEP: ("Keep as it is", discord.ButtonStyle.secondary),
-    PendingChoice.NEAREST: ("Use what comes nearest", discord.ButtonStyle.primary),
-    PendingChoice.ALL_MODELS: ("Show all models", discord.ButtonStyle.primary),
-    PendingChoice.NO_MODELS: ("Only project and people", discord.ButtonStyle.secondary),
+LOOKS: Mapping[PendingChoice, ButtonLook] = {
+    PendingChoice.LINK: ButtonLook("Link my account", discord.ButtonStyle.primary),
+    PendingChoice.BY_HAND: ButtonLook("Set it up by hand"),
+    PendingChoice.SHOW: ButtonLook("Show it there", discord.ButtonStyle.primary),
+    PendingChoice.CANCEL: ButtonLook("Cancel"),
+    PendingChoice.ADD: ButtonLook("Add to what it shows", discord.ButtonStyle.primary),
+    PendingChoice.REPLACE: ButtonLook("Show only this"),
+    PendingChoice.KEEP: ButtonLook("Keep as it is"),
+    PendingChoice.NEAREST: ButtonLook("Use what comes nearest", discord.ButtonStyle.primary),
+    PendingChoice.ALL_MODELS: ButtonLook("Show all models", discord.ButtonStyle.primary),
+    PendingChoice.NO_MODELS: ButtonLook("Only project and people"),
 }
 INSTEAD: Mapping[PendingChoice, TypedOptions] = {
     PendingChoice.ALL_MODELS: {"models": "all"},
@@ -284,8 +284,7 @@ class SubscribeFlow:
 
 
 def _choice_button(choice: PendingChoice, token: str) -> PersistentButton:
-    label, style = LABELS[choice]
-    return PersistentButton(label=label, style=style, custom_id=f"wait:{choice}:{token}")
+    return LOOKS[choice].button(f"wait:{choice}:{token}")
 
 
 def _channels_select(

@@ -18,13 +18,13 @@ from sandbox.discord import (
     SandboxMessage,
     SandboxUser,
 )
+from sandbox.discord.component_kinds import TEXT_DISPLAY
 from sandbox.discord.component_rules import walk
 from sandbox.discord.guilds import POSTS
+from sandbox.discord.json_types import JSON
 
-JSON = dict[str, Any]
 API: Final = "/api/discord"
 EXCERPT: Final = 120
-TEXT_DISPLAY: Final = 10
 ROLE_WORDS: Final = (
     (PermissionBits.ADMINISTRATOR, "Administrator"),
     (PermissionBits.MANAGE_GUILD, "Manage Server"),

@@ -19,7 +19,7 @@ from sandbox.demo.page.actions import Action, CannotDo, read_action
 from sandbox.demo.page.changes import Changes
 from sandbox.demo.stage import Stage
 from sandbox.speckle import HistoryEntry, ServerProject
-from sandbox.speckle.speckle_world import CallAnswer
+from sandbox.speckle.entities import CallAnswer
 
 MOST_EVENTS: Final = 80
 LOOK_S: Final = 0.2

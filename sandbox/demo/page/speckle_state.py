@@ -17,7 +17,8 @@ from sandbox.speckle import (
     Version,
     Webhook,
 )
-from sandbox.speckle.speckle_world import Token, iso
+from sandbox.speckle.entities import Token
+from sandbox.speckle.event_data import iso
 
 MOST_VERSIONS: Final = 20  # of each model
 MOST_CALLS: Final = 25  # of each webhook

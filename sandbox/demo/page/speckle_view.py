@@ -9,13 +9,7 @@ from aiohttp.typedefs import Handler
 
 from sandbox.demo.page.actions import CannotDo, read_action
 from sandbox.demo.page.changes import Changes
-from sandbox.demo.page.speckle_actions import (
-    ACTIONS,
-    SpeckleAction,
-    found,
-    project_of,
-    user_of,
-)
+from sandbox.demo.page.speckle_actions import ACTIONS
 from sandbox.demo.page.speckle_state import (
     access_of,
     fingerprint,
@@ -24,6 +18,7 @@ from sandbox.demo.page.speckle_state import (
     whole_call,
     whole_project,
 )
+from sandbox.demo.page.workplace import SpeckleAction, found, project_of, user_of
 from sandbox.demo.stage import Stage
 from sandbox.speckle import SpeckleServer
 from sandbox.speckle.drawing import draw_screenshot_png, draw_thumbnail, draw_version

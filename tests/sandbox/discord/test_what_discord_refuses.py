@@ -9,9 +9,9 @@ import discord
 import pytest
 
 from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
+from sandbox.discord.json_types import JSON
 from tests.sandbox.discord.conftest import Client, Connect
 
-JSON = dict[str, Any]
 V2 = 1 << 15
 
 

@@ -12,6 +12,7 @@ from jsonschema_rs import Draft202012Validator
 from sandbox.discord import Sandbox
 from sandbox.discord.command_rules import check_commands
 from sandbox.discord.emoji_rules import KnownParts
+from sandbox.discord.json_types import JSON, FieldPath
 from sandbox.discord.message_rules import new_message, read_draft
 from sandbox.discord.modal_rules import check_modal
 from sandbox.discord.refusals import Form, Refusal
@@ -20,8 +21,6 @@ from tests.openapi_contract import SPEC, available
 
 pytestmark = pytest.mark.skipif(not available(), reason="Discord's OpenAPI description is absent")
 
-JSON = dict[str, Any]
-Path = tuple[str | int, ...]
 LEFT_OUT = object()
 WRONG: tuple[Any, ...] = (
     LEFT_OUT, None, "", "x" * 35, "x" * 130, "x" * 5000, "junk", -1, 0, 5, 26, 99, 10**6, 2**40,
@@ -173,7 +172,7 @@ def allowed(route: str, method: str) -> Draft202012Validator:
     return Draft202012Validator(schema | {"components": spec["components"]})
 
 
-def places(node: Any, at: Path = ()) -> Iterator[Path]:
+def places(node: Any, at: FieldPath = ()) -> Iterator[FieldPath]:
     inside = node.items() if isinstance(node, dict) else enumerate(node)
     for key, value in inside:
         yield (*at, key)
@@ -181,7 +180,7 @@ def places(node: Any, at: Path = ()) -> Iterator[Path]:
             yield from places(value, (*at, key))
 
 
-def changed(body: Any, place: Path, value: Any) -> Any:
+def changed(body: Any, place: FieldPath, value: Any) -> Any:
     whole = copy.deepcopy(body)
     node = whole
     for step in place[:-1]:
@@ -193,7 +192,7 @@ def changed(body: Any, place: Path, value: Any) -> Any:
     return whole
 
 
-def is_known_to_be_taken(place: Path, value: Any) -> bool:
+def is_known_to_be_taken(place: FieldPath, value: Any) -> bool:
     """Ids that are numbers, which discord.py sends; what says the kind of answer itself."""
     is_id = place[-1] == "id" or "users" in place
     return (is_id and isinstance(value, int)) or place == ("type",)

@@ -1,7 +1,6 @@
 """The page's Discord in a real browser, with the whole bot behind it."""
 
 import re
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -122,8 +121,8 @@ async def read_a_card(page: Page, stage: Stage) -> None:
     card = page.locator("article.embed", has_text="12 beams added")
     await expect(card).to_contain_text("structure/level 1")
     await expect(card.get_by_role("link", name="structure/level 1").first).to_be_visible()
-    told = page.locator("#announcements")
-    await expect(told).to_contain_text("structure/level 1")
+    said = page.locator("#announcements")
+    await expect(said).to_contain_text("structure/level 1")
     more = message(page, "12 beams added").get_by_role("button", name="More for this message")
     await more.focus()
     await page.keyboard.press("Enter")
@@ -221,11 +220,9 @@ async def go_elsewhere(page: Page) -> None:
 async def stay_fluent_in_a_burst(page: Page, gallery: Gallery) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    began = time.monotonic()
     for number in range(200):
         gallery.say(f"Burst {number}")
     await expect(message(page, "Burst 199")).to_be_in_viewport()
-    assert time.monotonic() - began < 10
     assert len([one for one in asked if "/state" in one]) < 20
 
 

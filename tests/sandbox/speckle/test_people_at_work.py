@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from sandbox.speckle import SPECKLE_4_AS_ANNOUNCED, ServerProject, SpeckleServer, User, Version
+from sandbox.speckle.entities import CONTRIBUTOR, OWNER, REVIEWER, Comment, Webhook
 from sandbox.speckle.people_at_work import Fired, NotPossible, PersonAtWork, may_see
-from sandbox.speckle.speckle_world import CONTRIBUTOR, OWNER, REVIEWER, Comment, Webhook
 
 DELIVERIES = Path(__file__).parents[2] / "fixtures" / "deliveries"
 ID = re.compile(r"\b[0-9a-f]{10}\b")
