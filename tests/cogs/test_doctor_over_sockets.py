@@ -79,6 +79,7 @@ async def test_a_lost_right_a_missing_permission_and_a_pause_are_found(house: Ho
         await studio.press(panel, "Pause")
         found = await (await studio.type("doctor")).settled()
     assert "can no longer maintain it" in text_of(found)
+    assert "An owner of the project links their Speckle account" in text_of(found)
     assert "Attach Files" in text_of(found)
     assert f"This channel is paused by <@{studio.maren.id}>" in text_of(found)
     assert labels_of(found) == ["Link my account", "Resume", "Look again", "Test"]

@@ -12,12 +12,14 @@ from bot import trace_texts
 from bot.cards.text import units
 from bot.cogs.events import nothing_texts, stages, step_texts, texts
 from bot.cogs.events.step_texts import STEPS, StageName
+from bot.cogs.subscriptions.panel_texts import pause_remedy
 from bot.model import (
     Hook,
     HookKind,
     HookState,
     InboxSource,
     PauseReason,
+    PauseWhy,
     Subscription,
     SubscriptionState,
 )
@@ -189,6 +191,33 @@ def test_a_card_that_was_shown_says_when_where_and_why() -> None:
     assert "*structure/a* fits `struct*`, which this channel follows." in text
     assert "linked account of the person who subscribed" in text
     assert "2 seconds after it came: [the message](<https://discord.com/channels/71/73/77>)" in text
+
+
+def test_a_yes_that_speckle_took_back_later_is_not_said_beside_its_no() -> None:
+    granted = line(TraceStep.ACCESS_GRANTED, reader="account")
+    paused = line(TraceStep.ACCESS_PAUSED, pause="token_refused")
+    assert "can see the project" not in text_of(seen(granted, paused))
+    resumed = text_of(seen(granted, paused, granted, cards=(CARD,)))
+    assert resumed.index("The channel was paused") < resumed.index("can see the project")
+
+
+def test_facts_that_were_late_are_not_said_to_be_missing_once_they_have_come() -> None:
+    missing = line(TraceStep.FACTS_MISSING, missing="token_refused")
+    added = line(TraceStep.FACTS_ADDED)
+    assert "The card lacks" in text_of(seen(missing, cards=(CARD,)))
+    assert "The card lacks" not in text_of(seen(missing, added, cards=(CARD,)))
+
+
+def test_where_a_sign_in_was_refused_its_person_is_asked_first_to_link_again() -> None:
+    paused = replace(
+        SUBSCRIPTION,
+        state=SubscriptionState.PAUSED,
+        pause_reason=PauseReason.ACCESS_LOST,
+        pause_detail=PauseWhy.TOKEN_REFUSED,
+    )
+    assert pause_remedy(paused).startswith("That person types `/link` again")
+    forbidden = replace(paused, pause_detail=PauseWhy.FORBIDDEN)
+    assert pause_remedy(forbidden).startswith("Someone who can see the project")
 
 
 def test_what_a_card_says_is_not_read_by_who_cannot_read_the_channels_earlier_messages() -> None:

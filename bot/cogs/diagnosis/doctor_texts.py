@@ -15,11 +15,12 @@ from bot.cogs.responses import COLOUR
 from bot.cogs.subscriptions.panel_texts import (
     REMEDIES,
     last_event_text,
+    pause_remedy,
     pause_text,
     project_name,
 )
-from bot.cogs.webhooks.texts import RELINK, channels_text, probe_text, settings_link
-from bot.model import Hook, HookKind, HookState, PauseReason, SubscriptionState
+from bot.cogs.webhooks.texts import RELINK, TROUBLES, channels_text, probe_text, settings_link
+from bot.model import Hook, HookKind, HookState, HookTrouble, PauseReason, SubscriptionState
 from bot.problem_texts import not_ready_text
 from bot.services.doctor import AccountLook, ChannelLook, Diagnosis
 from bot.services.quotas import Usage
@@ -374,7 +375,9 @@ def _of_account(look: AccountLook, hook: Hook) -> Finding:
         return Finding(Health.UNKNOWN, text)
     if look.makes:
         text = f"{who} created the webhook and can no longer maintain it: {_why_not(look.problem)}."
-        return Finding(Health.BAD, f"{text} {RELINK}", Remedy.LINK)
+        not_owner = look.problem is EnsureProblem.NOT_OWNER  # linking it again makes it none
+        remedy = TROUBLES[HookTrouble.NO_RIGHT].remedy if not_owner else RELINK
+        return Finding(Health.BAD, f"{text} {remedy}", Remedy.LINK)
     why = (
         "it can no longer see the project"
         if look.problem is EnsureProblem.NOT_OWNER
@@ -396,17 +399,20 @@ def _of_subscription(diagnosis: Diagnosis) -> Iterator[Finding]:
     subscription = diagnosis.entry.subscription
     if subscription.state is SubscriptionState.PAUSED:
         reason = subscription.pause_reason or PauseReason.MEMBER
-        text = f"This channel is {pause_text(subscription)}. {REMEDIES[reason]}"
+        remedy = pause_remedy(subscription) or REMEDIES[reason]
+        text = f"This channel is {pause_text(subscription)}. {remedy}"
         gone = reason is PauseReason.PROJECT_DELETED
         yield Finding(Health.BAD, text, None if gone else Remedy.RESUME)
     else:
         yield Finding(Health.GOOD, f"This channel is not paused: {last_event_text(subscription)}.")
     if diagnosis.held:
-        many = "1 event waits" if diagnosis.held == 1 else f"{diagnosis.held} events wait"
+        one = diagnosis.held == 1
+        many = "1 event waits" if one else f"{diagnosis.held} events wait"
+        come = "it is shown" if one else "they are shown"
         yield Finding(
             Health.WARN,
-            f"{many} until the bot knows who may see the project here. Nothing is lost: they are "
-            "shown as soon as Speckle and Discord answer, or someone has confirmed it.",
+            f"{many} until the bot knows who may see the project here. Nothing is lost: {come} as "
+            "soon as Speckle and Discord answer, or someone has confirmed it.",
         )
 
 

@@ -12,7 +12,7 @@ from bot.problem_texts import reason_text
 from bot.problems import SendReason
 from bot.services.event_log import ChannelEvent
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.trace import TraceLine
+from bot.trace import TraceLine, TraceStep
 from bot.work import CardStatus, FallbackLevel, OutboxState
 
 
@@ -82,7 +82,9 @@ def _stage(name: StageName, event: ChannelEvent, lines: list[TraceLine]) -> Iter
     if not lines:
         return
     shown_as = "" if event.shown_as is None else f": {message_link(event.shown_as)}"
-    texts = dict.fromkeys(step_text(line, shown_as) for line in lines)
+    said = [step_text(line, shown_as) for line in _still_true(name, lines)]
+    # What is said twice is said where it was true last.
+    texts = reversed(dict.fromkeys(reversed(said)))
     mark = STEPS[lines[-1].step].mark
     setting = ""
     has_filters = event.followed.subscription.options != SubscriptionOptions()
@@ -94,6 +96,19 @@ def _stage(name: StageName, event: ChannelEvent, lines: list[TraceLine]) -> Iter
     elif name is StageName.WANTED and event.named and "filter" in lines[-1].facts and has_filters:
         setting = f"The filters now: {options_text(event.followed.subscription.options)}."
     yield EventStage(name, mark, " ".join(texts), setting)
+
+
+def _still_true(name: StageName, lines: list[TraceLine]) -> list[TraceLine]:
+    """The lines without what a later one took back: a yes of Speckle, or facts that were late."""
+    steps = [line.step for line in lines]
+    if name is StageName.ACCESS and STEPS[steps[-1]].mark is not Mark.DONE:
+        return [line for line in lines if STEPS[line.step].mark is not Mark.DONE]
+    if TraceStep.FACTS_ADDED in steps:
+        return [line for line in lines if line.step not in FACTS_BEFORE]
+    return lines
+
+
+FACTS_BEFORE: Final = frozenset({TraceStep.FACTS_LATE, TraceStep.FACTS_MISSING})
 
 
 # ── Discord ───────────────────────────────────────────────────────────────────────────────────

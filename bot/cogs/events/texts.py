@@ -19,7 +19,7 @@ from bot.cards.text import (
 from bot.cogs.events.stages import EventStage, kind_text, message_link, stages
 from bot.cogs.events.step_texts import STEPS, Mark, option_of, short_text
 from bot.cogs.responses import COLOUR
-from bot.cogs.subscriptions.panel_texts import REMEDIES, project_name, state_text
+from bot.cogs.subscriptions.panel_texts import pause_remedy, project_name, state_text
 from bot.model import InboxSource, SubscriptionState
 from bot.services.event_log import (
     ChannelEvent,
@@ -125,10 +125,13 @@ def _next(answer: OneEvent) -> str:
                 "person who runs the bot."
             )
         case Outcome.PAUSED:
-            reason = subscription.pause_reason
-            remedy = "" if reason is None else REMEDIES[reason]
-            who = "In `/subscriptions`:" if answer.manages else f"{ASK_A_MANAGER} They do this:"
-            return f"{first_line_of_state(event.followed)}\n{who} {remedy}"
+            remedy = pause_remedy(subscription)
+            how = (
+                f"{remedy} The buttons are in `/subscriptions`."
+                if answer.manages
+                else f"{ASK_A_MANAGER} They do this: {remedy}"
+            )
+            return f"{first_line_of_state(event.followed)}\n{how}"
         case Outcome.REFUSED:
             return (
                 "Other cards come all the same. Tell the person who runs the bot, who can try it "

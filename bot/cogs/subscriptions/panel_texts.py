@@ -51,10 +51,15 @@ WHY = {
 UNKNOWN = "access to the project was lost"
 """Of a channel that an older release paused."""
 
-WHAT_NEXT = (
-    "Someone who can see the project and has linked their Speckle account (`/link`) presses "
-    "*Resume* and checks who will see it here. Where nobody has linked one, a member with *Manage "
-    "Webhooks* in the whole server can. Events are kept until then."
+RESUMES = (
+    "who can see the project and has linked their Speckle account (`/link`) presses *Resume* and "
+    "checks who will see it here. Where nobody has linked one, a member with *Manage Webhooks* in "
+    "the whole server can. Events are kept until then."
+)
+WHAT_NEXT = f"Someone {RESUMES}"
+LINK_AGAIN = (
+    "That person types `/link` again, and the channel continues automatically. Or someone else "
+    f"{RESUMES}"
 )
 
 PAUSES = {
@@ -106,6 +111,14 @@ SURE_TO_RENEW_MADE = (
     "**Create a new secret?** The bot created this webhook, so it gives Speckle the new secret "
     "itself, and the old one stops working then. Neither is shown to anyone."
 )
+
+
+def pause_remedy(subscription: Subscription) -> str:
+    """What to do about a pause; "" where there is none."""
+    reason, why = subscription.pause_reason, subscription.pause_detail
+    if reason is PauseReason.ACCESS_LOST and why == PauseWhy.TOKEN_REFUSED:
+        return LINK_AGAIN
+    return "" if reason is None else REMEDIES[reason]
 
 
 def project_name(entry: Followed, limit: int = MAX_NAME) -> str:
@@ -169,9 +182,9 @@ def _webhook_state(hook: Hook) -> str:
 
 
 def _remedy(entry: Followed) -> str:
-    reason = entry.subscription.pause_reason
-    if entry.subscription.state is SubscriptionState.PAUSED and reason is not None:
-        return f"\n{REMEDIES[reason]}"
+    remedy = pause_remedy(entry.subscription)
+    if entry.subscription.state is SubscriptionState.PAUSED and remedy:
+        return f"\n{remedy}"
     if entry.hook.unopenable:
         return f"\n{ASK_OR_AGAIN}"
     if entry.hook.trouble is not None:
