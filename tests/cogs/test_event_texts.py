@@ -24,15 +24,8 @@ from bot.model import (
     SubscriptionState,
 )
 from bot.problems import SendProblem, SendReason
-from bot.services.event_log import (
-    OUTCOME_OF,
-    ChannelEvent,
-    ChannelLog,
-    NothingArrived,
-    OneEvent,
-    Outcome,
-    channel_event,
-)
+from bot.services.channel_event import OUTCOME_OF, ChannelEvent, Outcome, channel_event
+from bot.services.event_log import ChannelLog, NothingArrived, OneEvent
 from bot.services.event_reference import (
     EventNumber,
     EventReference,
