@@ -140,7 +140,10 @@ class Search:
             return UNKNOWN
         key = (reader, project_id)
         shown = await self._once(key, lambda: self._lender.as_account(reader, ask), within_s)
-        return UNKNOWN if shown is None else _as_shown(here.subscription, shown)
+        if shown is None:
+            return UNKNOWN
+        # In a thread, as a project may have thousands of names.
+        return await asyncio.to_thread(_as_shown, here.subscription, shown)
 
     async def model_of_version(
         self, caller: CommandCaller, server_url: str, project_id: str, version_id: str

@@ -133,7 +133,9 @@ class SubscriptionService:
         shown = {*options.models, *before.models} & names.models.keys()
         known = {**entry.models, **{one: names.models[one] for one in shown}}
         typed = {*request.options, *(("models",) if link.models else ())}
-        hints = [hint for hint in hints_for(options, names) if hint.is_about(typed)]
+        # In a thread, as a project may have thousands of names.
+        found = await asyncio.to_thread(hints_for, options, names)
+        hints = [hint for hint in found if hint.is_about(typed)]
         if "models" in request.options and link.models and not {*link.models} & {*options.models}:
             hints.append(FilterHint("models", NoEffect.LINK_UNUSED))
         if "events" in typed and names_issues(options):

@@ -16,7 +16,10 @@ from bot.speckle.seen_text import as_seen
 from bot.speckle.subscription_options import SubscriptionOptions, TypedOptions, wanted_kinds
 from bot.speckle.typed_lists import EXCLUDE, split_entries, typed_entry
 
-MAX_COMPARED: Final = 2_000  # names: comparing more takes longer than a person should wait
+# Comparing more takes longer than a person should wait.
+MAX_COMPARED: Final = 2_000  # names
+MAX_TEXT: Final = 100_000  # characters of all of them
+MAX_FOLDERS: Final = 10  # of one name, the topmost
 MAX_NEAR: Final = 3  # entries for which something near is looked for
 ABOUT_MODELS: Final = kinds_named((EventGroup.VERSIONS, EventGroup.MODELS, EventGroup.ISSUES))
 
@@ -60,11 +63,16 @@ def hints_for(options: SubscriptionOptions, names: ProjectNames) -> tuple[Filter
     """
     found = [*_models_unneeded(options), *_covered(options.models)]
     models = tuple(ModelRef(id_, name) for id_, name in names.models.items())
-    if names.complete and 0 < len(models) <= MAX_COMPARED:
+    if names.complete and models and _are_few(names.models):
         found += _model_hints(options.models, models)
-    if names.people:
+    if names.people and _are_few(names.people):
         found += _people_hints(options.ignore_authors, names.people)
     return tuple(found)
+
+
+def _are_few(names: Mapping[str, str]) -> bool:
+    """Whether there are so few names that they can be compared."""
+    return len(names) <= MAX_COMPARED and sum(map(len, names.values())) <= MAX_TEXT
 
 
 def _models_unneeded(options: SubscriptionOptions) -> Iterator[FilterHint]:
@@ -212,7 +220,7 @@ def _last_parts(names: Iterable[str]) -> Iterator[str]:
 
 def _folders(names: Iterable[str]) -> Iterator[str]:
     for name in names:
-        levels = name.split("/")
+        levels = name.split("/", MAX_FOLDERS)
         yield from ("/".join(levels[:count]) for count in range(1, len(levels)))
         yield from levels[:-1]
 

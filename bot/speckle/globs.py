@@ -20,16 +20,17 @@ def fits(pattern: str, name: str) -> bool:
 
     Both are compared as people see them. `structure/**` is everything below `structure` and the
     model `structure` itself; `**/draft*` fits at the top level too; `[0-9]` also fits a name that
-    has these brackets. It follows all possible positions at once instead of compiling to a regular
-    expression, which a pattern such as `*a*a*a*a*b` would keep busy for hours.
+    has these brackets. It follows all possible positions at once, each a bit of a number, instead
+    of compiling to a regular expression, which a pattern such as `*a*a*a*a*b` would keep busy for
+    hours.
     """
-    name = _path(name)
-    positions = {0}
+    places = _places(_path(name))
+    reached = 1
     for piece in _pieces(_path(pattern)):
-        positions = _step(piece, name, positions)
-        if not positions:
+        reached = _step(piece, places, reached)
+        if not reached:
             return False
-    return len(name) in positions
+    return bool(reached >> places.length)
 
 
 def _path(text: str) -> str:
@@ -59,14 +60,52 @@ def _pieces(pattern: str) -> tuple[str, ...]:
     return tuple(piece for piece in _PIECE.split(pattern) if piece)
 
 
-def _step(piece: str, name: str, positions: set[int]) -> set[int]:
+class _Places:
+    """Where the characters of a name are: sets of places, each a number with a bit for each."""
+
+    def __init__(self, name: str) -> None:
+        self.length = len(name)
+        self._name = name
+        self._starts: dict[str, int] = {}
+        self._fitting: dict[str, int] = {}
+        self.slashes = self.starts("/")
+        self.others = ~(~0 << self.length) & ~self.slashes
+
+    def starts(self, piece: str) -> int:
+        """Where the name has this piece."""
+        if piece not in self._starts:
+            self._starts[piece] = _bits(self._finds(piece))
+        return self._starts[piece]
+
+    def fitting(self, piece: str) -> int:
+        """Where a character is that fits this class."""
+        if piece not in self._fitting:
+            found = {one for one in set(self._name) if _in_class(piece, one)}
+            places = (place for place, one in enumerate(self._name) if one in found)
+            self._fitting[piece] = _bits(places)
+        return self._fitting[piece]
+
+    def _finds(self, piece: str) -> Iterator[int]:
+        place = self._name.find(piece)
+        while place >= 0:
+            yield place
+            place = self._name.find(piece, place + 1)
+
+
+def _bits(places: Iterable[int]) -> int:
+    return sum(1 << place for place in places)
+
+
+_places = lru_cache(maxsize=64)(_Places)  # one name is compared with several patterns
+
+
+def _step(piece: str, name: _Places, reached: int) -> int:
+    """Which positions are reached behind a piece: bit 0 is before the first character."""
     step = _STEPS.get(piece)
     if step is not None:
-        return step(name, positions)
-    reached = {p + len(piece) for p in positions if name.startswith(piece, p)}
-    if _CLASS.fullmatch(piece):
-        reached |= {p + 1 for p in positions if p < len(name) and _in_class(piece, name[p])}
-    return reached
+        return step(name, reached)
+    behind = (reached & name.starts(piece)) << len(piece)
+    return behind | (reached & name.fitting(piece)) << 1 if _CLASS.fullmatch(piece) else behind
 
 
 def _in_class(piece: str, character: str) -> bool:
@@ -103,40 +142,35 @@ def _sample(piece: str) -> Sequence[str]:
     return _SAMPLES.get(piece, (piece,))
 
 
-def _star(name: str, positions: set[int]) -> set[int]:
-    reached: set[int] = set()
-    for start in sorted(positions):
-        if start not in reached:
-            slash = name.find("/", start)
-            reached.update(range(start, (len(name) if slash < 0 else slash) + 1))
-    return reached
+def _star(name: _Places, reached: int) -> int:
+    """Up to the next slash: adding carries a bit through all places that have none."""
+    within = reached & name.others
+    return (within + name.others ^ name.others) | reached
 
 
-def _two_stars(name: str, positions: set[int]) -> set[int]:
-    return set(range(min(positions), len(name) + 1))
+def _two_stars(name: _Places, reached: int) -> int:
+    return ~(~0 << name.length + 1) & ~((reached & -reached) - 1) if reached else 0
 
 
-def _question_mark(name: str, positions: set[int]) -> set[int]:
-    return {p + 1 for p in positions if p < len(name) and name[p] != "/"}
+def _question_mark(name: _Places, reached: int) -> int:
+    return (reached & name.others) << 1
 
 
-def _after_slash(name: str, positions: set[int]) -> set[int]:
-    return {p + 1 for p in positions if name.startswith("/", p)}
+def _after_slash(name: _Places, reached: int) -> int:
+    return (reached & name.slashes) << 1
 
 
-def _levels(name: str, positions: set[int]) -> set[int]:
+def _levels(name: _Places, reached: int) -> int:
     """Any number of whole levels, none included."""
-    first = min(positions, default=len(name))
-    return positions | {p for p in range(first + 1, len(name) + 1) if name[p - 1] == "/"}
+    return reached | _two_stars(name, reached) & name.slashes << 1 & ~(reached & -reached)
 
 
-def _rest(name: str, positions: set[int]) -> set[int]:
+def _rest(name: _Places, reached: int) -> int:
     """Nothing, or a slash and whatever follows."""
-    below = _after_slash(name, positions)
-    return positions | (_two_stars(name, below) if below else set())
+    return reached | _two_stars(name, _after_slash(name, reached))
 
 
-_STEPS: Mapping[str, Callable[[str, set[int]], set[int]]] = {
+_STEPS: Mapping[str, Callable[[_Places, int], int]] = {
     "*": _star,
     "**": _two_stars,
     "?": _question_mark,

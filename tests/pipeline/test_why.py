@@ -147,10 +147,10 @@ async def test_names_that_a_filter_keeps_out_are_for_the_person_who_agreed_while
         version = await at.publish(SECRET, at.secret)
         await done(at.app, 1)
         link = f"{at.tower.server.url}/projects/{at.tower.project.id}/models/x@{version.id}"
-        for who, told in ((studio.maren, True), (tobias, False)):
+        for who, said in ((studio.maren, True), (tobias, False)):
             text = await ask(studio, who, "why", event="1")
             assert "Decided by the setting `models`" in text
-            assert (at.secret.name in text) is told
+            assert (at.secret.name in text) is said
             assert SECRET not in text
         assert "🔕" in await ask(studio, tobias, "why", event=link.replace("x@", "abcdefabcd@"))
         # The channel's account is asked about the webhook: it owns the project.

@@ -159,3 +159,11 @@ def test_a_pattern_that_leaves_out_what_is_not_let_in_is_told_of() -> None:
     idle = FilterHint("models", NoEffect.LEAVES_NOTHING_OUT, "!mep/**")
     assert hints_for(options, NAMES) == (idle,)
     assert corrected(options, [idle]) == {}
+
+
+def test_nothing_is_said_where_comparing_takes_longer_than_a_person_should_wait() -> None:
+    deep = {f"{n:010}": "/".join("abcdefgh"[n % 8] * 100) for n in range(1_000)}
+    unknown = SubscriptionOptions(models=("zzz/zz",), ignore_authors=("zzz",))
+    assert hints_for(unknown, ProjectNames(deep, deep, complete=True)) == ()
+    few = dict([*deep.items()][:3])
+    assert len(hints_for(unknown, ProjectNames(few, few, complete=True))) == 2

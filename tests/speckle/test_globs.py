@@ -1,5 +1,7 @@
 """Patterns with character classes, and what patterns leave to others."""
 
+from time import perf_counter
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -67,3 +69,12 @@ def test_what_is_covered_is_fitted_by_the_other(pattern: str, other: str, name: 
 def test_many_stars_are_compared_in_no_time() -> None:
     assert not all_fit("*a" * 40, ["*/*"])
     assert all_fit("*a" * 40, ["**"])
+
+
+def test_long_patterns_and_long_names_are_compared_in_no_time() -> None:
+    started = perf_counter()
+    for number in range(40):
+        assert fits("*a*b*c*d*e" * 9, f"{'abcde' * 190}/{number}") is False
+        assert fits("**[a-z]" * 14, f"{'xyz' * 330}{number}z")
+        assert fits("*/**/*?" * 12, f"{'ab/' * 300}{number}")
+    assert perf_counter() - started < 0.5

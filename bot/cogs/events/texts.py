@@ -244,7 +244,7 @@ def _lines(events: Sequence[ChannelEvent], style: Literal["f", "R"]) -> str:
             return "\n".join(lines)
     while units("\n".join(lines)) > MAX_LINES:
         lines.pop()
-    return "\n".join([*lines, "…"])
+    return "\n".join([*lines, f"… and {len(events) - len(lines)} more, in the list below"])
 
 
 def _each(events: Sequence[ChannelEvent], style: Literal["f", "R"], *, says: bool) -> Iterator[str]:
