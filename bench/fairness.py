@@ -126,9 +126,9 @@ async def _follow(
     member = guild.add_member("Maren Oduya", permissions="manage_webhooks")
     answer = await sandbox.command(guild, channel, member, "subscribe", stream_id=project_id)
     await sandbox.press(answer, "Set it up by hand")
-    told = str(answer.embeds)
-    url = re.findall(r"http://[\w.:/-]+/webhooks/[\w-]+", told)[0]
-    return Hook(project_id, url, re.findall(r"Secret.*?```\\n([\w-]+)\\n", told)[0])
+    said = str(answer.embeds)
+    url = re.findall(r"http://[\w.:/-]+/webhooks/[\w-]+", said)[0]
+    return Hook(project_id, url, re.findall(r"Secret.*?```\\n([\w-]+)\\n", said)[0])
 
 
 @asynccontextmanager

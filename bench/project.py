@@ -57,7 +57,7 @@ async def follow(
     """Subscribe a channel by hand, as a member types and presses it."""
     answer = await sandbox.command(guild, channel, member, "subscribe", stream_id=project_id)
     await sandbox.press(answer, "Set it up by hand")
-    told = str(answer.embeds)
-    url = re.findall(r"http://[\w.:/-]+/webhooks/[\w-]+", told)[0]
-    secret = re.findall(r"Secret.*?```\\n([\w-]+)\\n", told)[0]
+    said = str(answer.embeds)
+    url = re.findall(r"http://[\w.:/-]+/webhooks/[\w-]+", said)[0]
+    secret = re.findall(r"Secret.*?```\\n([\w-]+)\\n", said)[0]
     return Project(project_id, channel, url, secret)

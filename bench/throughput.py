@@ -207,7 +207,7 @@ async def measure(checkout: Path, each: int, found: Found) -> None:
             found.ingest_alone.append(await ingest_alone(bot))
 
 
-def told(name: str, rates: Sequence[float]) -> str:
+def said(name: str, rates: Sequence[float]) -> str:
     """The median and the spread."""
     median = statistics.median(rates)
     return f"{name}: {median:.0f} events a second ({min(rates):.0f} to {max(rates):.0f})"
@@ -227,10 +227,10 @@ async def main(events: int, rounds: int, before: Path | None) -> None:
         ("into the outbox", here.into_outbox, there.into_outbox),
         ("ingest alone", here.ingest_alone, there.ingest_alone),
     ):
-        sys.stdout.write(f"{told(name, now)}\n")
+        sys.stdout.write(f"{said(name, now)}\n")
         if then:
             ratio = statistics.median(now) / statistics.median(then)
-            sys.stdout.write(f"  {told('before', then)}; {ratio:.1f} times\n")
+            sys.stdout.write(f"  {said('before', then)}; {ratio:.1f} times\n")
 
 
 if __name__ == "__main__":

@@ -59,10 +59,10 @@ def start(project: Path, *arguments: str, stub: str = "", **environ: str) -> tup
 
 
 def test_too_old_a_python_gets_one_sentence() -> None:
-    code, _, told = start(ROOT, "demo", stub="sys.version_info = (3, 8, 10, 'final', 0)")
+    code, _, said = start(ROOT, "demo", stub="sys.version_info = (3, 8, 10, 'final', 0)")
     assert code == 1
-    assert told.count("\n") == 1
-    assert "needs Python 3.11 or later, and this is Python 3.8." in told
+    assert said.count("\n") == 1
+    assert "needs Python 3.11 or later, and this is Python 3.8." in said
 
 
 def test_even_python_2_can_read_run_py() -> None:
@@ -75,11 +75,11 @@ def test_even_python_2_can_read_run_py() -> None:
 def test_a_missing_venv_module_gets_one_sentence_with_the_package_to_install(
     project: Path,
 ) -> None:
-    code, _, told = start(project, "demo", stub="sys.modules['ensurepip'] = None")
+    code, _, said = start(project, "demo", stub="sys.modules['ensurepip'] = None")
     version = "{}.{}".format(*sys.version_info[:2])
     assert code == 1
-    assert told.count("\n") == 1
-    assert f"sudo apt install python{version}-venv" in told
+    assert said.count("\n") == 1
+    assert f"sudo apt install python{version}-venv" in said
 
 
 def test_what_the_launcher_needs_comes_with_python() -> None:
@@ -91,27 +91,27 @@ def test_what_the_launcher_needs_comes_with_python() -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["nope"], ["--help"]])
 def test_without_a_command_it_says_which_there_are(arguments: Sequence[str], project: Path) -> None:
-    code, _, told = start(project, *arguments)
+    code, _, said = start(project, *arguments)
     assert code == (0 if arguments == ["--help"] else 2)
-    assert all(f"run.py {command}" in told for command in launch.COMMANDS)
+    assert all(f"run.py {command}" in said for command in launch.COMMANDS)
 
 
 def test_it_makes_the_environment_once_and_hands_over(project: Path) -> None:
-    code, out, told = start(project, "demo", "--port", "0")
+    code, out, said = start(project, "demo", "--port", "0")
     assert (code, out) == (7, "toy demo --port 0\n")
-    assert "Installing" in told
+    assert "Installing" in said
 
-    code, out, told = start(project, "demo")
-    assert (code, out, told) == (7, "toy demo\n", "")
+    code, out, said = start(project, "demo")
+    assert (code, out, said) == (7, "toy demo\n", "")
 
     (project / "requirements.txt").write_text("# other pins\n")
     assert "Installing" in start(project, "demo")[2]
 
 
 def test_bundles_are_installed_and_nothing_is_started(project: Path) -> None:
-    code, out, told = start(project, "bundles")
+    code, out, said = start(project, "bundles")
     assert (code, out) == (0, "")
-    assert told.splitlines()[-1].startswith("DuckDB is installed. Start the bot again")
+    assert said.splitlines()[-1].startswith("DuckDB is installed. Start the bot again")
     assert start(project, "demo") == (7, "toy demo\n", "")
 
 
@@ -220,11 +220,11 @@ def test_a_registry_that_cannot_be_reached_gets_one_sentence(project: Path) -> N
     start(project, "demo")
     pins = (project / "requirements.txt").read_text()
     (project / "requirements.txt").write_text("no-such-package-here==1\n")
-    code, _, told = start(project, "demo", **UNREACHED)
+    code, _, said = start(project, "demo", **UNREACHED)
     (project / "requirements.txt").write_text(pins)
     assert code == 1
-    assert "registry cannot be reached" in told.splitlines()[-1]
-    assert len(told.splitlines()) == 2  # and the line that says what it does
+    assert "registry cannot be reached" in said.splitlines()[-1]
+    assert len(said.splitlines()) == 2  # and the line that says what it does
     assert start(project, "demo") == (7, "toy demo\n", "")
 
 

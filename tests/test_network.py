@@ -137,8 +137,8 @@ async def wire(make_wire: MakeWire) -> Wire:
 async def test_a_certificate_of_ones_own_ca_is_trusted_by_all_once_it_is_named(
     ask: Ask, wire: Wire
 ) -> None:
-    told = await ask(Network(cert_file=wire.authority.file), wire.url, wire.token)
-    assert "certificate" not in told
+    said = await ask(Network(cert_file=wire.authority.file), wire.url, wire.token)
+    assert "certificate" not in said
     assert wire.server.requests
 
 
@@ -146,9 +146,9 @@ async def test_a_certificate_of_ones_own_ca_is_trusted_by_all_once_it_is_named(
 async def test_a_certificate_that_is_not_trusted_is_told_as_that_by_all(
     ask: Ask, wire: Wire
 ) -> None:
-    told = await ask(Network(), wire.url, wire.token)
-    assert NOT_TRUSTED in told
-    assert "SSL_CERT_FILE" in told
+    said = await ask(Network(), wire.url, wire.token)
+    assert NOT_TRUSTED in said
+    assert "SSL_CERT_FILE" in said
     assert wire.server.requests == []
 
 
@@ -166,8 +166,8 @@ async def test_what_else_is_wrong_with_a_certificate_is_told_too(
     make_wire: MakeWire,
 ) -> None:
     wire = await make_wire(authority.server(*names, expired=expired))
-    told = await ask(Network(cert_file=authority.file), wire.url, wire.token)
-    assert f"its certificate {says}" in told
+    said = await ask(Network(cert_file=authority.file), wire.url, wire.token)
+    assert f"its certificate {says}" in said
     assert wire.server.requests == []
 
 
@@ -218,8 +218,8 @@ async def test_https_goes_through_the_proxy_which_reads_nothing_of_it(
     ask: Ask, wants: str | None, wire: Wire
 ) -> None:
     async with proxied(wire, wants) as (there, network):
-        told = await ask(network, f"https://{SPECKLE}", wire.token)
-        assert "proxy" not in told
+        said = await ask(network, f"https://{SPECKLE}", wire.token)
+        assert "proxy" not in said
         assert set(there.tunnels) == {SPECKLE}
         assert there.plain == []
         assert wire.token.encode() not in there.heard
@@ -262,9 +262,9 @@ async def test_no_variable_of_the_environment_makes_another_rule(
     async with proxied(wire) as (there, network):
         await ask(network, f"https://{SPECKLE}", wire.token)
         assert set(there.tunnels) == {SPECKLE}
-    told = [asked.authorization for asked in wire.server.requests]
-    assert told
-    assert not any((one or "").startswith("Basic") for one in told)
+    said = [asked.authorization for asked in wire.server.requests]
+    assert said
+    assert not any((one or "").startswith("Basic") for one in said)
 
 
 @pytest.mark.parametrize("ask", CLIENTS)
@@ -273,11 +273,11 @@ async def test_a_proxy_that_refuses_or_is_away_is_told_as_that(ask: Ask, wire: W
         stranger = Network(
             cert_file=wire.authority.file, https_proxy=f"http://127.0.0.1:{there.port}"
         )
-        told = await ask(stranger, f"https://{SPECKLE}", wire.token)
-        assert "the proxy" in told
+        said = await ask(stranger, f"https://{SPECKLE}", wire.token)
+        assert "the proxy" in said
         assert there.refused
-    told = await ask(Network(https_proxy="http://127.0.0.1:9"), f"https://{SPECKLE}", wire.token)
-    assert "the proxy" in told
+    said = await ask(Network(https_proxy="http://127.0.0.1:9"), f"https://{SPECKLE}", wire.token)
+    assert "the proxy" in said
 
 
 @pytest.mark.parametrize(
@@ -398,10 +398,10 @@ async def test_discords_token_does_not_go_along_a_redirect(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
-    told: list[str | None] = []
+    said: list[str | None] = []
 
     async def elsewhere(request: aiohttp.web.Request) -> aiohttp.web.Response:
-        told.append(request.headers.get("Authorization"))
+        said.append(request.headers.get("Authorization"))
         return aiohttp.web.json_response({"id": "1", "username": "x", "discriminator": "0"})
 
     async def on(request: aiohttp.web.Request) -> aiohttp.web.Response:
@@ -413,8 +413,8 @@ async def test_discords_token_does_not_go_along_a_redirect(
         async with client:
             with pytest.raises((discord.DiscordException, KeyError, TypeError)):
                 await client.login(TOKEN)
-    assert told
-    assert set(told) == {None}
+    assert said
+    assert set(said) == {None}
 
 
 @asynccontextmanager

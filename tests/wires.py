@@ -165,8 +165,8 @@ class Proxy:
     def _is_let_in(self, head: bytes) -> bool:
         if self.wants is None:
             return True
-        told = base64.b64encode(self.wants.encode())
-        return b"proxy-authorization: basic " + told.lower() in head.lower()
+        said = base64.b64encode(self.wants.encode())
+        return b"proxy-authorization: basic " + said.lower() in head.lower()
 
     async def _fetch(
         self,

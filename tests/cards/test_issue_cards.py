@@ -51,7 +51,7 @@ def card_of(delivery: Delivery, facts: IssueFacts | None, **more: Any) -> Card:
 
 
 def lines(card: Card) -> list[str]:
-    """What stands between the author and the footer."""
+    """What is between the author and the footer."""
     return card.plain_text().splitlines()[1:-1]
 
 

@@ -180,7 +180,7 @@ async def test_a_discord_that_is_away_is_said(http: ClientSession) -> None:
 
 
 @pytest.mark.parametrize(
-    ("release", "told"),
+    ("release", "said"),
     [
         (SPECKLE_2_31, "version 2.31.14, has comments, activity lists and no issues."),
         (SPECKLE_4, "version 4.0.0, has issues, comments and no activity lists."),
@@ -188,11 +188,11 @@ async def test_a_discord_that_is_away_is_said(http: ClientSession) -> None:
     ],
 )
 async def test_a_speckle_server_is_named_with_its_version_and_what_it_has(
-    http: ClientSession, release: Release, told: str
+    http: ClientSession, release: Release, said: str
 ) -> None:
     async with SpeckleServer.start(release=release) as server:
         what = f"Speckle server {server.url}"
-        assert await check_server(http, server.url) == [CheckResult(CheckMark.GOOD, what, told)]
+        assert await check_server(http, server.url) == [CheckResult(CheckMark.GOOD, what, said)]
     assert {asked.authorization for asked in server.requests} == {None}
 
 
@@ -227,7 +227,7 @@ async def test_a_speckle_server_that_says_where_it_is_now_is_named_with_that_add
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "mark", "told"),
+    ("answer", "status", "mark", "said"),
     [
         (NO_SUCH_PROJECT, 200, CheckMark.GOOD, "accepts it"),
         ({"error": "Your token is not valid."}, 403, CheckMark.BAD, "does not accept it"),
@@ -241,14 +241,14 @@ async def test_a_speckle_server_that_says_where_it_is_now_is_named_with_that_add
     ],
 )
 async def test_the_speckle_token_is_tried(
-    answer: Any, status: int, mark: CheckMark, told: str, serve: Serve, http: ClientSession
+    answer: Any, status: int, mark: CheckMark, said: str, serve: Serve, http: ClientSession
 ) -> None:
     url = await serve(speckle(SPECKLE_TOKEN, answer, status))
     token = SecretStr(SPECKLE_TOKEN)
     settings = Settings(speckle_servers=(url,), speckle_token=token, organisation=KESTREL)
     (row,) = await check_speckle_token(settings, http)
     assert row.mark is mark
-    assert told in row.text
+    assert said in row.text
 
 
 async def test_the_speckle_token_goes_to_the_first_server_alone(
@@ -272,15 +272,15 @@ async def test_the_speckle_token_goes_to_the_first_server_alone(
 
 
 @pytest.mark.parametrize(
-    ("installed", "mark", "told"),
+    ("installed", "mark", "said"),
     [(True, CheckMark.GOOD, "counts them"), (False, CheckMark.SKIPPED, "run.py bundles")],
 )
 async def test_it_says_whether_objects_of_bundles_are_counted(
-    installed: bool, mark: CheckMark, told: str
+    installed: bool, mark: CheckMark, said: str
 ) -> None:
     (row,) = await check_bundles(BundleReader(can_read=installed))
     assert row.mark is mark
-    assert told in row.text
+    assert said in row.text
 
 
 # ── the way in ──
@@ -417,8 +417,8 @@ async def test_a_proxy_that_is_away_is_what_to_look_at() -> None:
     async with ClientSession(connector=network.connector()) as http:
         (row,) = await check_discord(settings, http)
         (server,) = await check_server(http, "https://speckle.example.com")
-    for told in (row.text, server.text):
-        assert told.endswith("the proxy cannot be reached. Look at HTTPS_PROXY and NO_PROXY.")
+    for said in (row.text, server.text):
+        assert said.endswith("the proxy cannot be reached. Look at HTTPS_PROXY and NO_PROXY.")
 
 
 @pytest.mark.parametrize(
@@ -642,9 +642,9 @@ async def test_everything_good_is_healthy(
         "Public URL",
         "Shared hook",
     ]
-    told = "\n".join(map(str, rows))
-    assert "✘" not in told
-    assert not any(secret in told for secret in (TOKEN, KEY))
+    said = "\n".join(map(str, rows))
+    assert "✘" not in said
+    assert not any(secret in said for secret in (TOKEN, KEY))
 
 
 async def test_anything_bad_is_unhealthy(database: str) -> None:

@@ -242,8 +242,8 @@ def test_refused_cards_wait_again_one_by_one_or_all_at_once(bot: Bot) -> None:
         bot.refuse()
     done = bot("retry", str(ids[0]))
     assert done.exit_code == 0
-    told, hint = done.stdout.splitlines()
-    assert told == f"✔ Waiting again, in their old place: {ids[0]}."
+    said, hint = done.stdout.splitlines()
+    assert said == f"✔ Waiting again, in their old place: {ids[0]}."
     assert hint.startswith("A running bot sends them within seconds; ")
     assert bot("retry", "--all-undeliverable", "--channel", "74").exit_code == 1
     done = bot("retry", "--all-undeliverable", "--channel", "73")
@@ -324,8 +324,8 @@ def test_every_pause_is_told_in_words() -> None:
 
 def test_spans_read_as_people_say_them() -> None:
     spans = (-3, 0, 119, 120, 7199, 7200, 172_799, 172_800)
-    told = ["0 s", "0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 days"]
-    assert [span(seconds) for seconds in spans] == told
+    said = ["0 s", "0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 days"]
+    assert [span(seconds) for seconds in spans] == said
 
 
 def test_a_table_has_straight_columns() -> None:

@@ -34,8 +34,8 @@ def url_of(answer: InteractionView, label: str) -> str:
 
 
 @asynccontextmanager
-async def telling(bot: ClientWithServices) -> AsyncIterator[None]:
-    """What tells of links is at work, as in the running bot."""
+async def notifying(bot: ClientWithServices) -> AsyncIterator[None]:
+    """What reports links is at work, as in the running bot."""
     services = bot.services
 
     async def look_after(account_id: int) -> None:
@@ -110,9 +110,9 @@ async def test_a_wrong_token_is_said_and_the_form_can_be_opened_again(
         speckle.faults.status = 503
         form = await studio.press(answer, "Paste it", studio.tobias)
         away = await studio.sandbox.submit_modal(form, {"Token": "f" * 42}, studio.tobias)
-        [told] = await away.wait_for_followups()
-        assert told.ephemeral
-        assert "nothing was linked" in told.content
+        [said] = await away.wait_for_followups()
+        assert said.ephemeral
+        assert "nothing was linked" in said.content
     assert await storage.read(lambda tx: tx.accounts.all_of_user(studio.tobias.id)) == []
 
 
@@ -161,17 +161,17 @@ async def test_with_an_app_one_signs_in_and_is_told_in_discord(
     request = await storage.read(lambda tx: tx.link_requests.get(nonce))
     assert request is not None
     assert request.details.person == f"{studio.tobias.name} (@{studio.tobias.user.name})"
-    async with run_client(**settings) as bot, telling(bot):  # after a restart
+    async with run_client(**settings) as bot, notifying(bot):  # after a restart
         leaving = await bot.services.linking.begin_sign_in(nonce)
         challenge = leaving.url.rpartition("/")[2]
         code = speckle.approve(speckle.add_user("Ilse Brandt"), app, challenge)
         await bot.services.linking.link_by_code(leaving.cookie, code)
-        [told] = await answer.wait_for_followups()
+        [said] = await answer.wait_for_followups()
         await settled(storage)
-    assert told.ephemeral
-    assert "linked to the Speckle account **Ilse Brandt**" in told.content
-    assert "Not you" in told.content
-    assert "/unlink" in told.content
+    assert said.ephemeral
+    assert "linked to the Speckle account **Ilse Brandt**" in said.content
+    assert "Not you" in said.content
+    assert "/unlink" in said.content
 
 
 async def settled(storage: Storage) -> None:
@@ -187,7 +187,7 @@ async def test_whoever_cannot_be_answered_any_more_gets_a_direct_message(
 ) -> None:
     app = speckle.register_app(f"{PUBLIC_URL}/link/callback")
     apps = {speckle.url: SpeckleApp(speckle.url, app.id, app.secret)}
-    async with run_client(speckle_servers=(speckle.url,), apps=apps) as bot, telling(bot):
+    async with run_client(speckle_servers=(speckle.url,), apps=apps) as bot, notifying(bot):
         void = {"application": str(bot.application_id), "token": "of-yesterday"}
         way = await bot.services.linking.start_link(studio.tobias.id, speckle.url, answer_to=void)
         leaving = await bot.services.linking.begin_sign_in(way.nonce)
@@ -196,8 +196,8 @@ async def test_whoever_cannot_be_answered_any_more_gets_a_direct_message(
         await bot.services.linking.link_by_code(leaving.cookie, code)
         await settled(storage)
         private = await bot.create_dm(studio.tobias)  # type: ignore[arg-type]  # only its id
-        [told] = studio.sandbox.messages(private.id)
-    assert "linked to the Speckle account **Ilse Brandt**" in told.content
+        [said] = studio.sandbox.messages(private.id)
+    assert "linked to the Speckle account **Ilse Brandt**" in said.content
 
 
 async def test_unlinking_says_what_stops_and_asks_first(

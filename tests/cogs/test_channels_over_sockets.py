@@ -129,9 +129,9 @@ async def test_a_line_that_cannot_be_posted_leaves_the_subscription_standing(
             "POST /channels/{channel_id}/messages", status=403, times=1, code=50013
         )
         answer = await studio.type("subscribe", stream_id=TOWER)
-        told = text_of(answer)
+        said = text_of(answer)
     assert "Secret" in text_of(answer)
-    assert "The subscription is active" in told
+    assert "The subscription is active" in said
     assert len(await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id))) == 1
 
 

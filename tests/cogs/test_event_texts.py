@@ -24,15 +24,8 @@ from bot.model import (
     SubscriptionState,
 )
 from bot.problems import SendProblem, SendReason
-from bot.services.event_log import (
-    OUTCOME_OF,
-    ChannelEvent,
-    ChannelLog,
-    NothingArrived,
-    OneEvent,
-    Outcome,
-    channel_event,
-)
+from bot.services.channel_event import OUTCOME_OF, ChannelEvent, Outcome, channel_event
+from bot.services.event_log import ChannelLog, NothingArrived, OneEvent
 from bot.services.event_reference import (
     EventNumber,
     EventReference,
@@ -250,8 +243,8 @@ def test_what_a_filter_keeps_out_is_named_only_to_who_could_let_it_in(filtered: 
         everything = f"{text_of(event)}{texts.choice_text(event, AT)}{texts.outcome_text(event)}"
         assert [one for one in SECRETS if one in everything] == []
     named = text_of(seen(filtered, named=True))
-    told = [value for name, value in filtered.facts.items() if name in ("model", "author")]
-    assert all(str(value) in named for value in told)
+    shown = [value for name, value in filtered.facts.items() if name in ("model", "author")]
+    assert all(str(value) in named for value in shown)
 
 
 def test_lines_of_other_channels_and_servers_are_not_read() -> None:

@@ -63,7 +63,7 @@ def pause(storage: Storage, clock: Clock, studio: Studio) -> Pause:
 
 
 def private(studio: Studio, who: SandboxMember | None = None) -> list[SandboxMessage]:
-    """What stands in somebody's direct messages."""
+    """What is in somebody's direct messages."""
     channel = studio.sandbox.world.private_channel((who or studio.maren).id)
     return studio.sandbox.messages(channel)
 
@@ -92,7 +92,7 @@ async def leave(studio: Studio, storage: Storage) -> None:
     await until(noted, 5)
 
 
-# ── telling ───────────────────────────────────────────────────────────────────────────────────
+# ── notices ───────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_the_maker_is_told_once_in_a_direct_message_with_all_that_is_to_know(

@@ -59,10 +59,10 @@ async def test_an_answer_that_is_refused_in_every_form_says_that_it_is_done_and_
     async with run_client():
         question = await asked(studio)
         studio.sandbox.faults.fail(CALLBACK, times=2, **FORM_REFUSED)
-        told = await studio.press(question, BY_HAND)
-        assert "That is done" in text_of(told)
-        assert "nothing was changed" not in text_of(told)
-        assert "*Show set-up*" in text_of(told)
+        seen = await studio.press(question, BY_HAND)
+        assert "That is done" in text_of(seen)
+        assert "nothing was changed" not in text_of(seen)
+        assert "*Show set-up*" in text_of(seen)
         assert await subscribed(storage, studio) == 1
         again = await studio.press(question, BY_HAND)
         assert await secret_of(storage, studio) in text_of(again)
@@ -109,8 +109,8 @@ async def test_a_new_secret_stays_reachable_if_it_cannot_be_shown(
         panel = await studio.open_entry()
         await studio.press(panel, "New secret")
         studio.sandbox.faults.fail(CALLBACK, times=2, **FORM_REFUSED)
-        told = await studio.press(panel, "The old one works 24 h more")
-        assert "That is done" in text_of(told)
+        seen = await studio.press(panel, "The old one works 24 h more")
+        assert "That is done" in text_of(seen)
         setup = await studio.press(await studio.open_entry(), "Show set-up")
         studio.sandbox.requests.clear()
     after = await secret_of(storage, studio)
@@ -135,9 +135,9 @@ async def test_a_press_whose_work_fails_can_be_pressed_again(
         ):
             with monkeypatch.context() as broken:
                 broken.setattr(bot.services.subscriptions, "subscribe", _raising(trouble))
-                told = await studio.press(question, BY_HAND)
-                assert said in text_of(told)
-                assert "nothing was changed" not in text_of(told).lower()
+                seen = await studio.press(question, BY_HAND)
+                assert said in text_of(seen)
+                assert "nothing was changed" not in text_of(seen).lower()
         shown = await studio.press(question, BY_HAND)
     assert await secret_of(storage, studio) in text_of(shown)
 
@@ -217,8 +217,8 @@ async def test_an_interaction_that_is_over_is_one_quiet_line(
                     await press
         printed = "".join(capfd.readouterr())
         studio.sandbox.requests.clear()
-    told = [(line["event"], line["log_level"]) for line in logs]
-    assert told == [("interaction.expired", "info")] * 5
+    seen = [(line["event"], line["log_level"]) for line in logs]
+    assert seen == [("interaction.expired", "info")] * 5
     assert "Traceback" not in printed
 
 

@@ -220,9 +220,9 @@ async def test_a_stranger_reads_the_same_of_a_followed_project_as_of_any_other(
         await studio.type("subscribe", stream_id=house.link)
         hook_id = (await house.at(studio.structure)).hook_id
         await house.storage.write(lambda tx: note_event(tx, hook_id, NAME, house.clock()))
-        told = [await probed(house, project_id) for project_id in (house.tower.id, other.id)]
-    assert told[0] == told[1]
-    assert NAME not in str(told[0])
+        said = [await probed(house, project_id) for project_id in (house.tower.id, other.id)]
+    assert said[0] == said[1]
+    assert NAME not in str(said[0])
 
 
 async def probed(house: House, project_id: str) -> list[object]:
@@ -231,28 +231,28 @@ async def probed(house: House, project_id: str) -> list[object]:
     link = f"{house.server.url}/projects/{project_id}"
     where = studio.guild.add_channel("probe")
     where.allow(tobias, "manage_webhooks")
-    told: list[object] = []
+    said: list[object] = []
     for project in (link, project_id):
         asked = await studio.type(
             "subscribe", where=where, who=tobias, by_hand=False, stream_id=project
         )
         await asked.settled()
-        told += [text_of(asked), labels_of(asked)]
+        said += [text_of(asked), labels_of(asked)]
         complete = partial(studio.sandbox.autocomplete, studio.guild, where, tobias, "subscribe")
-        told.append(await complete("stream_id", project_id))
-        told.append(await complete("stream_id", "kestrel"))
-        told.append(await complete("models", "", stream_id=project))
+        said.append(await complete("stream_id", project_id))
+        said.append(await complete("stream_id", "kestrel"))
+        said.append(await complete("models", "", stream_id=project))
         gone = await studio.type("unsubscribe", where=where, who=tobias, project=project)
-        told.append(text_of(gone))
+        said.append(text_of(gone))
     await studio.press(asked, BY_HAND, tobias)
     (there,) = await house.storage.read(lambda tx: tx.subscriptions.of_channel(where.id))
     hook = await house.storage.read(lambda tx: tx.hooks.get(there.hook_id))
     assert hook is not None
     listed = await studio.type("subscriptions", where=where, who=tobias, channel=where)
-    told += [text_of(asked), text_of(listed)]
-    told.append([message.content for message in studio.sandbox.messages(where)])
+    said += [text_of(asked), text_of(listed)]
+    said.append([message.content for message in studio.sandbox.messages(where)])
     own = {hook.key: "KEY", hook.secrets[0]: "SECRET", project_id: "PROJECT", str(where.id): "C"}
-    words = str(told)
+    words = str(said)
     for text, name in own.items():
         words = words.replace(str(text), name)
     return [words]

@@ -229,7 +229,7 @@ def test_a_new_secret_means_to_delete_the_webhook_and_make_it_again_or_to_link()
 
 def test_each_reason_of_a_right_is_told_with_who_answered_and_what_to_do() -> None:
     consent = Consent(MAREN, NOW, Entitlement.READER, SubscriptionOptions())
-    told = set()
+    shown = set()
     for why in PauseWhy:
         entry = _entry(
             state=SubscriptionState.PAUSED,
@@ -242,9 +242,9 @@ def test_each_reason_of_a_right_is_told_with_who_answered_and_what_to_do() -> No
         )
         assert "*Resume*" in state
         assert "{" not in state
-        told.add(state)
-    assert len(told) == len(PauseWhy)
-    assert sum(f"<@{MAREN}>" in state for state in told) >= 8
+        shown.add(state)
+    assert len(shown) == len(PauseWhy)
+    assert sum(f"<@{MAREN}>" in state for state in shown) >= 8
 
 
 def test_whoever_had_their_traces_erased_is_somebody() -> None:

@@ -127,15 +127,15 @@ def test_a_made_webhook_has_nothing_to_set_up_and_says_by_whom_it_was_made() -> 
 
 
 def test_only_what_somebody_did_at_speckle_is_told_in_the_channel() -> None:
-    told = {
+    shown = {
         done: wording.repaired_line(Ensured(done, repaired=("secret",)), "x")
         for done in WebhookChange
     }
-    assert {done for done, line in told.items() if line} == {
+    assert {done for done, line in shown.items() if line} == {
         WebhookChange.MADE_AGAIN,
         WebhookChange.REPAIRED,
     }
-    assert "/unsubscribe" in told[WebhookChange.MADE_AGAIN]
+    assert "/unsubscribe" in shown[WebhookChange.MADE_AGAIN]
 
 
 @pytest.mark.parametrize("trouble", HookTrouble)

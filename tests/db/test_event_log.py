@@ -78,10 +78,10 @@ async def test_what_a_list_told_one_channel_is_that_channels_and_what_it_told_ag
     first, again = [(await storage.intake.accept(own(delivery, subscription))).id for _ in range(2)]
 
     def from_a_list(tx: Transaction) -> None:
-        told = {"source": InboxSource.ACTIVITY, "subscription_id": subscription.id}
-        tx.session.execute(update(inbox).where(inbox.c.id == first).values(told))
+        said = {"source": InboxSource.ACTIVITY, "subscription_id": subscription.id}
+        tx.session.execute(update(inbox).where(inbox.c.id == first).values(said))
         tx.session.execute(
-            update(inbox).where(inbox.c.id == again).values(told | {"same_as": first})
+            update(inbox).where(inbox.c.id == again).values(said | {"same_as": first})
         )
 
     await storage.write(from_a_list)

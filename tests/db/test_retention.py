@@ -212,7 +212,7 @@ async def test_a_picture_that_is_shown_again_counts_as_new(
 async def test_a_notice_that_was_told_goes_and_one_that_is_still_to_be_told_stays(
     storage: Storage, hook: Hook, clock: Clock, database: Database
 ) -> None:
-    told = {
+    said = {
         "guild_id": hook.guild_id,
         "channel_id": FACADE,
         "user_id": MAREN_ODUYA,
@@ -223,7 +223,7 @@ async def test_a_notice_that_was_told_goes_and_one_that_is_still_to_be_told_stay
         "next_try_at": None,
     }
     with database.writing() as connection:
-        connection.execute(notices.insert(), [told, {**told, "next_try_at": clock()}])
+        connection.execute(notices.insert(), [said, {**said, "next_try_at": clock()}])
     clock.forward(days=29)
     assert await storage.retention.tidy(KEEP) == {}
     clock.forward(days=2)

@@ -170,9 +170,9 @@ async def test_malformed_http_is_one_line_and_quoted_nowhere(
     assert status_of(answer) == 400
     assert [line["event"] for line in logs] == ["http.malformed"]
     assert [record for record in caplog.records if record.levelno >= logging.INFO] == []
-    for told in (answer, str(logs).encode(), caplog.text.encode()):
-        assert MARK not in told
-        assert b"Traceback" not in told
+    for said in (answer, str(logs).encode(), caplog.text.encode()):
+        assert MARK not in said
+        assert b"Traceback" not in said
 
 
 async def test_a_signature_in_a_malformed_request_stays_out_of_the_log(

@@ -49,7 +49,7 @@ async def subscription(app: App, studio: Studio) -> Subscription:
     return one
 
 
-async def told(studio: Studio) -> SandboxMessage:
+async def said(studio: Studio) -> SandboxMessage:
     channel = studio.sandbox.world.private_channel(studio.maren.id)
     return (await studio.sandbox.wait_for_messages(channel, 1, 15))[-1]
 
@@ -97,7 +97,7 @@ async def test_lost_access_pauses_keeps_cards_says_so_and_is_regained(
         paused = await wait_until_paused(app, studio.structure, PauseReason.ACCESS_LOST)
         assert paused.pause_detail == PauseWhy.FORBIDDEN
         await all_kept(app, studio, 3)
-        notice = await told(studio)
+        notice = await said(studio)
         words = str(notice.embeds)
         assert "can no longer see the project" in words
         assert f"<@{studio.maren.id}>" in words

@@ -454,8 +454,8 @@ async def test_comments_with_large_pictures_arrive_and_one_that_cannot_be_read_w
         assert tower.webhook is not None
         tower.webhook.triggers = ["comment_created"]
         comment(tower, 0, 10)
-        (told,) = tower.project.activity[-1:]
-        await tower.server.fire(tower.project, "comment_created", told.info, user=tower.ilse)
+        (seen,) = tower.project.activity[-1:]
+        await tower.server.fire(tower.project, "comment_created", seen.info, user=tower.ilse)
         for number, size in enumerate((12_000_000, 12_000_000, 12_000_000, 40_000_000, 10), 1):
             comment(tower, number, size)
         await look(app)
@@ -592,7 +592,7 @@ async def test_a_webhook_that_comes_after_all_is_not_shown_again(
 async def test_a_made_up_event_of_the_same_version_hides_nothing(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
-    """Somebody who knows the secret tells of the version first, with another message."""
+    """Somebody who knows the secret sends the version first, with another message."""
     async with run() as app:
         await by_hand(app, studio, tower)
         data = tower.version(1, at=utc_now() - timedelta(hours=1))

@@ -57,7 +57,7 @@ async def tell(app: App, tower: Tower, event_name: str, data: dict[str, Any]) ->
 
 
 async def model_told(app: App, tower: Tower, name: str) -> dict[str, Any]:
-    """A new model, of which the webhook tells."""
+    """A new model, which the webhook reports."""
     model = tower.server.add_model(tower.project, name, author=tower.ilse)
     data = {"branch": {"id": model.id, "name": model.name}}
     await tell(app, tower, "branch_create", data)
@@ -122,8 +122,8 @@ async def test_a_webhook_that_comes_after_all_is_not_shown_again(
         await look(app)
         await wait_for_numbers(studio, studio.structure, range(2))
         lie = {**data, "commit": {**data["commit"], "message": "version no 66"}}
-        for told in (lie, data):  # somebody who knows the secret does not make it come again
-            await tower.server.fire(tower.project, "commit_create", told, user=tower.ilse)
+        for said in (lie, data):  # somebody who knows the secret does not make it come again
+            await tower.server.fire(tower.project, "commit_create", said, user=tower.ilse)
             trace = await done_trace(app, await last_row(app))
             assert TraceStep.SHOWN_BEFORE in [line.step for line in trace]
         assert await tower.fire(range(2, 3)) == [2]
@@ -162,7 +162,7 @@ async def test_a_webhook_that_came_an_hour_late_is_not_shown_again(
 async def test_a_made_up_event_of_the_same_version_hides_nothing(
     studio: Studio, tower: Tower, run: Run
 ) -> None:
-    """Somebody who knows the secret tells of the version first, with another message."""
+    """Somebody who knows the secret sends the version first, with another message."""
     async with run() as app:
         await by_hand(app, studio, tower)
         data = tower.version(1, at=utc_now() - HOUR)

@@ -16,7 +16,7 @@ from bot.problems import NotReady, NotReadyWhy
 from bot.timing import Backoff
 from tests.pipeline.conftest import StartBot, Studio, quick_connection
 from tests.pipeline.deliveries import follow, send_numbers, until, wait_for_numbers
-from tests.pipeline.test_whole_bot import PAGE, told, until_ready, until_told
+from tests.pipeline.test_whole_bot import PAGE, said, until_ready, until_said
 from tests.wires import Authority, tls_front
 
 SYNC = "PUT /applications/{application_id}/commands"
@@ -66,7 +66,7 @@ async def test_connections_that_do_not_last_are_dialled_more_and_more_slowly_and
         with capture_logs() as logs:
             studio.sandbox.faults.close_each(4000, welcome=welcome)
             studio.sandbox.faults.close(4000)
-            await until_told(app, "do not last")
+            await until_said(app, "do not last")
             dials = 0
             while dials < gateway.dials:  # until the long wait has begun
                 dials = gateway.dials
@@ -112,7 +112,7 @@ async def until_ready_but_flapping(app: App) -> None:
     """The bot is connected, be it that the connections before did not last."""
 
     async def ready() -> bool:
-        _, problems = await told(app)
+        _, problems = await said(app)
         return all("do not last" in one for one in problems)
 
     await until(ready)
@@ -136,7 +136,7 @@ async def test_a_close_code_that_only_a_person_can_deal_with_says_so_and_the_res
     studio.sandbox.faults.close_each(code, times=3)
     with capture_logs() as logs:
         async with start_bot(timings=quick(), ready=False) as app:
-            await until_told(app, what_to_do)
+            await until_said(app, what_to_do)
             await takes_and_sends(app, studio, range(2))
             await app.bot.ready_once.wait()
             await until_ready(app)
@@ -153,7 +153,7 @@ async def test_a_void_token_at_the_gateway_is_told_and_deliveries_are_kept(
         (hook,) = await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
         studio.sandbox.faults.fail("GET /oauth2/applications/@me", 401, times=3)
         studio.sandbox.faults.close(4004)
-        await until_told(app, "4004")
+        await until_said(app, "4004")
         await send_numbers(app, hook, range(2))
         await wait_for_numbers(studio, studio.structure, range(2))
         await until_ready(app)
@@ -167,7 +167,7 @@ async def test_no_session_is_begun_beyond_discords_limit(
     identifies = studio.sandbox.gateway.identifies
     studio.sandbox.faults.limit_sessions(0, reset_after_s=3.0)
     async with start_bot(timings=quick(), ready=False) as app:
-        await until_told(app, "sessions that Discord allows")
+        await until_said(app, "sessions that Discord allows")
         await takes_and_sends(app, studio, range(2))
         assert studio.sandbox.gateway.identifies == identifies
         await app.bot.ready_once.wait()
@@ -204,7 +204,7 @@ async def test_a_token_that_worked_once_is_waited_for_and_deliveries_are_taken(
         await settled(app, studio)
     studio.sandbox.faults.fail("*", 401, times=None)
     async with start_bot(timings=quick(), ready=False) as app:
-        await until_told(app, "does not accept DISCORD_TOKEN")
+        await until_said(app, "does not accept DISCORD_TOKEN")
         (hook,) = await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
         await send_numbers(app, hook, range(3))
         studio.sandbox.faults.heal()
@@ -222,7 +222,7 @@ async def test_discord_that_lets_nobody_in_is_told_with_its_answer(
         await settled(app, studio)
     studio.sandbox.faults.fail("*", status, times=None, **answer)
     async with start_bot(timings=quick(), ready=False) as app:
-        await until_told(app, f"answered {status}")
+        await until_said(app, f"answered {status}")
         studio.sandbox.faults.heal()
         await takes_and_sends(app, studio, range(2))
         await until_ready(app)
@@ -237,7 +237,7 @@ async def test_a_certificate_of_discords_that_is_not_trusted_is_told_and_waited_
     async with tls_front(port, Authority(tmp_path).server("127.0.0.1")) as front:
         secure = here.replace(f"http://127.0.0.1:{port}", f"https://127.0.0.1:{front}")
         async with start_bot(ready=False, discord_api_url=secure, timings=quick()) as app:
-            await until_told(app, "SSL_CERT_FILE")
+            await until_said(app, "SSL_CERT_FILE")
             use_api(here)
             await until_ready(app)
 

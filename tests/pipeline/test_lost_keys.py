@@ -60,9 +60,9 @@ async def test_a_lost_key_is_said_in_one_sentence_and_the_webhook_can_be_set_up_
     capsys.readouterr()
     async with start_bot(encryption_keys=(other_key(),), ready=False) as app:
         await app.bot.ready_once.wait()
-        told = [line for line in capsys.readouterr().out.splitlines() if BAD in line]
-        assert len(told) == 1
-        assert "1 webhook secret: add the key that encrypted them after the others" in told[0]
+        said = [line for line in capsys.readouterr().out.splitlines() if BAD in line]
+        assert len(said) == 1
+        assert "1 webhook secret: add the key that encrypted them after the others" in said[0]
         assert await problems_told(app) == [f"{BAD} 1 webhook secret."]
 
         assert await post(app, hook, recorded()[0]) == 503

@@ -32,7 +32,7 @@ async def card(at: BotWorld, channel: SandboxChannel, count: int = 1) -> str:
     return str((await until(there))[-1])
 
 
-async def told(at: BotWorld, hook: Hook) -> ProjectNames:
+async def said(at: BotWorld, hook: Hook) -> ProjectNames:
     return await at.app.storage.read(lambda tx: tx.hooks.names(hook.id))
 
 
@@ -49,7 +49,7 @@ async def test_names_that_an_account_knows_stay_in_its_own_channels(
         assert SECRET_NAME not in stranger
         assert PUBLIC_NAME not in stranger
         for hook in (at.hook, by_hand):
-            assert (await told(at, hook)).models == {}
+            assert (await said(at, hook)).models == {}
 
 
 async def test_a_channel_of_the_same_webhook_without_an_account_gets_none_of_its_names(
@@ -87,7 +87,7 @@ async def test_a_model_filter_goes_by_what_the_account_calls_a_model_today(
         await at.follow(studio.structure, await at.link(), options=PUBLIC_ONLY)
         await at.publish("not for this channel", at.secret)
         await at.settled()
-        assert (await told(at, at.hook)).models == {at.secret.id: SECRET_NAME}
+        assert (await said(at, at.hook)).models == {at.secret.id: SECRET_NAME}
         at.secret.name = "public/z"
         data = {"originalBranchId": at.secret.id, "newBranchId": at.secret.id}
         await at.fire("commit_move", data, "Commit moved: 0123456789")
@@ -159,6 +159,6 @@ async def test_what_a_hook_was_told_of_people_is_kept_with_it(
         await at.publish("the slab")
         await card(at, studio.structure)
         ilse = at.tower.ilse
-        assert await told(at, by_hand) == ProjectNames(
+        assert await said(at, by_hand) == ProjectNames(
             {at.public.id: PUBLIC_NAME}, {ilse.id: "Ilse Brandt"}
         )

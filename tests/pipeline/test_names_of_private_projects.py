@@ -88,10 +88,10 @@ async def test_who_set_a_channel_up_and_sees_it_no_more_is_not_told_what_its_pro
         await at.publish("version no 0")
         await at.paused(there, PauseWhy.FORBIDDEN)
 
-        async def told() -> bool:
+        async def said() -> bool:
             return not await storage.read(lambda tx: tx.pause_notices.due(5))
 
-        await until(told, 30.0)
+        await until(said, 30.0)
         theirs = studio.sandbox.world.private_channel(tobias.id)
         private = str([(m.content, m.embeds) for m in studio.sandbox.messages(theirs)])
         assert NAME not in private

@@ -21,7 +21,7 @@ def text_of(message: SandboxMessage) -> str:
     return str([message.content, *message.embeds])
 
 
-async def told(studio: Studio, count: int = 1) -> SandboxMessage:
+async def said(studio: Studio, count: int = 1) -> SandboxMessage:
     """The latest of Maren's direct messages, as soon as there are so many."""
     channel = studio.sandbox.world.private_channel(studio.maren.id)
     return (await studio.sandbox.wait_for_messages(channel, count, 15))[-1]
@@ -36,7 +36,7 @@ async def test_a_permission_that_went_and_came_back_costs_no_card(
         await wait_for_numbers(studio, studio.structure, range(2))
         studio.structure.deny(studio.guild.bot, "embed_links")
         await send_numbers(app, hook, range(2, 5))
-        notice = await told(studio)
+        notice = await said(studio)
         assert "- Embed Links" in text_of(notice)
         assert "- Send Messages" not in text_of(notice)
         still = await studio.sandbox.press(notice, "Resume", studio.maren)
@@ -63,5 +63,5 @@ async def test_a_notice_that_was_written_before_a_stop_is_told_after_the_start(
         (waiting,) = await until(lambda: app.storage.read(lambda tx: tx.pause_notices.due(10)))
         assert waiting.user_id == studio.maren.id
     async with start_bot():
-        notice = await told(studio)
+        notice = await said(studio)
     assert "no longer exists" in text_of(notice)

@@ -169,12 +169,12 @@ async def test_who_lost_the_right_meanwhile_does_not_complete_it(house: House) -
         offer = await studio.sandbox.press(answer, "Link my account", studio.maren)
         studio.maren.roles.clear()
         await house.paste(offer, server.token(house.ilse))
-        await until(lambda: "Manage Webhooks" in told(studio, offer, answer))
+        await until(lambda: "Manage Webhooks" in said(studio, offer, answer))
         assert server.webhooks(house.tower) == []
         assert await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id)) == []
 
 
-def told(studio: Studio, *answers: InteractionView) -> str:
+def said(studio: Studio, *answers: InteractionView) -> str:
     return str([m.content for answer in answers for m in answer.followups])
 
 
@@ -219,7 +219,7 @@ async def test_a_webhook_that_is_switched_off_is_told_once_and_stands_in_the_lis
 ) -> None:
     studio, server = house.studio, house.server
 
-    def told() -> int:
+    def said() -> int:
         return house.shown(studio.structure).count("needs attention")
 
     async with house.start():
@@ -227,17 +227,17 @@ async def test_a_webhook_that_is_switched_off_is_told_once_and_stands_in_the_lis
         await house.type("subscribe", stream_id=f"{server.url}/projects/{house.tower.id}")
     server.webhooks(house.tower)[0].enabled = False
     async with house.start():
-        await until(lambda: told() == 1)
+        await until(lambda: said() == 1)
         assert "switched off in Speckle" in text_of(await house.type("subscriptions"))
     asked = len(server.asked("Webhooks"))
     async with house.start():
         await until(lambda: len(server.asked("Webhooks")) > asked)
-        assert told() == 1
+        assert said() == 1
         assert "switched off in Speckle" in text_of(await house.type("subscriptions"))
         server.webhooks(house.tower)[0].enabled = True
         await house.type("subscribe", stream_id=f"{server.url}/projects/{house.tower.id}")
         assert "🟢 live" in text_of(await house.type("subscriptions"))
-    assert told() == 1
+    assert said() == 1
 
 
 async def test_a_webhook_is_looked_after_again_as_soon_as_its_account_is_linked_again(

@@ -21,7 +21,7 @@ async def statuses(app: App, hook: Hook, numbers: range) -> list[int]:
     return [await post(app, hook, numbered(number)) for number in numbers]
 
 
-async def told(studio: Studio, channel_id: int, count: int = 1) -> list[SandboxMessage]:
+async def said(studio: Studio, channel_id: int, count: int = 1) -> list[SandboxMessage]:
     """What was told in a channel, as soon as there is so much."""
     await studio.sandbox.wait_for_messages(channel_id, count, 15)
     return studio.sandbox.messages(channel_id)
@@ -65,7 +65,7 @@ async def test_the_maker_of_the_webhook_is_told_once_a_day_also_after_a_restart(
     async with start_bot(quotas={"events_a_day": 3}) as app:
         hook = await follow(app, studio, studio.structure)
         assert await statuses(app, hook, range(6)) == [*[202] * 3, *[429] * 3]
-        [notice] = await told(studio, private.id)
+        [notice] = await said(studio, private.id)
         [embed] = notice.embeds
         assert embed["title"] == "Today's quota is used up"
         assert "Studio Kestrel" in embed["description"]
@@ -86,7 +86,7 @@ async def test_it_is_told_in_the_notice_channel_if_there_is_one(
             lambda tx: tx.guilds.set_notice_channel(studio.guild.id, studio.facade.id)
         )
         await statuses(app, hook, range(6))
-        [notice] = await told(studio, studio.facade.id)
+        [notice] = await said(studio, studio.facade.id)
         assert notice.content.startswith(f"<@{studio.maren.id}> Speckle events are refused")
 
 
@@ -98,7 +98,7 @@ async def test_the_servers_owner_is_told_where_nobody_else_can_be(
         hook = await follow(app, studio, studio.structure)
         await statuses(app, hook, range(6))
         owner = studio.sandbox.world.private_channel(studio.guild.owner.id)
-        await told(studio, owner.id)
+        await said(studio, owner.id)
 
         async def settled() -> bool:
             return not await app.storage.read(lambda tx: tx.day_use.due_notices())
@@ -114,7 +114,7 @@ async def test_who_left_the_server_is_not_told_of_its_quota(
         studio.guild.members.pop(studio.maren.id)
         await statuses(app, hook, range(6))
         owner = studio.sandbox.world.private_channel(studio.guild.owner.id)
-        await told(studio, owner.id)
+        await said(studio, owner.id)
         theirs = studio.sandbox.world.private_channel(studio.maren.id)
         assert studio.sandbox.messages(theirs.id) == []
 

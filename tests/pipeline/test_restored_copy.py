@@ -58,9 +58,9 @@ async def test_after_a_backup_was_put_back_each_person_confirms_their_account(
     capsys.readouterr()
     before = asked_with_a_token(tower)
     async with run() as app:
-        told = [line for line in capsys.readouterr().out.splitlines() if "storage.restored" in line]
-        assert len(told) == 1
-        assert "critical" in told[0]
+        said = [line for line in capsys.readouterr().out.splitlines() if "storage.restored" in line]
+        assert len(said) == 1
+        assert "critical" in said[0]
         assert await tower.fire(range(2, 4)) == [2, 2]
         await wait_until_paused(app, studio.structure, PauseReason.ACCESS_LOST)
         one = await follower(app.storage, studio)

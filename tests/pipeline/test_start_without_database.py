@@ -183,6 +183,6 @@ async def test_what_waiting_does_not_mend_ends_the_start_with_a_sentence(
 ) -> None:
     (tmp_path / "bot.db").write_bytes(b"Harbour Tower, level 1\n" * 500)
     async with run(studio, key, tmp_path / "bot.db") as bot:
-        _, told = await asyncio.wait_for(bot.process.communicate(), 30)
+        _, shown = await asyncio.wait_for(bot.process.communicate(), 30)
         assert bot.process.returncode == 1
-        assert "✘ The database cannot be used: the database file is damaged" in told.decode()
+        assert "✘ The database cannot be used: the database file is damaged" in shown.decode()

@@ -103,8 +103,8 @@ async def test_a_stop_signal_ends_what_is_in_flight_and_then_the_bot_with_0(
     async with process(studio.sandbox, database_url, key) as bot:
         await until(partial(being_sent, studio), 30)
         bot.send_signal(number)
-        _, told = await asyncio.wait_for(bot.communicate(), 15)
-        assert bot.returncode == 0, told.decode()
+        _, said = await asyncio.wait_for(bot.communicate(), 15)
+        assert bot.returncode == 0, said.decode()
         assert numbers_in(studio, studio.structure) == [0]
     async with start_bot() as app:
         assert await app.storage.read(waiting_count) == 0
@@ -123,8 +123,8 @@ async def test_a_second_signal_ends_the_bot_at_once_and_the_card_comes_once_all_
             pass
         await asyncio.sleep(1.1)
         bot.terminate()
-        _, told = await asyncio.wait_for(bot.communicate(), 15)
+        _, said = await asyncio.wait_for(bot.communicate(), 15)
         assert bot.returncode == 1
-        assert b"Stopped at once." in told
+        assert b"Stopped at once." in said
     async with start_bot():
         await wait_for_numbers(studio, studio.structure, range(1))

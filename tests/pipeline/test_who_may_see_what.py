@@ -111,11 +111,11 @@ async def test_where_speckle_is_slow_nothing_secret_comes_later_either(
         tower.server.faults.clear()
         await at.settled()
         (message,) = at.messages(studio.structure)
-        told = at.shown(studio.structure)
+        said = at.shown(studio.structure)
         assert message.files == []
         assert [r for r in studio.sandbox.requests if r.method == "PATCH"] == []
         for secret in (SECRET, "secret/x", OBJECTS, "image"):
-            assert secret not in told
+            assert secret not in said
 
 
 @over_postgresql

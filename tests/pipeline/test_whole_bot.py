@@ -53,7 +53,7 @@ async def follow_all(app: App, studio: Studio, count: int) -> tuple[Hook, list[S
     return hook, channels
 
 
-async def told(app: App) -> tuple[int, list[str]]:
+async def said(app: App) -> tuple[int, list[str]]:
     """Status and problems of `GET /readyz`."""
     async with (
         aiohttp.ClientSession() as http,
@@ -62,9 +62,9 @@ async def told(app: App) -> tuple[int, list[str]]:
         return answer.status, (await answer.json())["problems"]
 
 
-async def until_told(app: App, what: str) -> None:
+async def until_said(app: App, what: str) -> None:
     async def problem() -> bool:
-        status, problems = await told(app)
+        status, problems = await said(app)
         return status == 503 and any(what in one for one in problems)
 
     await until(problem)
@@ -72,7 +72,7 @@ async def until_told(app: App, what: str) -> None:
 
 async def until_ready(app: App) -> None:
     async def ready() -> bool:
-        return (await told(app))[0] == 200
+        return (await said(app))[0] == 200
 
     await until(ready)
 
@@ -108,7 +108,7 @@ async def test_a_refusal_that_speaks_of_no_channel_pauses_none_and_is_told_once(
         with capture_logs() as logs:
             studio.sandbox.faults.fail(EVERY_POST, status, times=None, **answer)
             await send_numbers(app, hook, range(2))
-            await until_told(app, "takes no card from the bot")
+            await until_said(app, "takes no card from the bot")
             assert await paused_in(app, channels) == [None] * 6
             studio.sandbox.faults.heal()
             for channel in channels:
@@ -151,7 +151,7 @@ async def test_one_channel_with_an_unknown_refusal_holds_up_no_other(
         studio.sandbox.faults.fail(route_to(studio.structure), 403, times=2, code=987_654)
         await send_numbers(app, hook, range(8))
         await wait_for_numbers(studio, studio.facade, range(8))
-        assert (await told(app))[0] == 200
+        assert (await said(app))[0] == 200
         await wait_for_numbers(studio, studio.structure, range(8))
         studio.sandbox.requests.clear()
 
@@ -216,7 +216,7 @@ async def test_a_refused_token_with_many_sends_in_flight_is_one_step(
 
         with capture_logs() as logs:
             await send_numbers(app, hook, range(1))
-            await until_told(app, "does not accept the bot's token")
+            await until_said(app, "does not accept the bot's token")
             await until(all_refused)
             studio.sandbox.faults.heal()
             for channel in channels:
@@ -236,7 +236,7 @@ async def test_a_ban_is_told_and_what_was_kept_goes_out_after_it(
         studio.sandbox.faults.rate_limit(EVERY_POST, 3600, times=4, via=False)
         with capture_logs() as logs:
             await send_numbers(app, hook, range(1))
-            await until_told(app, "blocks this machine's address")
+            await until_said(app, "blocks this machine's address")
             for channel in channels:
                 await wait_for_numbers(studio, channel, range(1))
         assert [line["event"] for line in logs].count("discord.rate_limited") == 1

@@ -100,7 +100,7 @@ async def test_a_channel_can_be_asked_why_by_who_sees_it_and_says_what_concerns_
         assert "No event" not in await ask(studio, ben, "why", event="1")
         assert "is about what the link opens" in await ask(studio, ben, "why", event=version)
         assert "More than one event" in await ask(studio, ben, "why", event="3 min ago")
-        assert "no event from between" in await ask(studio, ben, "why", event="3 days ago")
+        assert "no event between" in await ask(studio, ben, "why", event="3 days ago")
         assert "no event with that number" in await ask(studio, ben, "why", event="99")
         assert "can find no event by" in await ask(studio, ben, "why", event="the facade")
         # The list, and the menu of a card.
@@ -147,10 +147,10 @@ async def test_names_that_a_filter_keeps_out_are_for_the_person_who_agreed_while
         version = await at.publish(SECRET, at.secret)
         await done(at.app, 1)
         link = f"{at.tower.server.url}/projects/{at.tower.project.id}/models/x@{version.id}"
-        for who, told in ((studio.maren, True), (tobias, False)):
+        for who, said in ((studio.maren, True), (tobias, False)):
             text = await ask(studio, who, "why", event="1")
             assert "Decided by the setting `models`" in text
-            assert (at.secret.name in text) is told
+            assert (at.secret.name in text) is said
             assert SECRET not in text
         assert "🔕" in await ask(studio, tobias, "why", event=link.replace("x@", "abcdefabcd@"))
         # The channel's account is asked about the webhook: it owns the project.

@@ -1,4 +1,4 @@
-"""A project with a public and a secret model, the bot's hook for it, and whoever signs events."""
+"""A project with a public and a secret model, the bot's hook for it, and who signs events."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -156,7 +156,7 @@ class BotWorld:
         return add_object_table(self.tower.server, made, facts["object_count"])
 
     async def publish(self, message: str, model: Model | None = None, **more: Any) -> Version:
-        """A new version, told by the project's webhooks."""
+        """A new version, sent by the project's webhooks."""
         version = self.version(model, message, **more)
         await self.fire("commit_create", commit_create_data(version))
         return version
@@ -228,7 +228,7 @@ class BotWorld:
     # ── what is seen ──────────────────────────────────────────────────────────────────────────
 
     def shown(self, channel: SandboxChannel) -> str:
-        """All that stands in a channel, as text."""
+        """All that is in a channel, as text."""
         return json.dumps([(m.content, m.embeds) for m in self.messages(channel)])
 
     def messages(self, channel: SandboxChannel) -> list[Any]:

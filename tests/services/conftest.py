@@ -102,7 +102,7 @@ def place(
     return TargetChannel(channel_id, kind, frozenset(ChannelPermission), audience=audience)
 
 
-class Told:
+class PublicAnswers:
     """What servers say without a token, where no server is asked: nothing, until a test says so."""
 
     def __init__(self) -> None:
@@ -140,7 +140,7 @@ class Desk:
 
     service: SubscriptionService
     storage: Storage
-    told: Told
+    public_answers: PublicAnswers
 
     async def subscribe(
         self,
@@ -219,7 +219,7 @@ def services_over(
     served_guilds: frozenset[int] = frozenset(),
     oauth: Any = None,
     apps: Mapping[str, SpeckleApp] | None = None,
-    told: Told | None = None,
+    public_answers: PublicAnswers | None = None,
     quotas: QuotaService | None = None,
 ) -> Services:
     """The services, without anything of Discord."""
@@ -254,7 +254,11 @@ def services_over(
     )
     personal_data = PersonalDataService(storage, linking, KEPT)
     real = all(host.startswith("http://127.0.0.1") for host in speckle_servers)
-    visibility: Any = PublicAccess(client) if real and told is None else told or Told()
+    visibility: Any = (
+        PublicAccess(client)
+        if real and public_answers is None
+        else public_answers or PublicAnswers()
+    )
     pages, quotas = WebhookPages(client, asks=real), quotas or without_quotas(storage, clock)
     subscriptions = SubscriptionService(
         storage,
@@ -299,16 +303,16 @@ def make_desk(storage: Storage, clock: Clock) -> MakeDesk:
         served: frozenset[int] = frozenset(),
         quotas: QuotaService | None = None,
     ) -> Desk:
-        told = Told()
+        public_answers = PublicAnswers()
         services = services_over(
             storage,
             clock,
             public_url=public_url,
             served_guilds=served,
-            told=told,
+            public_answers=public_answers,
             quotas=quotas,
         )
-        return Desk(services.subscriptions, storage, told)
+        return Desk(services.subscriptions, storage, public_answers)
 
     return make
 

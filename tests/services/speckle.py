@@ -66,7 +66,7 @@ class Office:
         return self.server.webhooks(self.tower)
 
     def with_public_url(self, public_url: str | None) -> "Office":
-        """The same office, after the operator set PUBLIC_URL anew."""
+        """The same office, after the operator set another PUBLIC_URL."""
         services = services_over(
             self.storage,
             self.clock,

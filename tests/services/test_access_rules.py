@@ -346,9 +346,9 @@ def test_an_answer_goes_with_the_account_that_it_was_given_with(
 ) -> None:
     void = subscription(account_id=None, answer=replace(consent(), unlinked=True))
     decision = rule(void, hook, everyone=everyone, operator=True)
-    told = {
+    said = {
         AccessAnswer.YES: "stranger",
         AccessAnswer.NO: Pause(PauseReason.ACCESS_LOST, PauseWhy.UNLINKED),
         AccessAnswer.NO_ANSWER: Wait(),
     }
-    assert told[everyone.answer] in (decision, as_whom(decision))
+    assert said[everyone.answer] in (decision, as_whom(decision))

@@ -321,41 +321,41 @@ async def test_whoever_changes_filters_in_an_answered_channel_does_not_become_it
 async def probed(office: Office, caller: Actor, project: str) -> list[object]:
     """All that commands tell somebody of a project, without what differs for every set-up."""
     subscriptions = office.services.subscriptions
-    told: list[object] = []
+    answers: list[object] = []
     for channel_id, hand in ((FACADE, False), (FACADE, True), (ROOF, True)):
         try:
             outcome = await office.ask(
                 caller=caller, channel_id=channel_id, project=project, by_hand=hand, shown=False
             )
         except CommandRefused as refused:
-            told.append(refused.refusal)
+            answers.append(refused.refusal)
             continue
-        told.append(_without_its_own(outcome, project))
+        answers.append(_without_its_own(outcome, project))
     for text in (project, "Kestrel Tower"):
         try:
             gone = await subscriptions.unsubscribe(KESTREL, caller, text, ROOF + 1)
         except CommandRefused as refused:
-            told.append(refused.refusal)
+            answers.append(refused.refusal)
         else:
             assert isinstance(gone, NotFollowed)
-            told.append(len(gone.elsewhere))
+            answers.append(len(gone.elsewhere))
     offered = await subscriptions.projects(KESTREL, caller, "")
-    told.append([choice.name.replace(project.rpartition("/")[2], "ID") for choice in offered])
-    told.append([one.name for one in await subscriptions.projects(KESTREL, caller, "kestrel")])
-    told.append(await subscriptions.models(CommandCaller(KESTREL, caller, FACADE), project, ""))
+    answers.append([choice.name.replace(project.rpartition("/")[2], "ID") for choice in offered])
+    answers.append([one.name for one in await subscriptions.projects(KESTREL, caller, "kestrel")])
+    answers.append(await subscriptions.models(CommandCaller(KESTREL, caller, FACADE), project, ""))
     # And once more with a webhook of their own that works, as they can make that up.
     for one in await office.storage.read(lambda tx: tx.subscriptions.of_channel(FACADE)):
         await office.storage.write(lambda tx: note_event(tx, one.hook_id, "Made up"))
     try:
         outcome = await office.ask(caller=caller, channel_id=ROOF + 1, project=project, shown=False)
-        told.append(_without_its_own(outcome, project))
+        answers.append(_without_its_own(outcome, project))
     except CommandRefused as refused:
-        told.append(refused.refusal)
+        answers.append(refused.refusal)
     for one in await office.storage.read(lambda tx: tx.subscriptions.of_channel(FACADE)):
         await office.storage.write(lambda tx: tx.subscriptions.delete(one.id))
     for one in await office.storage.read(lambda tx: tx.subscriptions.of_channel(ROOF)):
         await office.storage.write(lambda tx: tx.subscriptions.delete(one.id))
-    return told
+    return answers
 
 
 def _without_its_own(outcome: SubscribeOutcome, project: str) -> object:
@@ -715,7 +715,7 @@ async def test_in_the_operators_servers_a_private_project_takes_somebody_who_may
     make_desk: MakeDesk,
 ) -> None:
     desk = make_desk(served=frozenset({KESTREL}))
-    desk.told.answer = PRIVATE
+    desk.public_answers.answer = PRIVATE
     refusals = set()
     for _ in ("unfollowed", "followed"):
         with pytest.raises(CommandRefused) as refused:
@@ -751,7 +751,7 @@ async def test_in_the_operators_servers_a_public_project_is_for_everybody(
     make_desk: MakeDesk,
 ) -> None:
     desk = make_desk(served=frozenset({KESTREL}))
-    desk.told.answer = PUBLIC
+    desk.public_answers.answer = PUBLIC
     outcome = await desk.service.subscribe(asking(manager_of([STRUCTURE])))
     assert isinstance(outcome, Subscribed)
     consent = outcome.entry.subscription.consent

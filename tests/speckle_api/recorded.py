@@ -113,13 +113,13 @@ class RecordedWorld:
 
     def signed(self, recording: Recording) -> dict[str, str]:
         """The Authorization header of the recording, with a token of this server."""
-        told = recording.authorization
-        if told is None:
+        said = recording.authorization
+        if said is None:
             return {}
         for label, token in self.tokens.items():
-            told = told.replace(f"<{label}>", token)
-        assert "<" not in told, told
-        return {"Authorization": told}
+            said = said.replace(f"<{label}>", token)
+        assert "<" not in said, said
+        return {"Authorization": said}
 
     def _user(self, user_id: str, name: str, nick: str, avatar: str | None) -> User:
         user = self.server.add_user(name, id=user_id, avatar=avatar)
@@ -128,16 +128,16 @@ class RecordedWorld:
 
     def _projects(self) -> None:
         add = self.server.add_project
-        told = "recorded for the replaying test server"
+        said = "recorded for the replaying test server"
         alice = self.alice
         self.public = add(
             "Rec public tower",
             owner=alice,
             visibility="PUBLIC",
-            description=told,
+            description=said,
             id="6742d0c2ac",
         )
-        self.private = add("Rec private tower", owner=alice, description=told, id="b92b46ac57")
+        self.private = add("Rec private tower", owner=alice, description=said, id="b92b46ac57")
         for project in (self.public, self.private):
             self.server.set_role(project, self.bob, "stream:contributor")
             self.server.set_role(project, self.carol, "stream:reviewer")
@@ -182,10 +182,10 @@ class RecordedWorld:
         self.first.updated_at = at("21:10:18.360")
 
     def _model(
-        self, project: ServerProject, model_id: str, name: str, moment: str, told: str | None = None
+        self, project: ServerProject, model_id: str, name: str, moment: str, said: str | None = None
     ) -> Model:
         return self.server.add_model(
-            project, name, description=told, author=self.alice, id=model_id, at=at(moment)
+            project, name, description=said, author=self.alice, id=model_id, at=at(moment)
         )
 
     def _version(self, model: Model, version_id: str, object_id: str, moment: str) -> None:
@@ -206,8 +206,8 @@ class RecordedWorld:
         """The threads that were there when threads were asked for."""
         versions = {version.id: version for version in self.public.versions}
         people = {self.alice.name: self.alice, self.dave.name: self.dave}
-        told = Recording.read("threads_with_archived").response["data"]["project"]
-        for item in reversed(told["commentThreads"]["items"]):
+        said = Recording.read("threads_with_archived").response["data"]["project"]
+        for item in reversed(said["commentThreads"]["items"]):
             on = [versions[r["versionId"]] for r in item["viewerResources"] if r["versionId"]]
             comment = self.server.add_comment(
                 self.public,
@@ -227,13 +227,13 @@ class RecordedWorld:
 
     def _replies(self, thread: Any) -> None:
         pages = [Recording.read(f"comment_replies_page_{page}") for page in (1, 2)]
-        told = [
+        said = [
             reply
             for page in pages
             for reply in page.response["data"]["project"]["comment"]["replies"]["items"]
         ]
         people = {user.id: user for user in (self.alice, self.bob)}
-        for item in reversed(told):
+        for item in reversed(said):
             self.server.add_reply(
                 thread,
                 author=people[item["author"]["id"]],
@@ -256,16 +256,16 @@ class RecordedWorld:
 
     def with_history(self, name: str) -> Webhook:
         """The webhook whose history was recorded, with as many entries, of the same kinds."""
-        told = Recording.read(name).response["data"]["project"]["webhooks"]["items"][0]
+        said = Recording.read(name).response["data"]["project"]["webhooks"]["items"][0]
         hook = self.server.add_webhook(
             self.hooks,
-            told["url"],
-            told["triggers"],
-            description=told["description"],
+            said["url"],
+            said["triggers"],
+            description=said["description"],
             secret="s",
-            id=told["id"],
+            id=said["id"],
         )
-        for item in reversed(told["history"]["items"]):
+        for item in reversed(said["history"]["items"]):
             entry = self.server.new_entry(hook, {}, item["status"])
             entry.id, entry.payload = item["id"], item["payload"]
             entry.last_update = datetime.fromisoformat(item["lastUpdate"])

@@ -144,9 +144,9 @@ async def test_an_answer_has_the_recorded_ones_shape(server: SpeckleServer, name
     status, answer = await asked(situation(server, name), recording)
     assert status == recording.status
     assert refusals(answer) == refusals(recording.response)
-    told = shape(recording.response["data"])
+    said = shape(recording.response["data"])
     # A fresh thread was seen by who wrote it, which nobody asks for.
-    text = json.dumps(told).replace('"viewedAt": "str"', '"viewedAt": "NoneType"')
+    text = json.dumps(said).replace('"viewedAt": "str"', '"viewedAt": "NoneType"')
     assert shape(answer["data"]) == json.loads(text)
 
 

@@ -63,15 +63,15 @@ async def test_a_new_issue_is_found_and_told_whole(studio: Studio, shape: IssueD
         attachments=({"id": "b10b000001", "fileName": "plan.pdf", "fileSize": 2_100_000},),
     )
     found = await facts_of(studio, about(studio, CREATED, data, issue.created_at))
-    told = found.issue
-    assert (told.id, told.identifier, told.title) == (issue.id, "KT-1", "Beam clashes")
-    assert first_line(told.text) == "with the duct"
-    assert (told.status, told.priority, told.due) == ("open", "high", due)
-    assert told.author == SpeckleUser(studio.ilse.id, "Ilse Brandt")
-    assert told.assignee == SpeckleUser(studio.bruno.id, "Bruno Achterberg")
-    assert [(one.name, one.colour) for one in told.labels] == [("steel", 0x1F6FEB), ("odd", None)]
-    assert [(one.name, one.size_bytes) for one in told.files] == [("plan.pdf", 2_100_000)]
-    assert told.resources == (ResourceRef(studio.model.id, studio.first.id),)
+    said = found.issue
+    assert (said.id, said.identifier, said.title) == (issue.id, "KT-1", "Beam clashes")
+    assert first_line(said.text) == "with the duct"
+    assert (said.status, said.priority, said.due) == ("open", "high", due)
+    assert said.author == SpeckleUser(studio.ilse.id, "Ilse Brandt")
+    assert said.assignee == SpeckleUser(studio.bruno.id, "Bruno Achterberg")
+    assert [(one.name, one.colour) for one in said.labels] == [("steel", 0x1F6FEB), ("odd", None)]
+    assert [(one.name, one.size_bytes) for one in said.files] == [("plan.pdf", 2_100_000)]
+    assert said.resources == (ResourceRef(studio.model.id, studio.first.id),)
     assert found.models == (ModelRef(studio.model.id, "structure/level 1"),)
     assert found.changed_at == issue.created_at
 

@@ -129,9 +129,9 @@ async def test_the_log_has_one_line_a_day_for_a_hook(desk: Desk) -> None:
     hook = await desk.hook()
     with capture_logs() as lines:
         await desk.statuses(hook, 9)
-    told = [line for line in lines if line["event"] == "quota.used_up"]
-    assert [(line["guild_id"], line["hook_id"]) for line in told] == [(GUILD, hook.id)]
-    assert [line for line in lines if line["log_level"] in ("warning", "error")] == told
+    said = [line for line in lines if line["event"] == "quota.used_up"]
+    assert [(line["guild_id"], line["hook_id"]) for line in said] == [(GUILD, hook.id)]
+    assert [line for line in lines if line["log_level"] in ("warning", "error")] == said
     desk.clock.time += timedelta(days=1)
     with capture_logs() as lines:
         await desk.statuses(hook, 9)

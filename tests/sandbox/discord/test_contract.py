@@ -181,9 +181,9 @@ async def test_the_sandbox_refuses_the_same_messages(
 ) -> None:
     url = f"{sandbox.api_url}/channels/{channel.id}/messages"
     async with raw.post(url, json=BAD_MESSAGES[fault]) as answer:
-        told = await answer.json()
-    assert (answer.status, told["code"]) in ((400, 50035), (400, 50006)), told
-    assert ("errors" in told) == (told["code"] == 50035)
+        said = await answer.json()
+    assert (answer.status, said["code"]) in ((400, 50035), (400, 50006)), said
+    assert ("errors" in said) == (said["code"] == 50035)
     assert sandbox.messages(channel) == []
 
 
@@ -193,8 +193,8 @@ async def test_the_sandbox_refuses_the_same_commands(
 ) -> None:
     url = f"{sandbox.api_url}/applications/{sandbox.bot_id}/commands"
     async with raw.put(url, json=BAD_COMMANDS[fault]) as answer:
-        told = await answer.json()
-    assert (answer.status, told["code"]) == (400, 50035), json.dumps(told)
+        said = await answer.json()
+    assert (answer.status, said["code"]) == (400, 50035), json.dumps(said)
     assert sandbox.commands == []
 
 

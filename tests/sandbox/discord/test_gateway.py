@@ -125,21 +125,21 @@ async def test_leaving_and_joining_a_guild_are_told(
     sandbox: Sandbox, guild: SandboxGuild, connect: Connect
 ) -> None:
     client = Client()
-    told: list[str] = []
+    said: list[str] = []
 
     @client.event
     async def on_guild_remove(_: discord.Guild) -> None:
-        told.append("removed")
+        said.append("removed")
 
     @client.event
     async def on_guild_join(_: discord.Guild) -> None:
-        told.append("joined")
+        said.append("joined")
 
     async with connect(client):
         sandbox.remove_guild(guild)
-        await eventually(lambda: told == ["removed"])
+        await eventually(lambda: said == ["removed"])
         assert sandbox.add_guild("Studio Kestrel", guild.id) is guild
-        await eventually(lambda: told == ["removed", "joined"])
+        await eventually(lambda: said == ["removed", "joined"])
 
 
 @pytest.mark.parametrize("how", ["drop", "op7", "close"])

@@ -28,18 +28,18 @@ FATES = [
 ]
 
 
-def told(*numbers: int, follow: Follow = ALL, fates: Sequence[DeliveryFate] = FATES) -> list[str]:
+def said(*numbers: int, follow: Follow = ALL, fates: Sequence[DeliveryFate] = FATES) -> list[str]:
     """What is complained of where the channel shows these numbers."""
     shown = {"log": [DeliveryTag("A", number) for number in numbers]}
     return [f"{one.what}: {one.numbers}" for one in complaints({"A": fates}, [follow], shown)]
 
 
 def test_each_acknowledged_delivery_once_and_in_order_is_well() -> None:
-    assert told(0, 1, 4) == []
+    assert said(0, 1, 4) == []
 
 
 def test_a_delivery_whose_answer_was_lost_may_show_or_not() -> None:
-    assert told(0, 1, 2, 4) == []
+    assert said(0, 1, 2, 4) == []
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,13 @@ def test_a_delivery_whose_answer_was_lost_may_show_or_not() -> None:
     ],
 )
 def test_what_is_wrong_is_named(numbers: Sequence[int], what: str) -> None:
-    assert told(*numbers) == [what]
+    assert said(*numbers) == [what]
 
 
 def test_a_filter_says_what_is_owed_and_what_must_not_show() -> None:
-    assert told(0, 4, follow=FIRST_MODEL) == []
-    assert told(4, follow=FIRST_MODEL) == ["acknowledged but not shown: [0]"]
-    assert told(0, 1, 4, follow=FIRST_MODEL) == ["shown though nobody has to see it: [1]"]
+    assert said(0, 4, follow=FIRST_MODEL) == []
+    assert said(4, follow=FIRST_MODEL) == ["acknowledged but not shown: [0]"]
+    assert said(0, 1, 4, follow=FIRST_MODEL) == ["shown though nobody has to see it: [1]"]
 
 
 def test_a_project_that_the_channel_does_not_follow_must_not_show() -> None:
