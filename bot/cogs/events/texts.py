@@ -21,13 +21,8 @@ from bot.cogs.events.step_texts import STEPS, Mark, option_of, short_text
 from bot.cogs.responses import COLOUR
 from bot.cogs.subscriptions.panel_texts import pause_remedy, project_name, state_text
 from bot.model import InboxSource, SubscriptionState
-from bot.services.event_log import (
-    ChannelEvent,
-    ChannelLog,
-    OneEvent,
-    Outcome,
-    SeveralEvents,
-)
+from bot.services.channel_event import ChannelEvent, Outcome
+from bot.services.event_log import ChannelLog, OneEvent, SeveralEvents
 from bot.services.event_reference import (
     MessageReference,
     Moments,
