@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -41,10 +41,9 @@ from bot.speckle.filters import FilterWhy
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api.types import CallStatus, RecordedCall
 from bot.trace import MissingWhy, ReadWith, TraceLine, TraceStep
-from bot.work import CardStatus, FallbackLevel, HeldSince, InboxState, LoggedEvent, OutboxState
+from bot.work import FallbackLevel, HeldSince, InboxState, OutboxState
+from tests.logged_event import AT, CARD, CHANNEL, EVENT, GUILD
 
-AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-GUILD, CHANNEL = 71, 73
 NOT_OF_A_STAGE = {
     TraceStep.READ,
     TraceStep.FROM_HISTORY,
@@ -82,46 +81,6 @@ SUBSCRIPTION = Subscription(
     created_at=AT - timedelta(days=1),
     updated_at=AT - timedelta(days=1),
     last_event_at=None,
-)
-CARD = CardStatus(
-    id=3,
-    inbox_id=1,
-    subscription_id=9,
-    state=OutboxState.SENT,
-    level=FallbackLevel.FULL,
-    guild_id=GUILD,
-    channel_id=CHANNEL,
-    project_id="a1b2c3d4e5",
-    project_name="Tower",
-    title="New version of **structure/level 1**",
-    created_at=AT,
-    sent_at=AT + timedelta(seconds=2),
-    gave_up_at=None,
-    message_id=77,
-    error=None,
-    in_flight=False,
-    bot_left=False,
-    pause=None,
-    due_at=None,
-    attempts=0,
-    channel_error=None,
-)
-EVENT = LoggedEvent(
-    id=1,
-    hook_id=5,
-    ordering_key="hook:5",
-    project_id="a1b2c3d4e5",
-    server_url="https://app.speckle.systems",
-    received_at=AT,
-    happened_at=None,
-    finished_at=AT,
-    state=InboxState.DONE,
-    event_name="commit_create",
-    source=InboxSource.WEBHOOK,
-    subject=None,
-    subscription_id=None,
-    same_as=None,
-    trace=(),
 )
 
 
