@@ -37,6 +37,12 @@ class Narrowing(StrEnum):
     MODEL = "models"
 
 
+NOTHING_MEANT: Final[Mapping[Narrowing, RefusalReason]] = {
+    Narrowing.AUTHOR: RefusalReason.NO_AUTHOR,
+    Narrowing.MODEL: RefusalReason.NO_MODEL,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """What a card of a message may mean: an entry of an option, and what people call it."""
@@ -100,11 +106,7 @@ class CardFilters:
             pairs = zip(real, known, strict=True)
             found = [one for card, names in pairs for one in _models(card, names)]
         if not found:
-            none = {
-                Narrowing.AUTHOR: RefusalReason.NO_AUTHOR,
-                Narrowing.MODEL: RefusalReason.NO_MODEL,
-            }
-            raise CommandRefused(none[what])
+            raise CommandRefused(NOTHING_MEANT[what])
         return list({one.meant: one for one in reversed(found)}.values())[::-1]
 
     async def narrow(
