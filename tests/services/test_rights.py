@@ -612,6 +612,29 @@ async def test_more_events_by_anybody_else_pause_the_channel_and_ask(
     assert (await office.at(STRUCTURE)).state is SubscriptionState.ACTIVE
 
 
+@pytest.mark.parametrize(
+    ("agreed", "models", "paused"),
+    [
+        ("structure/**", ("structure/level 1",), None),
+        ("structure/**, !**/draft*", ("structure/level 1",), None),
+        ("structure/**, !**/draft*", ("structure/draft 1",), PauseWhy.FILTERS_WIDER),
+        ("structure/**", ("facade/east",), PauseWhy.FILTERS_WIDER),
+        ("structure/**, 0*", ("0a1b2c3d4e",), PauseWhy.FILTERS_WIDER),  # perhaps another's id
+        ("structure/**, !0a1b2c3d4e", ("structure/level 1",), PauseWhy.FILTERS_WIDER),
+        ("structure/**", ("structure/*",), PauseWhy.FILTERS_WIDER),  # of two globs nobody can say
+    ],
+)
+async def test_one_model_out_of_those_that_were_agreed_to_is_no_more_than_that(
+    office: Office, agreed: str, models: tuple[str, ...], paused: PauseWhy | None
+) -> None:
+    await office.linked(MAREN, office.ilse)
+    await office.subscribe(models=agreed)
+    options = SubscriptionOptions(models=models)
+    outcome = await edited(office, manager_of([STRUCTURE]), STRUCTURE, options)
+    assert isinstance(outcome, Subscribed)
+    assert outcome.paused is paused
+
+
 async def test_an_id_typed_into_a_filter_is_no_way_to_a_name_that_nobody_agreed_to_show(
     office: Office,
 ) -> None:
