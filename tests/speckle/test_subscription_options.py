@@ -140,6 +140,7 @@ def test_an_exclusion_that_is_taken_off_is_wider() -> None:
     assert not typed(models="structure/**, !secret/**").widens(agreed)
     assert not typed(models="structure/level 1").widens(agreed)
     assert typed(models="secret/level 1").widens(agreed)
+    assert typed(models="[ab]").widens(typed(models="!b"))
     assert typed(models="0a1b2c3d4e").widens(agreed)  # perhaps the id of one in secret
     assert typed(models="structure/level 1").widens(typed(models="!0a1b2c3d4e"))
 
