@@ -182,8 +182,13 @@ class Option:
 
 
 def _compared(entry: str) -> str:
-    """An entry as it is compared with others: ids to the letter, all else as people see it."""
-    return entry if ID.fullmatch(entry.removeprefix(EXCLUDE)) else as_seen(entry)
+    """An entry as it is compared with others: as people see it, but ids to the letter.
+
+    So is what only looks like an id: it means a name, and no model or person by their id.
+    """
+    seen = as_seen(entry)
+    may_be_id = any(ID.fullmatch(one.removeprefix(EXCLUDE)) for one in (entry, seen))
+    return entry if may_be_id else seen
 
 
 def _refused(

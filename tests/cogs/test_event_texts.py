@@ -10,6 +10,7 @@ import pytest
 
 from bot import trace_texts
 from bot.cards.text import units
+from bot.cogs.diagnosis.doctor_texts import findings
 from bot.cogs.events import nothing_texts, stages, step_texts, texts
 from bot.cogs.events.step_texts import STEPS, StageName
 from bot.cogs.subscriptions.panel_texts import pause_remedy
@@ -25,6 +26,7 @@ from bot.model import (
 )
 from bot.problems import SendProblem, SendReason
 from bot.services.channel_event import OUTCOME_OF, ChannelEvent, Outcome, channel_event
+from bot.services.doctor import AccountLook, Diagnosis
 from bot.services.event_log import ChannelLog, NothingArrived, OneEvent
 from bot.services.event_reference import (
     EventNumber,
@@ -170,6 +172,19 @@ def test_where_a_sign_in_was_refused_its_person_is_asked_first_to_link_again() -
     assert pause_remedy(paused).startswith("That person types `/link` again")
     forbidden = replace(paused, pause_detail=PauseWhy.FORBIDDEN)
     assert pause_remedy(forbidden).startswith("Someone who can see the project")
+
+
+def test_of_a_deleted_project_the_doctor_asks_for_nothing_but_to_clean_up() -> None:
+    paused = replace(
+        SUBSCRIPTION,
+        state=SubscriptionState.PAUSED,
+        pause_reason=PauseReason.PROJECT_DELETED,
+    )
+    look = AccountLook(1, True, EnsureProblem.NOT_OWNER)
+    channel = Followed(HOOK, paused)
+    found = findings(Diagnosis(channel, (), None, None, (), (look,), (), 0, 0))
+    assert [one.remedy for one in found] == [None, None]
+    assert "or use `/unsubscribe`" in found[-1].text
 
 
 def test_what_a_card_says_is_not_read_by_who_cannot_read_the_channels_earlier_messages() -> None:

@@ -141,6 +141,8 @@ def test_an_exclusion_that_is_taken_off_is_wider() -> None:
     assert not typed(models="structure/level 1").widens(agreed)
     assert typed(models="secret/level 1").widens(agreed)
     assert typed(models="[ab]").widens(typed(models="!b"))
+    for looks_like_it in ("!0a1b2c3d4e\u200b", "!\uff10a1b2c3d4e"):
+        assert typed(models=looks_like_it).widens(typed(models="!0a1b2c3d4e"))
     assert typed(models="0a1b2c3d4e").widens(agreed)  # perhaps the id of one in secret
     assert typed(models="structure/level 1").widens(typed(models="!0a1b2c3d4e"))
 
