@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from bot.model import PauseWhy
-from bot.services.event_log import Outcome
+from bot.services.channel_event import Outcome
 from bot.speckle.filters import FilterWhy
 from bot.trace import MissingWhy, ReadWith, TraceLine, TraceStep
 from bot.work import LateAddition

@@ -124,9 +124,8 @@ def free_port() -> int:
 
 def is_free(port: int) -> bool:
     """Whether a server could listen at this port."""
-    with socket.socket() as probe:
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError:
+        return False
     return True

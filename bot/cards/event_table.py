@@ -135,7 +135,7 @@ CARDS: Mapping[EventKind, CardRow] = {
     EventKind.PROJECT_DELETED: CardRow(
         project.project_deleted,
         DANGER,
-        "The project is gone. Its subscriptions are paused, because nothing more can come",
+        "The project is gone. The channel's subscription is paused, as nothing more can come",
     ),
     EventKind.PERMISSION_GRANTED: CardRow(
         people.permission_granted,

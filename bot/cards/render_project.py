@@ -82,7 +82,7 @@ def project_deleted(context: CardContext, _event: ProjectDeleted) -> CardParts:
         title="Project deleted",
         url=None,
         sentence="All its models and versions are gone with it. Nothing more can come from it, so "
-        "its subscriptions are paused.",
+        "this channel's subscription is paused.",
     )
 
 

@@ -17,7 +17,7 @@ from bot.cli.stored import Printable, opened
 from bot.cli.terminal import print_line
 from bot.errors import NotASpeckleLink
 from bot.model import InboxSource
-from bot.services.event_log import ChannelEvent, Outcome, channel_event, entry_concerned
+from bot.services.channel_event import ChannelEvent, Outcome, channel_event, entry_concerned
 from bot.services.project_followers import followed_entries
 from bot.services.subscribe_results import Followed
 from bot.settings import Settings

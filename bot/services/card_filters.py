@@ -12,14 +12,13 @@ from bot.permissions import Actor, TargetChannel
 from bot.services.channel_rules import require_manager
 from bot.services.message_cards import MessageCard, MessageCards
 from bot.services.pending_commands import PendingCommandService
-from bot.services.project_followers import model_names
+from bot.services.project_followers import model_names, shows_model
 from bot.services.project_input import TODAYS_ID
 from bot.services.refusals import CommandRefused, RefusalReason
 from bot.services.subscribe_results import AudienceOf, Followed, Subscribed, SubscribeRequest
 from bot.services.subscribing import SubscribeOutcome
 from bot.services.subscriptions import SubscriptionService
 from bot.speckle.events import ModelRef
-from bot.speckle.filters import lets_in
 from bot.speckle.links import ID, Links, parse_link
 from bot.speckle.seen_text import as_seen
 from bot.speckle.subscription_options import Entries, OptionError, SubscriptionOptions
@@ -36,6 +35,12 @@ class Narrowing(StrEnum):
 
     AUTHOR = "ignore_authors"
     MODEL = "models"
+
+
+NOTHING_MEANT: Final[Mapping[Narrowing, RefusalReason]] = {
+    Narrowing.AUTHOR: RefusalReason.NO_AUTHOR,
+    Narrowing.MODEL: RefusalReason.NO_MODEL,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +106,7 @@ class CardFilters:
             pairs = zip(real, known, strict=True)
             found = [one for card, names in pairs for one in _models(card, names)]
         if not found:
-            none = {
-                Narrowing.AUTHOR: RefusalReason.NO_AUTHOR,
-                Narrowing.MODEL: RefusalReason.NO_MODEL,
-            }
-            raise CommandRefused(none[what])
+            raise CommandRefused(NOTHING_MEANT[what])
         return list({one.meant: one for one in reversed(found)}.values())[::-1]
 
     async def narrow(
@@ -204,11 +205,10 @@ def _authors(card: MessageCard) -> Iterator[Candidate]:
 
 def _models(card: MessageCard, names: Names) -> Iterator[Candidate]:
     """The models that the event touches and the channel may see, by name where that is no glob."""
-    patterns = card.entry.subscription.options.models
     for model in _touched(card, names):
         name = model.name or names.get(model.id or "")
         value = (name and entry_for(Narrowing.MODEL, name)) or model.id
-        if value is not None and lets_in(patterns, ModelRef(model.id, name)):
+        if value is not None and shows_model(card.entry.subscription, ModelRef(model.id, name)):
             shown = one_line(name, otherwise=value)
             yield Candidate(card.card.id, card.entry, value, shown)
 

@@ -8,6 +8,8 @@ from bot.model import Hook, HookKind, HookState, Subscription
 from bot.permissions import Actor
 from bot.services.refusals import CommandRefused, RefusalReason
 from bot.services.subscribe_results import Followed
+from bot.speckle.events import ModelRef
+from bot.speckle.filters import lets_in
 from bot.speckle.links import ID
 from bot.storage import Storage, Transaction
 
@@ -151,7 +153,21 @@ def names_in_filters(tx: Transaction, hook: Hook, subscription: Subscription) ->
     if not ids:
         return {}
     names = model_names(tx, hook, subscription)
-    return {one: names[one] for one in ids if one in names}
+    return {
+        one: names[one]
+        for one in ids
+        if one in names and shows_model(subscription, ModelRef(one, names[one]))
+    }
+
+
+def shows_model(subscription: Subscription, model: ModelRef) -> bool:
+    """Whether a channel's filters let a model in, and those that somebody agreed to as well.
+
+    Each member who manages the channel can set wider ones, which pause it, and name nothing more.
+    """
+    consent = subscription.consent
+    agreed = () if consent is None else consent.options.models
+    return lets_in(subscription.options.models, model) and lets_in(agreed, model)
 
 
 def model_names(tx: Transaction, hook: Hook, subscription: Subscription) -> Mapping[str, str]:

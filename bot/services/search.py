@@ -11,11 +11,11 @@ from bot.errors import SpeckleError
 from bot.model import Account, Subscription, SubscriptionState
 from bot.services.completion import MAX_CHOICES, Choice, offer_projects
 from bot.services.consent_check import exceeds
+from bot.services.project_followers import shows_model
 from bot.services.public_access import PRIVATE
 from bot.services.subscribe_results import CommandCaller, Followed
 from bot.services.token_lending import SpeckleCall, TokenLender
 from bot.speckle.events import ModelRef, ProjectNames
-from bot.speckle.filters import lets_in
 from bot.speckle.seen_text import as_seen
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import Login, ModelChoice, ProjectChoice
@@ -208,10 +208,10 @@ class Search:
 def _as_shown(subscription: Subscription, names: ProjectNames) -> ProjectNames:
     """Of the names, those of models that the channel shows."""
     consent = subscription.consent
-    filters = [subscription.options.models, () if consent is None else consent.options.models]
+    narrowed = subscription.options.models or (consent is not None and consent.options.models)
     models = {
         id_: name
         for id_, name in names.models.items()
-        if all(lets_in(patterns, ModelRef(id_, name)) for patterns in filters)
+        if shows_model(subscription, ModelRef(id_, name))
     }
-    return ProjectNames(models, names.people, names.complete and not any(filters))
+    return ProjectNames(models, names.people, names.complete and not narrowed)

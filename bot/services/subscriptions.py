@@ -132,6 +132,24 @@ class SubscriptionService:
         options, before = entry.subscription.options, outcome.old_options or SubscriptionOptions()
         shown = {*options.models, *before.models} & names.models.keys()
         known = {**entry.models, **{one: names.models[one] for one in shown}}
+        return replace(
+            outcome,
+            entry=replace(entry, models=known),
+            setup=setup,
+            target=link.target,
+            hints=await self._hints(request, server_url, link, options, names),
+            asked_by=request.actor.id,
+        )
+
+    async def _hints(
+        self,
+        request: SubscribeRequest,
+        server_url: str,
+        link: SpeckleLink,
+        options: SubscriptionOptions,
+        names: ProjectNames,
+    ) -> tuple[FilterHint, ...]:
+        """What of that which was typed has no effect now."""
         typed = {*request.options, *(("models",) if link.models else ())}
         # In a thread, as a project may have thousands of names.
         found = await asyncio.to_thread(hints_for, options, names)
@@ -141,15 +159,7 @@ class SubscriptionService:
         if "events" in typed and names_issues(options):
             page = await self._pages.of(server_url, link.project_id)
             hints += server_hints(options, issues=page.issues, comments=page.comments)
-        entry = replace(entry, models=known)
-        return replace(
-            outcome,
-            entry=entry,
-            setup=setup,
-            target=link.target,
-            hints=tuple(hints),
-            asked_by=request.actor.id,
-        )
+        return tuple(hints)
 
     async def _with_names(self, question: NeedsChoice) -> NeedsChoice:
         """The question with what the caller may know of the models that it is about."""

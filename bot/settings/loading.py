@@ -114,7 +114,8 @@ def _words(detail: ErrorDetails, key: Key, origin: Origin) -> tuple[str, str]:
         hint = f"Write [{key[0]}] on a line of its own, and its settings below."
         return "is a section, not a value.", hint
     example = _example(field)
-    hint = f"For example: {origin.assign(example)}" if example else _missing_hint(key[0])
+    has_none = example in ("", [])
+    hint = _missing_hint(key[0]) if has_none else f"For example: {origin.assign(example)}"
     shown = "" if key[-1] in SECRET_HINTS else _shown(detail["input"])
     return f"{shown}is not {expects(field) or 'usable text'}.", hint
 

@@ -121,6 +121,10 @@ CALLED: Final[Mapping[str, tuple[str, ...]]] = dict(_called())
 def nearest_event(name: str) -> str | None:
     """Our name for what was probably meant; None where nothing is near."""
     words = name.replace(" ", "_")
+    stem = words.removesuffix("s")
+    same_word = [one for one in EventKind if any(part.startswith(stem) for part in one.split("_"))]
+    if len(stem) > len("user") and len(same_word) == 1:  # "mentions"
+        return same_word[0].value
     near = next(iter(difflib.get_close_matches(words, CALLED, n=1, cutoff=0.6)), None)
     return None if near is None else CALLED[near][0]
 

@@ -40,7 +40,7 @@ def _path(text: str) -> str:
 
 def is_glob(pattern: str) -> bool:
     """Whether a pattern can fit several names."""
-    return len(_pieces(_path(pattern))) > 1 or any(mark in pattern for mark in "*?")
+    return any(map(_PIECE.fullmatch, _pieces(_path(pattern))))
 
 
 def fits_everything(pattern: str) -> bool:

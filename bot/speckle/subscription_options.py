@@ -20,7 +20,7 @@ from bot.speckle.event_names import (
     without_events,
 )
 from bot.speckle.events import EventKind
-from bot.speckle.globs import EVERYTHING, all_fit, fits_everything
+from bot.speckle.globs import EVERYTHING, all_fit, fits, fits_everything, is_glob
 from bot.speckle.links import ID, looks_like_address, parse_link, profile_id
 from bot.speckle.seen_text import as_seen
 from bot.speckle.typed_lists import (
@@ -182,8 +182,13 @@ class Option:
 
 
 def _compared(entry: str) -> str:
-    """An entry as it is compared with others: ids to the letter, all else as people see it."""
-    return entry if ID.fullmatch(entry.removeprefix(EXCLUDE)) else as_seen(entry)
+    """An entry as it is compared with others: as people see it, but ids to the letter.
+
+    So is what only looks like an id: it means a name, and no model or person by their id.
+    """
+    seen = as_seen(entry)
+    may_be_id = any(ID.fullmatch(one.removeprefix(EXCLUDE)) for one in (entry, seen))
+    return entry if may_be_id else seen
 
 
 def _refused(
@@ -332,9 +337,26 @@ def _models_widen(patterns: Entries, agreed: Entries) -> bool:
     """Compares patterns as texts: of two globs nobody can say in general which is wider."""
     included, excluded = _split(patterns)
     agreed_to, kept_out = _split(agreed)
-    if not kept_out <= excluded:
-        return True
-    return bool(agreed_to) and (not included or not included <= agreed_to)
+    as_texts = included <= agreed_to if agreed_to and included else not agreed_to
+    if kept_out <= excluded and as_texts:
+        return False
+    return not included or not all(_is_one_of(one, agreed_to, kept_out) for one in included)
+
+
+def _is_one_of(pattern: str, agreed_to: Iterable[str], kept_out: Iterable[str]) -> bool:
+    """Whether a pattern is one name that these let in, so that it lets in nothing more.
+
+    What may be an id is none: it would let in the model with that id, whatever it is called.
+    """
+    without = [one.removeprefix(EXCLUDE) for one in kept_out]
+    if is_glob(pattern) or any(map(_MAY_BE_ID.fullmatch, (pattern, *without))):
+        return False
+    wanted = [*agreed_to] or [EVERYTHING]
+    left_out = any(fits(one, pattern) for one in without)
+    return not left_out and any(fits(one, pattern) for one in wanted)
+
+
+_MAY_BE_ID: Final = re.compile(r"[0-9A-Za-z_-]{10}")
 
 
 def _split(patterns: Entries) -> tuple[set[str], set[str]]:

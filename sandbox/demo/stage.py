@@ -291,8 +291,10 @@ def _bot(
 
 
 def _bot_port(wanted: int | None) -> int:
-    """The wanted port; without a wish 8003, or any free one where that is taken."""
+    """The wanted port; without a wish 8003, or any free one where that is taken. Errors: Broken."""
     usual: int = Settings.model_fields["webhook_port"].default
+    if wanted and not is_free(wanted):
+        raise Broken(f"Something else listens at port {wanted}. Choose another one with --port.")
     if wanted:
         return wanted
     return usual if wanted is None and is_free(usual) else free_port()

@@ -149,6 +149,7 @@ def _named(stage: DemoGuild, text: str) -> str:
     """Mentions and times as Discord shows them."""
     for channel in stage.channels:
         text = text.replace(f"<#{channel.id}>", f"#{channel.name}")
+    text = re.sub(r"</([^:>\n]+):\d+>", r"/\1", text)  # a command that can be clicked in Discord
     return _plain(_with_times(text.replace(f"<@{stage.member.id}>", f"@{stage.member.name}")))
 
 

@@ -15,6 +15,7 @@ from bot.cogs.subscriptions import subscribe_flow
 from bot.cogs.subscriptions.panel import LOOKS, PanelAction
 from bot.services.card_filters import Narrowing
 from bot.services.channel_rules import NEEDED
+from bot.settings import Settings
 from bot.speckle.events import EventGroup
 from bot.speckle.subscription_options import OPTIONS
 from tests.cogs.conftest import ClientWithServices, client_over
@@ -55,6 +56,11 @@ async def test_each_command_in_the_menu_of_a_message_is_on_the_page(
     assert [menu["name"] for menu in menus] == list(IN_MENUS)
     managers = [one["name"] for one in menus if one["default_member_permissions"] is not None]
     assert managers == [MUTE, ONLY_MODEL]
+
+
+def test_the_page_says_for_how_long_events_are_kept() -> None:
+    days = Settings().retention.delivered_days
+    assert f"Events are kept for {days} days, unless the host set another time." in PAGE
 
 
 async def test_help_knows_each_command_once(commands: list[dict[str, Any]]) -> None:

@@ -23,6 +23,7 @@ async def test_a_way_to_go_on_is_shown_and_can_be_typed(
             f"{TOWER} #structure",
             "/account",
             "Pause",  # of an answer before the last one
+            "/help",
         ):
             answer = await do_typed(stage, line, answers)
             assert answer is not None
@@ -31,6 +32,8 @@ async def test_a_way_to_go_on_is_shown_and_can_be_typed(
     assert "[Link my account] [Set it up by hand]" in shown
     assert "Channel: #structure" in shown
     assert "paused by @Maren Oduya" in shown
+    assert "type /subscribe in a channel" in " ".join(shown.split())
+    assert "</" not in shown
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from bot import trace_texts
 from bot.cards.text import units
+from bot.cogs.diagnosis.doctor_texts import findings
 from bot.cogs.events import nothing_texts, stages, step_texts, texts
 from bot.cogs.events.step_texts import STEPS, StageName
 from bot.cogs.subscriptions.panel_texts import pause_remedy
@@ -24,15 +25,9 @@ from bot.model import (
     SubscriptionState,
 )
 from bot.problems import SendProblem, SendReason
-from bot.services.event_log import (
-    OUTCOME_OF,
-    ChannelEvent,
-    ChannelLog,
-    NothingArrived,
-    OneEvent,
-    Outcome,
-    channel_event,
-)
+from bot.services.channel_event import OUTCOME_OF, ChannelEvent, Outcome, channel_event
+from bot.services.doctor import AccountLook, Diagnosis
+from bot.services.event_log import ChannelLog, NothingArrived, OneEvent
 from bot.services.event_reference import (
     EventNumber,
     EventReference,
@@ -48,10 +43,9 @@ from bot.speckle.filters import FilterWhy
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api.types import CallStatus, RecordedCall
 from bot.trace import MissingWhy, ReadWith, TraceLine, TraceStep
-from bot.work import CardStatus, FallbackLevel, HeldSince, InboxState, LoggedEvent, OutboxState
+from bot.work import FallbackLevel, HeldSince, InboxState, OutboxState
+from tests.logged_event import AT, CARD, CHANNEL, EVENT, GUILD
 
-AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-GUILD, CHANNEL = 71, 73
 NOT_OF_A_STAGE = {
     TraceStep.READ,
     TraceStep.FROM_HISTORY,
@@ -89,46 +83,6 @@ SUBSCRIPTION = Subscription(
     created_at=AT - timedelta(days=1),
     updated_at=AT - timedelta(days=1),
     last_event_at=None,
-)
-CARD = CardStatus(
-    id=3,
-    inbox_id=1,
-    subscription_id=9,
-    state=OutboxState.SENT,
-    level=FallbackLevel.FULL,
-    guild_id=GUILD,
-    channel_id=CHANNEL,
-    project_id="a1b2c3d4e5",
-    project_name="Tower",
-    title="New version of **structure/level 1**",
-    created_at=AT,
-    sent_at=AT + timedelta(seconds=2),
-    gave_up_at=None,
-    message_id=77,
-    error=None,
-    in_flight=False,
-    bot_left=False,
-    pause=None,
-    due_at=None,
-    attempts=0,
-    channel_error=None,
-)
-EVENT = LoggedEvent(
-    id=1,
-    hook_id=5,
-    ordering_key="hook:5",
-    project_id="a1b2c3d4e5",
-    server_url="https://app.speckle.systems",
-    received_at=AT,
-    happened_at=None,
-    finished_at=AT,
-    state=InboxState.DONE,
-    event_name="commit_create",
-    source=InboxSource.WEBHOOK,
-    subject=None,
-    subscription_id=None,
-    same_as=None,
-    trace=(),
 )
 
 
@@ -218,6 +172,19 @@ def test_where_a_sign_in_was_refused_its_person_is_asked_first_to_link_again() -
     assert pause_remedy(paused).startswith("That person types `/link` again")
     forbidden = replace(paused, pause_detail=PauseWhy.FORBIDDEN)
     assert pause_remedy(forbidden).startswith("Someone who can see the project")
+
+
+def test_of_a_deleted_project_the_doctor_asks_for_nothing_but_to_clean_up() -> None:
+    paused = replace(
+        SUBSCRIPTION,
+        state=SubscriptionState.PAUSED,
+        pause_reason=PauseReason.PROJECT_DELETED,
+    )
+    look = AccountLook(1, True, EnsureProblem.NOT_OWNER)
+    channel = Followed(HOOK, paused)
+    found = findings(Diagnosis(channel, (), None, None, (), (look,), (), 0, 0))
+    assert [one.remedy for one in found] == [None, None]
+    assert "or use `/unsubscribe`" in found[-1].text
 
 
 def test_what_a_card_says_is_not_read_by_who_cannot_read_the_channels_earlier_messages() -> None:

@@ -78,8 +78,11 @@ async def test_without_a_public_url_the_caller_reads_who_has_to_set_it(
 async def test_a_served_guild_is_live_at_once(run_client: RunClient, studio: Studio) -> None:
     async with run_client(served_guilds=frozenset({studio.guild.id})):
         answer = await studio.type("subscribe", stream_id=LINK)
+        changed = await studio.type("subscribe", stream_id=LINK, events="versions")
     assert "live now" in text_of(answer)
     assert "nothing to set up" in text_of(answer)
+    assert "Now: versions" in text_of(changed)
+    assert "live now" not in text_of(changed)  # it was before
 
 
 async def test_a_refusal_is_ephemeral_and_changes_nothing(

@@ -100,7 +100,7 @@ async def test_a_channel_can_be_asked_why_by_who_sees_it_and_says_what_concerns_
         assert "No event" not in await ask(studio, ben, "why", event="1")
         assert "is about what the link opens" in await ask(studio, ben, "why", event=version)
         assert "More than one event" in await ask(studio, ben, "why", event="3 min ago")
-        assert "no event from between" in await ask(studio, ben, "why", event="3 days ago")
+        assert "no event between" in await ask(studio, ben, "why", event="3 days ago")
         assert "no event with that number" in await ask(studio, ben, "why", event="99")
         assert "can find no event by" in await ask(studio, ben, "why", event="the facade")
         # The list, and the menu of a card.

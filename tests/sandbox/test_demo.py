@@ -18,6 +18,7 @@ import pytest
 
 from sandbox.bot_process import HOST, Broken, is_free
 from sandbox.demo.play import PAGE_PORT, page_socket
+from sandbox.demo.stage import open_stage
 
 WITHIN_S = 90
 RUN = "import asyncio; from sandbox.demo import run_demo; asyncio.run(run_demo({}))"
@@ -170,8 +171,11 @@ def test_beside_another_demo_the_page_has_a_port_that_its_bot_cannot_take() -> N
             assert not is_free(port)
 
 
-def test_a_wanted_port_that_is_taken_is_said() -> None:
+async def test_a_wanted_port_that_is_taken_is_said(tmp_path: Path) -> None:
     with socket.create_server((HOST, 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(Broken, match=f"cannot use port {port}: .* Choose another one"):
             page_socket(port)
+        with pytest.raises(Broken, match=f"listens at port {port}. Choose another one with --port"):
+            async with open_stage(tmp_path, port):
+                pass

@@ -8,26 +8,18 @@ import pytest
 from bot.model import InboxSource
 from bot.speckle.filters import FilterWhy
 from bot.trace import TraceLine, TraceStep
-from bot.work import CardStatus, FallbackLevel, HeldSince, InboxState, LoggedEvent, OutboxState
+from bot.work import CardStatus, HeldSince, InboxState, LoggedEvent, OutboxState
 from sandbox.demo.event_way import Tone, WayNames, WayStage, way_of
+from tests import logged_event
 
 AT = datetime(2026, 11, 25, 10, 32, tzinfo=UTC)
 NAMES = WayNames({7: "structure", 8: "site"}, {70: 7, 80: 8}, {"a1": "Harbour Tower"})
-EVENT = LoggedEvent(
+EVENT = replace(
+    logged_event.EVENT,
     id=3,
-    hook_id=1,
-    ordering_key="hook 1",
     project_id="a1",
-    server_url=None,
     received_at=AT,
-    happened_at=None,
     finished_at=AT + timedelta(milliseconds=40),
-    state=InboxState.DONE,
-    event_name="commit_create",
-    source=InboxSource.WEBHOOK,
-    subject=None,
-    subscription_id=None,
-    same_as=None,
     trace=(
         TraceLine(AT, "parse", TraceStep.READ, {"kind": "version_created"}),
         TraceLine(
@@ -43,28 +35,16 @@ EVENT = LoggedEvent(
         ),
     ),
 )
-CARD = CardStatus(
+CARD = replace(
+    logged_event.CARD,
     id=5,
     inbox_id=3,
     subscription_id=70,
-    state=OutboxState.SENT,
-    level=FallbackLevel.FULL,
-    guild_id=1,
     channel_id=7,
-    project_id="a1",
-    project_name="Harbour Tower",
     title="New version",
     created_at=AT,
     sent_at=AT + timedelta(milliseconds=90),
-    gave_up_at=None,
     message_id=99,
-    error=None,
-    in_flight=False,
-    bot_left=False,
-    pause=None,
-    due_at=None,
-    attempts=0,
-    channel_error=None,
 )
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from bot.db.event_results import write_event_results
 from bot.model import (
     AccessPause,
     Entitlement,
@@ -35,6 +36,7 @@ from bot.services.webhook_setup import WebhookSetup
 from bot.speckle.events import EventKind
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
+from bot.work import EventResult, HookResult, NameChanges
 from sandbox.speckle import Release
 from tests.services.conftest import (
     ALL,
@@ -608,6 +610,47 @@ async def test_more_events_by_anybody_else_pause_the_channel_and_ask(
     again = await office.subscribe()
     assert again.resumed
     assert (await office.at(STRUCTURE)).state is SubscriptionState.ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("agreed", "models", "paused"),
+    [
+        ("structure/**", ("structure/level 1",), None),
+        ("structure/**, !**/draft*", ("structure/level 1",), None),
+        ("structure/**, !**/draft*", ("structure/draft 1",), PauseWhy.FILTERS_WIDER),
+        ("structure/**", ("facade/east",), PauseWhy.FILTERS_WIDER),
+        ("structure/**, 0*", ("0a1b2c3d4e",), PauseWhy.FILTERS_WIDER),  # perhaps another's id
+        ("structure/**, !0a1b2c3d4e", ("structure/level 1",), PauseWhy.FILTERS_WIDER),
+        ("structure/**", ("structure/*",), PauseWhy.FILTERS_WIDER),  # of two globs nobody can say
+    ],
+)
+async def test_one_model_out_of_those_that_were_agreed_to_is_no_more_than_that(
+    office: Office, agreed: str, models: tuple[str, ...], paused: PauseWhy | None
+) -> None:
+    await office.linked(MAREN, office.ilse)
+    await office.subscribe(models=agreed)
+    options = SubscriptionOptions(models=models)
+    outcome = await edited(office, manager_of([STRUCTURE]), STRUCTURE, options)
+    assert isinstance(outcome, Subscribed)
+    assert outcome.paused is paused
+
+
+async def test_an_id_typed_into_a_filter_is_no_way_to_a_name_that_nobody_agreed_to_show(
+    office: Office,
+) -> None:
+    await office.linked(MAREN, office.ilse)
+    await office.subscribe(models="public/**")
+    hook = (await office.at(STRUCTURE)).hook_id
+    models = NameChanges({"a1b2c3d4e5": "public/y", "0a1b2c3d4e": "secret/x"})
+    result = EventResult(0, of_hooks=[HookResult(hook, office.clock(), True, models=models)])
+    await office.storage.write(lambda tx: write_event_results(tx.session, [result], office.clock()))
+    stranger = manager_of([STRUCTURE])
+    options = SubscriptionOptions(models=("a1b2c3d4e5", "0a1b2c3d4e"))
+    outcome = await edited(office, stranger, STRUCTURE, options)
+    assert isinstance(outcome, Subscribed)
+    assert outcome.paused is PauseWhy.FILTERS_WIDER
+    (listed,) = await office.services.subscriptions.listing(KESTREL, stranger)
+    assert (outcome.entry.models, listed.models) == ({"a1b2c3d4e5": "public/y"},) * 2
 
 
 async def test_by_hand_filters_are_free(office: Office) -> None:

@@ -166,6 +166,7 @@ def test_a_misspelt_key_is_named_with_its_line_and_the_nearest_key(
     [
         ('log_level = "loud"', 1, '("loud") is not one of debug, info', 'log_level = "info"'),
         ('#\nwebhook_port = "x"', 2, '("x") is not a whole number from 0', "webhook_port = 8003"),
+        ('[delivery]\nemoji = "yes"', 2, '("yes") is not true or false.', "emoji = false"),
         ("webhook_port = true", 1, "(true) is not a whole number", "webhook_port = 8003"),
         ("webhook_port = 70000", 1, "(70000) is not a whole number", "webhook_port = 8003"),
         ("[delivery]\nconcurrency = 0", 2, "concurrency in [delivery] (0)", "concurrency = 64"),

@@ -100,3 +100,8 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     except OptionError as error:
         assert error.problem.option == "events"  # noqa: PT017
     nearest_event(text)
+
+
+def test_the_one_event_that_has_the_word_is_nearer_than_a_group_that_looks_alike() -> None:
+    assert nearest_event("mentions") == "comment_mentioned"
+    assert nearest_event("versoins") == "versions"

@@ -1,12 +1,13 @@
 """Patterns with character classes, and what patterns leave to others."""
 
+import re
 from time import perf_counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.speckle.globs import all_fit, fits, fits_everything
+from bot.speckle.globs import all_fit, fits, fits_everything, is_glob
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,12 @@ def test_a_class_is_one_character_or_itself(pattern: str, name: str, fitting: bo
 )
 def test_what_others_leave_of_a_pattern(pattern: str, others: list[str], covered: bool) -> None:
     assert all_fit(pattern, others) is covered
+
+
+@pytest.mark.parametrize("pattern", ["*", "a?", "[ab]", "level [0-9]", "a/**", "[wip]/a"])
+def test_what_fits_several_names_is_a_glob(pattern: str) -> None:
+    assert is_glob(pattern)
+    assert not is_glob(re.sub(r"[*?]|\[.*\]", "x", pattern))
 
 
 def test_only_two_stars_fit_everything() -> None:

@@ -119,6 +119,9 @@ def test_too_many_too_long_and_empty_patterns_are_refused(
         ("versions", "structure/**, facade", "ci", True),
         ("versions", "structure/**, !structure/draft", "ci", False),
         ("versions", "!structure/draft", "ci", True),
+        ("versions", "structure/level 1", "ci", False),
+        ("versions", "structure/level 1, facade", "ci", True),
+        ("versions", "structure/*", "ci", True),  # of two globs nobody can say
         ("versions", "structure/**", "nobody", True),
         ("versions", "structure/**", "ci, bot", False),
     ],
@@ -135,6 +138,13 @@ def test_an_exclusion_that_is_taken_off_is_wider() -> None:
     assert SubscriptionOptions().widens(agreed)
     assert typed(models="structure/**").widens(agreed)
     assert not typed(models="structure/**, !secret/**").widens(agreed)
+    assert not typed(models="structure/level 1").widens(agreed)
+    assert typed(models="secret/level 1").widens(agreed)
+    assert typed(models="[ab]").widens(typed(models="!b"))
+    for looks_like_it in ("!0a1b2c3d4e\u200b", "!\uff10a1b2c3d4e"):
+        assert typed(models=looks_like_it).widens(typed(models="!0a1b2c3d4e"))
+    assert typed(models="0a1b2c3d4e").widens(agreed)  # perhaps the id of one in secret
+    assert typed(models="structure/level 1").widens(typed(models="!0a1b2c3d4e"))
 
 
 def test_options_come_back_from_the_database_as_they_went() -> None:

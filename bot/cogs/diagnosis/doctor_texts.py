@@ -67,6 +67,8 @@ class Finding:
 
 def findings(diagnosis: Diagnosis) -> Sequence[Finding]:
     """All that was looked at, in the order of an event's way."""
+    if diagnosis.entry.subscription.pause_reason is PauseReason.PROJECT_DELETED:
+        return [*_of_bot(diagnosis), *_of_subscription(diagnosis)]  # the rest went with it
     return [
         *_of_bot(diagnosis),
         *_of_address(diagnosis),

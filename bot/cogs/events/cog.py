@@ -21,8 +21,8 @@ from bot.cogs.responses import (
     respond,
 )
 from bot.discord_api.channels import raw_permissions
+from bot.services.channel_event import ChannelEvent
 from bot.services.event_log import (
-    ChannelEvent,
     EventLogService,
     NothingArrived,
     OneEvent,

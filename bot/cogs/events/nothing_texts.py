@@ -126,7 +126,7 @@ def _what_was_asked(answer: NothingArrived) -> str:
     match asked:
         case Moments(minute=None):
             first, last_at = moment_text(asked.first, "f"), moment_text(asked.last, "f")
-            text = f"This channel has no event from between {first} and {last_at}."
+            text = f"This channel has no event between {first} and {last_at}."
         case Moments():
             text = "This channel has no event from that time, in whatever time zone."
         case ThingReference(thing_id=None):

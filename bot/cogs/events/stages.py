@@ -10,7 +10,7 @@ from bot.cogs.subscriptions.panel_texts import options_text
 from bot.model import InboxSource
 from bot.problem_texts import reason_text
 from bot.problems import SendReason
-from bot.services.event_log import ChannelEvent
+from bot.services.channel_event import ChannelEvent
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.trace import TraceLine, TraceStep
 from bot.work import CardStatus, FallbackLevel, OutboxState

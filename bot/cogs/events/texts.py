@@ -21,13 +21,8 @@ from bot.cogs.events.step_texts import STEPS, Mark, option_of, short_text
 from bot.cogs.responses import COLOUR
 from bot.cogs.subscriptions.panel_texts import pause_remedy, project_name, state_text
 from bot.model import InboxSource, SubscriptionState
-from bot.services.event_log import (
-    ChannelEvent,
-    ChannelLog,
-    OneEvent,
-    Outcome,
-    SeveralEvents,
-)
+from bot.services.channel_event import ChannelEvent, Outcome
+from bot.services.event_log import ChannelLog, OneEvent, SeveralEvents
 from bot.services.event_reference import (
     MessageReference,
     Moments,
@@ -244,7 +239,7 @@ def _lines(events: Sequence[ChannelEvent], style: Literal["f", "R"]) -> str:
             return "\n".join(lines)
     while units("\n".join(lines)) > MAX_LINES:
         lines.pop()
-    return "\n".join([*lines, "…"])
+    return "\n".join([*lines, f"… and {len(events) - len(lines)} more, in the list below"])
 
 
 def _each(events: Sequence[ChannelEvent], style: Literal["f", "R"], *, says: bool) -> Iterator[str]:

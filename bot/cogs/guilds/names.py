@@ -7,7 +7,7 @@ from bot.discord_api.client import SpeckleBot
 from bot.services.discord_names import DiscordNameService
 from bot.timing import periodic
 
-LOOKED_AT_EVERY_S = 60.0
+LOOKED_AT_EVERY_S = 10.0  # one read: soon enough for the first list that a host looks at
 
 
 class NameKeeper:

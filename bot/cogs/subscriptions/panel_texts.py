@@ -78,7 +78,8 @@ ALL_PERMISSIONS = (
 )
 REMEDIES = {
     PauseReason.MEMBER: "Press *Resume* to continue.",
-    PauseReason.PROJECT_DELETED: "No more events will come. Press *Remove* to clean up.",
+    PauseReason.PROJECT_DELETED: "No more events will come. To clean up, press *Remove* under "
+    "`/subscriptions`, or use `/unsubscribe`.",
     PauseReason.CHANNEL_GONE: "If it is there again, let the bot see it and press *Resume*. If "
     "not, press *Remove*. New cards are kept until then.",
     PauseReason.NO_PERMISSION: f"Allow the bot {ALL_PERMISSIONS} in it, then press *Resume*. New "

@@ -99,7 +99,7 @@ def subscribed(outcome: Subscribed) -> Response:
             "A member with *Manage Webhooks* in all channels of that webhook, or in the whole "
             "server, sees what to enter there: `/subscriptions`, then *Show set-up*."
         )
-    elif outcome.change is not SubscribeChange.UNCHANGED and not news and outcome.paused is None:
+    elif not news and outcome.paused is None and _is_news(outcome):
         lines.append(_live_text(outcome))
     lines.append(
         f"Change, pause or remove it: `/subscriptions channel:`<#{subscription.channel_id}>"
@@ -183,6 +183,14 @@ def edited(outcome: Subscribed, what_changed: str | None = None) -> str:
     changed = options_changed(outcome.entry, old, what_changed)
     first = [] if outcome.resumed and outcome.change is SubscribeChange.UNCHANGED else [changed]
     return "\n".join([*first, *about_filters(outcome), *_also(outcome, news)])
+
+
+def _is_news(outcome: Subscribed) -> bool:
+    """Whether the caller learns of something by reading that it is live."""
+    asks_more = bool(outcome.new_triggers) and outcome.entry.hook.webhook_id is None
+    return outcome.change is SubscribeChange.NEW or (
+        asks_more and outcome.change is SubscribeChange.CHANGED
+    )
 
 
 def _live_text(outcome: Subscribed) -> str:

@@ -52,7 +52,7 @@ function button(part, message) {
       },
       content,
       icon("external", 16),
-      element("span", { class: "sr-only", text: "(opens in a new tab)" }),
+      element("span", { class: "sr-only", text: "(opens outside Discord)" }),
     );
   }
   const made = element(

@@ -66,6 +66,7 @@ export class Talk {
 
   #toEnd() {
     this.node.scrollTop = this.node.scrollHeight;
+    this.#top = this.node.scrollTop; // of this channel: a longer one before it was further down
     this.#atEnd = true;
     this.jump.hidden = true;
   }
