@@ -429,11 +429,9 @@ async def test_a_process_ends_although_a_server_hangs(studio: Studio) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    began = time.monotonic()
     assert process.stdout is not None
     out, err = await asyncio.wait_for(process.communicate(), timeout=30)
     assert (process.returncode, out) == (0, b"ended\n"), err
-    assert time.monotonic() - began < 2.0 + 5.0
     assert len(studio.server.requests) == THREADS_A_SERVER
 
 
