@@ -1,6 +1,6 @@
 """Who may see what, as people meet it: questions, answers and pauses in the sandbox Discord."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +22,7 @@ from bot.speckle.events import EventGroup
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import Login
 from bot.storage import Storage
-from sandbox.discord import InteractionView, SandboxChannel, SandboxMember
+from sandbox.discord import InteractionView, Sandbox, SandboxChannel, SandboxMember
 from sandbox.speckle import Release, ServerProject, SpeckleServer, User
 from tests.cogs.conftest import (
     BY_HAND,
@@ -261,6 +261,12 @@ async def probed(house: House, project_id: str) -> list[object]:
 # ── paused: one message, one button, one question ─────────────────────────────────────────────
 
 
+async def shows(sandbox: Sandbox, text: Callable[[], str], wanted: str) -> None:
+    """Wait for a message's change: a busy machine makes the bot promise an answer first."""
+    await sandbox.world.wait_until(lambda: wanted in text() or None, 10.0)
+    assert wanted in text()
+
+
 @pytest.mark.parametrize(
     "why", [PauseWhy.FORBIDDEN, PauseWhy.FILTERS_WIDER, PauseWhy.AUDIENCE_WIDER]
 )
@@ -290,9 +296,9 @@ async def test_each_pause_for_a_right_is_told_alike_and_ends_with_one_answer(
         assert asked.ephemeral
         assert "Who will see it" in text_of(asked)
         await sandbox.press(asked, SHOW, studio.maren)
-        assert "was paused and is active again" in text_of(asked)
+        await shows(sandbox, lambda: text_of(asked), "was paused and is active again")
         await sandbox.press(notice, "Resume", studio.maren)
-        assert "Nothing is paused there now" in str(notice.embeds)
+        await shows(sandbox, lambda: str(notice.embeds), "Nothing is paused there now")
     assert (await house.at(studio.structure)).state is SubscriptionState.ACTIVE
 
 

@@ -264,10 +264,14 @@ async def test_a_time_out_is_told_as_that_and_ends_by_itself(
         still = await studio.sandbox.press(notice, "Resume", studio.maren)
         assert "put the bot in time-out" in still.content
         await wait_for_numbers(studio, studio.structure, range(3))
-        (subscription,) = await app.storage.read(
-            lambda tx: tx.subscriptions.of_channel(studio.structure.id)
-        )
-        assert subscription.state is SubscriptionState.ACTIVE
+
+        async def is_active() -> bool:
+            (there,) = await app.storage.read(
+                lambda tx: tx.subscriptions.of_channel(studio.structure.id)
+            )
+            return there.state is SubscriptionState.ACTIVE
+
+        await until(is_active)
         studio.sandbox.requests.clear()
 
 
