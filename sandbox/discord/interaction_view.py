@@ -43,8 +43,9 @@ class InteractionView:
 
     @property
     def deferred(self) -> bool:
-        """Whether it still says "… is thinking"."""
-        return self.message is not None and self.message.thinking
+        """Whether it still says "… is thinking", or the promised change has not come."""
+        thinking = self.message is not None and self.message.thinking
+        return thinking or self.interaction.promised_change
 
     @property
     def updated(self) -> bool:

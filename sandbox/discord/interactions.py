@@ -66,6 +66,18 @@ class Interaction:
     followups: list[SandboxMessage] = field(default_factory=list)
     choices: list[dict[str, Any]] = field(default_factory=list)
     modal: dict[str, Any] | None = None
+    source_edits: int = field(init=False)  # of its message, before it was used
+
+    def __post_init__(self) -> None:
+        self.source_edits = 0 if self.source is None else len(self.source.edits)
+
+    @property
+    def promised_change(self) -> bool:
+        """Whether the bot has promised to change the message, and has not done it."""
+        source = self.source
+        if self.callback is not Callback.DEFER_UPDATE or source is None or source.deleted:
+            return False
+        return len(source.edits) == self.source_edits and not self.followups
 
     def check_answerable(self, now: float, within_s: float) -> None:
         """Raise what Discord says to an answer that is too late or not the first."""

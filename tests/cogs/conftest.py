@@ -25,7 +25,14 @@ from bot.services.pending_commands import PendingCommandService
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.sign_in import SpeckleSignIn
 from bot.storage import Storage
-from sandbox.discord import InteractionView, Sandbox, SandboxChannel, SandboxGuild, SandboxMember
+from sandbox.discord import (
+    InteractionView,
+    Sandbox,
+    SandboxChannel,
+    SandboxGuild,
+    SandboxMember,
+    SandboxMessage,
+)
 from tests.openapi_contract import available, complaints
 from tests.services.conftest import (
     CLOUD,
@@ -206,18 +213,22 @@ class Studio:
         return [choice["name"] for choice in choices]
 
     async def press(
-        self, answer: InteractionView, label: str, who: SandboxMember | None = None
+        self,
+        on: InteractionView | SandboxMessage,
+        label: str,
+        who: SandboxMember | None = None,
     ) -> InteractionView:
-        return await self.sandbox.press(answer, label, who or self.maren)
+        """Press a button, and wait for what a busy bot only promises at first."""
+        return await (await self.sandbox.press(on, label, who or self.maren)).settled()
 
     async def choose(
         self, answer: InteractionView, label: str, who: SandboxMember | None = None
     ) -> InteractionView:
-        return await self.sandbox.select(answer, "", [label], who or self.maren)
+        return await (await self.sandbox.select(answer, "", [label], who or self.maren)).settled()
 
     async def fill(self, form: InteractionView, **fields: Any) -> InteractionView:
         """Submit the form with these fields; those that are not named stay as they were opened."""
-        return await self.sandbox.submit_modal(form, fields, self.maren)
+        return await (await self.sandbox.submit_modal(form, fields, self.maren)).settled()
 
     async def open_entry(self, label: str = TOWER) -> InteractionView:
         """The panel of one subscription."""

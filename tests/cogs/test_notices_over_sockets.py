@@ -339,7 +339,7 @@ async def test_resume_in_the_direct_message_goes_on_where_it_stopped(
         await pause(cards=2)
         await teller(bot).notify_due()
         message = private(studio)[0]
-        await studio.sandbox.press(message, "Resume", studio.maren)
+        await studio.press(message, "Resume", studio.maren)
     assert await states(storage, studio) == [SubscriptionState.ACTIVE] * 2
     assert "2 cards were kept and come now" in words(message)
     assert f"Resumed by <@{studio.maren.id}>" in words(message)
@@ -356,7 +356,7 @@ async def test_resume_works_after_a_restart(
         await teller(bot).notify_due()
     async with run_client():
         message = private(studio)[0]
-        await studio.sandbox.press(message, "Resume", studio.maren)
+        await studio.press(message, "Resume", studio.maren)
     assert await states(storage, studio) == [SubscriptionState.ACTIVE]
     assert "No card was waiting" in words(message)
 
@@ -370,13 +370,13 @@ async def test_what_is_still_missing_is_named_and_the_button_stays(
         await teller(bot).notify_due()
         message = private(studio)[0]
         studio.structure.deny(studio.guild.bot, "embed_links")
-        answer = await studio.sandbox.press(message, "Resume", studio.maren)
+        answer = await studio.press(message, "Resume", studio.maren)
         assert answer.ephemeral
         assert "- Embed Links\n" in text_of(answer)
         assert "Attach Files" not in text_of(answer)
         assert await states(storage, studio) == [SubscriptionState.PAUSED]
         studio.structure.clear_overwrites()
-        await studio.sandbox.press(message, "Resume", studio.maren)
+        await studio.press(message, "Resume", studio.maren)
         assert await states(storage, studio) == [SubscriptionState.ACTIVE]
 
 
@@ -390,11 +390,11 @@ async def test_nobody_resumes_what_he_may_not_manage(
         await pause()
         await teller(bot).notify_due()
         [message] = studio.sandbox.messages(ops)
-        answer = await studio.sandbox.press(message, "Resume", studio.tobias)
+        answer = await studio.press(message, "Resume", studio.tobias)
         assert answer.ephemeral
         assert "Manage Webhooks" in text_of(answer)
         assert await states(storage, studio) == [SubscriptionState.PAUSED]
-        await studio.sandbox.press(message, "Resume", studio.maren)
+        await studio.press(message, "Resume", studio.maren)
         assert message.components == []
     assert await states(storage, studio) == [SubscriptionState.ACTIVE]
 
@@ -416,7 +416,7 @@ async def test_in_the_direct_message_it_counts_who_may_now(
             studio.maren.set_permissions(0)
         else:
             del studio.guild.members[studio.maren.id]
-        answer = await studio.sandbox.press(private(studio)[0], "Resume", studio.maren)
+        answer = await studio.press(private(studio)[0], "Resume", studio.maren)
     assert "Manage Webhooks" in text_of(answer)
     assert await states(storage, studio) == [SubscriptionState.PAUSED]
 
@@ -431,7 +431,7 @@ async def test_what_somebody_else_resumed_is_said_and_a_members_own_pause_stays(
         resumed = await studio.press(await studio.open_entry("Harbour *Tower*"), "Resume")
         await studio.press(resumed, "Pause")
         message = private(studio)[0]
-        await studio.sandbox.press(message, "Resume", studio.maren)
+        await studio.press(message, "Resume", studio.maren)
     assert "Nothing is paused there now" in words(message)
     assert message.components == []
     assert await states(storage, studio) == [SubscriptionState.PAUSED]
@@ -446,7 +446,7 @@ async def test_what_was_removed_is_said_too(
         await teller(bot).notify_due()
         await studio.type("unsubscribe", project=TOWER)
         message = private(studio)[0]
-        await studio.sandbox.press(message, "Resume", studio.maren)
+        await studio.press(message, "Resume", studio.maren)
     assert "Nothing is paused there now" in words(message)
 
 
@@ -458,7 +458,7 @@ async def test_from_a_server_without_the_bot_nothing_is_resumed(
         await pause()
         await teller(bot).notify_due()
         await leave(studio, storage)
-        answer = await studio.sandbox.press(private(studio)[0], "Resume", studio.maren)
+        answer = await studio.press(private(studio)[0], "Resume", studio.maren)
     assert "does not reach that server" in text_of(answer)
 
 
@@ -482,7 +482,7 @@ async def test_a_direct_message_is_for_whom_it_was_sent_to(
         await pause()
         await teller(bot).notify_due()
         with pytest.raises(NotOffered):
-            await studio.sandbox.press(private(studio)[0], "Resume", studio.tobias)
+            await studio.press(private(studio)[0], "Resume", studio.tobias)
 
 
 # ── /notices ──────────────────────────────────────────────────────────────────────────────────

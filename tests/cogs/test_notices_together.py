@@ -88,7 +88,7 @@ async def test_a_button_of_one_channel_leaves_the_others_as_they_are(
         await tell(bot)
     (message,) = private(studio)
     async with run_client():  # after a restart
-        await studio.sandbox.press(message, "Resume #level-1", studio.maren)
+        await studio.press(message, "Resume #level-1", studio.maren)
         assert [await state_of(storage, channel) for channel in channels] == [
             SubscriptionState.PAUSED,
             SubscriptionState.ACTIVE,
@@ -100,8 +100,8 @@ async def test_a_button_of_one_channel_leaves_the_others_as_they_are(
             "Paused: #level-2",
         ]
         assert buttons_of(message) == ["Resume #level-0", "Resume #level-2"]
-        await studio.sandbox.press(message, "Resume #level-2", studio.maren)
-        await studio.sandbox.press(message, "Resume #level-0", studio.maren)
+        await studio.press(message, "Resume #level-2", studio.maren)
+        await studio.press(message, "Resume #level-0", studio.maren)
     assert [embed["title"] for embed in message.embeds] == ["Resumed"] * 3
     assert buttons_of(message) == []
     assert message.content == ""

@@ -176,7 +176,7 @@ async def test_what_is_done_and_shown_cannot_be_pressed_again_nor_while_it_is_be
         monkeypatch.setattr(bot.services.subscriptions, "subscribe", waits)
         pressing = asyncio.create_task(studio.press(question, BY_HAND))
         await asyncio.sleep(0.2)
-        refused = await studio.sandbox.press(other, BY_HAND, studio.maren)
+        refused = await studio.press(other, BY_HAND, studio.maren)
         assert "already in progress" in text_of(refused)
         first.set()
         await pressing
@@ -209,8 +209,8 @@ async def test_an_interaction_that_is_over_is_one_quiet_line(
             for press in (
                 studio.type("subscriptions"),
                 studio.type("notices"),
-                studio.sandbox.press(form, "Pause", studio.maren),
-                studio.sandbox.press(form, "Edit", studio.maren),
+                studio.press(form, "Pause", studio.maren),
+                studio.press(form, "Edit", studio.maren),
                 studio.complete("subscribe", "events", "vers"),
             ):
                 with pytest.raises(InteractionTimeout):

@@ -56,7 +56,7 @@ async def test_the_button_shows_the_set_up_to_that_person_in_the_direct_message(
         await reminder(bot, storage, clock).remind()
         (message,) = private(studio)
         (hook,) = await storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
-        shown = await studio.sandbox.press(message, "Show set-up", studio.maren)
+        shown = await studio.press(message, "Show set-up", studio.maren)
         assert hook.secrets[0] in text_of(await shown.settled())
 
 
@@ -73,7 +73,7 @@ async def test_who_takes_no_direct_messages_is_reminded_in_the_channel_where_no_
         (message,) = reminders(studio)
         assert message.content.startswith(f"<@{studio.maren.id}> ")
         (hook,) = await storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
-        refused = await studio.sandbox.press(message, "Show set-up", studio.tobias)
+        refused = await studio.press(message, "Show set-up", studio.tobias)
         assert hook.secrets[0] not in text_of(await refused.settled())
         assert refused.ephemeral
 
