@@ -74,7 +74,9 @@ async def test_texts_too_long_for_one_message_go_in_several(
             await spoil(app, number, footer="f" * 1900)
         await wait_for_numbers(studio, studio.structure, range(6))
         sizes = [len(m.embeds) for m in studio.sandbox.messages(studio.structure.id) if m.embeds]
-        assert (sum(sizes), max(sizes)) == (6, 2)  # the first may be on its way alone
+        # Two long ones fit into a message, and the short one beside them if it is not sent alone.
+        assert sum(sizes) == 6
+        assert max(sizes) in (2, 3)
 
 
 async def test_a_channel_that_is_to_slow_down_holds_up_no_other_even_with_one_worker(
