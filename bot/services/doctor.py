@@ -170,7 +170,10 @@ class DoctorService:
         if hook.kind is not HookKind.OWN:
             return None
         own = await self._lender.of_user(actor.id, hook.server_url)
-        ids = (hook.account_id, None if own is None else own.id, entry.subscription.account_id)
+        subscription = entry.subscription
+        # An account that may no longer show the project here does not answer for it either.
+        reads = None if subscription.is_paused_for_rights else subscription.account_id
+        ids = (hook.account_id, None if own is None else own.id, reads)
         return await self._webhooks.look(hook, [one for one in ids if one is not None])
 
     async def _accounts(self, entry: Followed) -> tuple[AccountLook, ...]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bot.model import AccessPause, PauseReason, PauseWhy
 from sandbox.speckle import Webhook
 from tests.cogs.conftest import labels_of, text_of
 from tests.cogs.test_rights_over_sockets import House, house
@@ -96,6 +97,34 @@ async def test_a_webhook_by_hand_is_looked_at_with_an_owners_account_alone(house
     assert "➖ Nobody has linked an account that may look at the webhook" in text_of(unknown)
     assert "Link my account" in labels_of(unknown)
     assert "only an owner of the project may do that" in text_of(reader)
+
+
+@only_2_31
+async def test_an_account_that_may_not_show_the_project_here_does_not_look_for_others(
+    house: House,
+) -> None:
+    studio, url = house.studio, house.server.url
+    async with house.running() as bot:
+        _, hook = await house.set_up_by_hand(studio.facade)
+        await house.linked(bot, studio.maren, house.owner)
+        maren = await house.storage.read(lambda tx: tx.accounts.of_user(studio.maren.id, url))
+        assert maren is not None
+        there = await house.at(studio.facade)
+        await house.storage.write(
+            lambda tx: tx.subscriptions.upsert(
+                hook.id, studio.facade.id, there.options, studio.maren.id, maren.id
+            )
+        )
+        looked = await studio.type("doctor", where=studio.facade, who=studio.tobias, by_hand=False)
+        seen = text_of(await looked.settled())
+        pause = AccessPause(PauseReason.ACCESS_LOST, PauseWhy.PERSON_LEFT)
+        await house.storage.write(
+            lambda tx: tx.held_events.hold_back(there.id, house.clock(), pause)
+        )
+        looked = await studio.type("doctor", where=studio.facade, who=studio.tobias, by_hand=False)
+        paused = text_of(await looked.settled())
+    nobody = "Nobody has linked an account that may look at the webhook"
+    assert (nobody in seen, nobody in paused) == (False, True)
 
 
 @only_2_31
