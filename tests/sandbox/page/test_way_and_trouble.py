@@ -1,5 +1,6 @@
 """The way of an event and trouble by switch, in a real browser, with the whole bot behind them."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.browser import PHONE, chromium, needs_chromium, serious_barriers, tab
 
 pytestmark = needs_chromium
 STARTS_WITHIN_MS = 30_000
+AT_LEAST_TEN = re.compile(r"^1\d$")  # five versions in two channels, and what was still on its way
 
 
 @asynccontextmanager
@@ -34,7 +36,7 @@ async def test_an_event_shows_its_way_and_no_trouble_loses_one(tmp_path: Path) -
         await refuse_a_wrong_signature(page)
         await page.get_by_role("tab", name="Trouble").click()
         await kill_and_start(page, stage)
-        await survive_a_discord_that_is_down(page)
+        await survive_a_discord_that_is_down(page, stage)
         assert await serious_barriers(page) == []
         await take_the_tour(page)
         async with tab(browser, url, PHONE, "light") as phone:
@@ -82,16 +84,16 @@ async def kill_and_start(page: Page, stage: Stage) -> None:
     assert shown(stage, "Openings moved on axis 1") == 1
 
 
-async def survive_a_discord_that_is_down(page: Page) -> None:
-    await expect(waiting(page)).to_have_text("0")
+async def survive_a_discord_that_is_down(page: Page, stage: Stage) -> None:
     switch = page.get_by_role("switch", name="Discord is down")
     await switch.click()
     await page.get_by_role("button", name="Publish 5").click()
-    await expect(waiting(page)).to_have_text("10")
+    await expect(waiting(page)).to_have_text(AT_LEAST_TEN)
     await expect(page.locator(".fault-log")).to_contain_text("is tried again in")
     await switch.click()
     await page.get_by_role("button", name="Try now what waits").click()
     await expect(waiting(page)).to_have_text("0", timeout=STARTS_WITHIN_MS)
+    assert [shown(stage, f"Openings moved on axis {number}") for number in range(1, 7)] == [1] * 6
 
 
 async def take_the_tour(page: Page) -> None:
