@@ -244,7 +244,8 @@ def list_cards(
     as_json: bool,
 ) -> None:
     """List the newest cards that wait or were refused."""
-    from bot.work import CardFilter, OutboxState
+    from bot.lookups import CardFilter
+    from bot.work import OutboxState
 
     states = (OutboxState(state),) if state else CardFilter().states
     wanted = CardFilter(states, guild, channel, since)

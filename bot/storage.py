@@ -43,9 +43,9 @@ from bot.db.silent_webhooks import SilentWebhooks
 from bot.db.sqlite_file import sqlite_path
 from bot.db.subscriptions import Subscriptions
 from bot.db.webhook_removals import WebhookRemovals
+from bot.lookups import OutboxActionResult
 from bot.timing import utc_now
 from bot.vault import Vault
-from bot.work import OutboxActionResult
 
 __all__ = ["Storage", "StorageTimings", "Transaction", "migrate", "needs_migration"]
 

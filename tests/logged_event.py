@@ -2,8 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
+from bot.lookups import CardStatus, LoggedEvent
 from bot.model import InboxSource
-from bot.work import CardStatus, FallbackLevel, InboxState, LoggedEvent, OutboxState
+from bot.work import (
+    FallbackLevel,
+    InboxState,
+    OutboxState,
+)
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 GUILD, CHANNEL = 71, 73

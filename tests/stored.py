@@ -8,7 +8,11 @@ from bot.db.event_results import write_event_results
 from bot.db.outbox import read_rows
 from bot.db.tables import IS_NEW, IS_WAITING, inbox, outbox
 from bot.storage import Transaction
-from bot.work import EventResult, HookResult, OutboxCard
+from bot.work import (
+    EventResult,
+    HookResult,
+    OutboxCard,
+)
 
 
 def note_event(

@@ -16,6 +16,7 @@ from bot.cli.outbox_texts import reason, span, table
 from bot.cli.stored import Printable, opened
 from bot.cli.terminal import print_line
 from bot.errors import NotASpeckleLink
+from bot.lookups import EventFilter, LoggedEvent
 from bot.model import InboxSource
 from bot.services.channel_event import ChannelEvent, Outcome, channel_event, entry_concerned
 from bot.services.project_followers import followed_entries
@@ -25,7 +26,6 @@ from bot.speckle.links import parse_link
 from bot.storage import Storage, Transaction
 from bot.timing import utc_now
 from bot.trace_texts import OUTCOMES, trace_text
-from bot.work import EventFilter, LoggedEvent
 
 RUN: Final = "python3 run.py events"
 HEADS: Final = ("id", "age", "source", "project", "event", "what became of it")

@@ -31,10 +31,15 @@ from bot.cli.outbox_texts import (
 )
 from bot.cli.stored import opened
 from bot.cli.terminal import print_line
+from bot.lookups import (
+    CardFilter,
+    CardStatus,
+    OutboxActionResult,
+)
 from bot.settings import Settings
 from bot.storage import Storage
 from bot.timing import utc_now
-from bot.work import CardFilter, CardStatus, InboxEvent, OutboxActionResult, OutboxState
+from bot.work import InboxEvent, OutboxState
 
 
 class OutboxCommand:

@@ -6,11 +6,16 @@ from typing import Any, Final
 
 from bot.cards.text import seen, shorten_plain
 from bot.cli.stored import Printable
+from bot.lookups import CardFilter, CardStatus
 from bot.model import PauseReason
 from bot.problem_texts import reason_text
 from bot.problems import SendReason
 from bot.timing import utc_now
-from bot.work import CardFilter, CardStatus, FallbackLevel, InboxEvent, OutboxState
+from bot.work import (
+    FallbackLevel,
+    InboxEvent,
+    OutboxState,
+)
 
 MAX_NAME: Final = 28
 MAX_TITLE: Final = 44

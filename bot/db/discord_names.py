@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from bot.db.session import Session
 from bot.db.tables import discord_names, guilds, subscriptions
-from bot.work import DiscordName
+from bot.lookups import DiscordName
 
 
 class DiscordNames:

@@ -10,7 +10,11 @@ from bot.db.channel_queues import first_of_each
 from bot.db.outbox import read_rows
 from bot.db.session import Session
 from bot.db.tables import IS_WAITING, batches, edits, outbox
-from bot.work import Edit, EditedChannel, OutboxState
+from bot.work import (
+    Edit,
+    EditedChannel,
+    OutboxState,
+)
 
 
 class Edits:

@@ -10,9 +10,14 @@ from bot.db.outbox_admin import statuses
 from bot.db.rows import Row, value_of
 from bot.db.session import Session
 from bot.db.tables import held_events, hooks, inbox, outbox, subscriptions
+from bot.lookups import (
+    CardStatus,
+    EventFilter,
+    HeldSince,
+    LoggedEvent,
+)
 from bot.model import HookKind, Subscription, own_ordering_key, shared_ordering_key
 from bot.trace import TraceLine
-from bot.work import CardStatus, EventFilter, HeldSince, LoggedEvent
 
 
 class EventLog:

@@ -11,7 +11,12 @@ from bot.db.session import Session
 from bot.db.tables import HAS_KEY, HAS_SUBJECT, hooks, inbox, subscriptions
 from bot.model import HookState, InboxSource, Subscription
 from bot.speckle.event_subjects import SAID_LENGTH, is_of_issue, thing_of
-from bot.work import FetchedEvent, InboxEvent, InboxState, ToPair
+from bot.work import (
+    FetchedEvent,
+    InboxEvent,
+    InboxState,
+    ToPair,
+)
 
 AT_THE_TIME = timedelta(minutes=2)  # that a webhook takes, and two clocks may be apart
 # A webhook is called once, within seconds; one that Speckle could only send later than that is

@@ -17,7 +17,14 @@ from bot.db.tables import IS_NEW, bodies, hooks, inbox
 from bot.errors import AlreadyFinished
 from bot.model import Subscription
 from bot.trace import TraceLine
-from bot.work import EventResult, InboxEvent, InboxKey, InboxState, TakenEvents, ToPair
+from bot.work import (
+    EventResult,
+    InboxEvent,
+    InboxKey,
+    InboxState,
+    TakenEvents,
+    ToPair,
+)
 
 
 def add_lines(session: Session, inbox_id: int, lines: Sequence[TraceLine]) -> None:

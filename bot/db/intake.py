@@ -19,7 +19,12 @@ from bot.db.session import Session
 from bot.db.tables import inbox
 from bot.errors import HookGone
 from bot.speckle.issue_hints import is_hint
-from bot.work import DUPLICATE_WITHIN, InboxReceipt, InboxState, NewInboxEvent
+from bot.work import (
+    DUPLICATE_WITHIN,
+    InboxReceipt,
+    InboxState,
+    NewInboxEvent,
+)
 
 PUT_WITHIN_S = 4.5  # with the look-up before it, less than the 10 s that Speckle waits
 

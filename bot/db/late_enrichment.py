@@ -20,7 +20,12 @@ from bot.db.session import Session
 from bot.db.shown_subjects import is_shown, note_subject
 from bot.db.tables import edits, hooks, late_enrichment_jobs, outbox, outbox_pictures, subscriptions
 from bot.trace import MissingWhy, TraceLine, TraceStep
-from bot.work import LateEnrichmentJob, LateEnrichmentKey, OutboxCard, OutboxState
+from bot.work import (
+    LateEnrichmentJob,
+    LateEnrichmentKey,
+    OutboxCard,
+    OutboxState,
+)
 
 Change = Callable[[OutboxCard, Sequence[OutboxCard]], Card | None]
 

@@ -32,7 +32,13 @@ from bot.model import (
     own_ordering_key,
 )
 from bot.trace import CATCH_UP_STAGE, NOTE_FACT, TraceFacts, TraceLine, TraceStep
-from bot.work import CountingWindow, FetchedEvent, InboxState, MissedEntry, TakenIn
+from bot.work import (
+    CountingWindow,
+    FetchedEvent,
+    InboxState,
+    MissedEntry,
+    TakenIn,
+)
 
 
 class MissedEvents:

@@ -18,8 +18,13 @@ from bot.db.tables import (
     outbox,
     subscriptions,
 )
+from bot.lookups import (
+    CardFilter,
+    CardStatus,
+    OutboxActionResult,
+)
 from bot.model import PauseReason
-from bot.work import CardFilter, CardStatus, FallbackLevel, OutboxActionResult, OutboxState
+from bot.work import FallbackLevel, OutboxState
 
 CARDS_A_TRANSACTION = 200
 GUILD_NAMES = discord_names.alias("guild_names")

@@ -45,7 +45,11 @@ from bot.db.tables import (
     threads,
 )
 from bot.model import RetentionPolicy
-from bot.work import BatchState, InboxState, OutboxState
+from bot.work import (
+    BatchState,
+    InboxState,
+    OutboxState,
+)
 
 STEP_ROWS = 100
 STEP_BYTES = 4 * 1024 * 1024  # long values are freed page by page

@@ -11,7 +11,12 @@ from bot.db.session import Session
 from bot.db.tables import HAS_SUBJECT, inbox, outbox
 from bot.speckle.event_subjects import PLAIN
 from bot.trace import TraceLine, TraceStep
-from bot.work import DUPLICATE_WITHIN, EventResult, HookResult, SubscriptionResult
+from bot.work import (
+    DUPLICATE_WITHIN,
+    EventResult,
+    HookResult,
+    SubscriptionResult,
+)
 
 Shown = dict[tuple[int, str], int | None]  # rows of the inbox by subscription and subject
 

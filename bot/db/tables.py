@@ -33,7 +33,13 @@ from bot.model import (
     SubscriptionState,
 )
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.work import BatchState, FallbackLevel, InboxState, LateAddition, OutboxState
+from bot.work import (
+    BatchState,
+    FallbackLevel,
+    InboxState,
+    LateAddition,
+    OutboxState,
+)
 
 metadata = MetaData(
     naming_convention={

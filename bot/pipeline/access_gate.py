@@ -10,7 +10,11 @@ from bot.model import RIGHTS_PAUSES, AccessPause, Hook, InboxSource, PauseReason
 from bot.pipeline.access import AccessCheck
 from bot.services.access_rules import Decision, Pause, Show, Wait
 from bot.storage import Storage, Transaction
-from bot.work import ChannelQueue, DueSubscription, OutboxCard
+from bot.work import (
+    ChannelQueue,
+    DueSubscription,
+    OutboxCard,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,12 @@ from bot.pipeline.keyed_worker import KeyedWorker
 from bot.problems import ProblemFacts, SendProblem, SendReason
 from bot.storage import Storage
 from bot.timing import Backoff
-from bot.work import Edit, EditedChannel, FallbackLevel, OutboxCard
+from bot.work import (
+    Edit,
+    EditedChannel,
+    FallbackLevel,
+    OutboxCard,
+)
 
 log = structlog.get_logger()
 

@@ -18,7 +18,11 @@ from bot.pipeline.trace import Trace
 from bot.speckle.events import Delivery
 from bot.storage import Storage, Transaction
 from bot.trace import TraceStep
-from bot.work import HeldEvent, InboxEvent, SubscriptionResult
+from bot.work import (
+    HeldEvent,
+    InboxEvent,
+    SubscriptionResult,
+)
 
 log = structlog.get_logger()
 

@@ -62,7 +62,11 @@ from bot.speckle.events import (
 from bot.speckle.facts import Facts
 from bot.speckle.filters import matches
 from bot.trace import SUBSCRIPTIONS_FACT, ReadWith, TraceStep
-from bot.work import InboxEvent, NewCard, SubscriptionResult
+from bot.work import (
+    InboxEvent,
+    NewCard,
+    SubscriptionResult,
+)
 
 log = structlog.get_logger()
 

@@ -34,7 +34,12 @@ from bot.problems import NotReady, SendProblem, SendReason
 from bot.services.refusals import CannotPost
 from bot.storage import Storage, Transaction
 from bot.timing import Backoff
-from bot.work import Batch, ChannelQueue, FallbackLevel, OutboxCard
+from bot.work import (
+    Batch,
+    ChannelQueue,
+    FallbackLevel,
+    OutboxCard,
+)
 
 log = structlog.get_logger()
 

@@ -6,11 +6,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from bot.lookups import (
+    CardStatus,
+    HeldSince,
+    LoggedEvent,
+)
 from bot.model import InboxSource, Subscription, SubscriptionState
 from bot.services.subscribe_results import Followed
 from bot.speckle.events import EventKind
 from bot.trace import TraceLine, TraceStep
-from bot.work import CardStatus, HeldSince, InboxState, LoggedEvent, OutboxState
+from bot.work import InboxState, OutboxState
 
 NAMING_FACTS: Final = frozenset({"model", "author", "pattern", "reason", "silence"})
 """What filters keep out, and what a server said in its own words."""

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
+from bot.lookups import DiscordName
 from bot.storage import Storage
-from bot.work import DiscordName
 
 NameIn: TypeAlias = Callable[[int, int], str | None]
 """What a channel of a guild is called, or the guild itself, by its own id; None: not known now."""

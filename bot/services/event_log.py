@@ -10,6 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, TypeAlias
 
+from bot.lookups import (
+    CardStatus,
+    EventFilter,
+    LoggedEvent,
+)
 from bot.model import Hook, InboxSource, Subscription
 from bot.permissions import Actor
 from bot.services.access_rules import Decision, Show
@@ -31,7 +36,6 @@ from bot.services.token_lending import TokenLender
 from bot.services.webhook_results import EnsureFailed, WebhookLook
 from bot.storage import Storage, Transaction
 from bot.trace import TraceStep
-from bot.work import CardStatus, EventFilter, LoggedEvent
 
 MOST_LISTED: Final = 25  # as many as a select takes
 LOOKED_THROUGH: Final = 500  # events of a channel, for one that is named by a link or a time

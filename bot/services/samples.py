@@ -21,7 +21,11 @@ from bot.speckle.samples import SAMPLES, SampleScene, real_model, sample_body, s
 from bot.speckle.subscription_options import SubscriptionOptions, wanted_kinds
 from bot.storage import Storage, Transaction
 from bot.trace import TraceLine
-from bot.work import InboxState, OutboxState, SampleProgress
+from bot.work import (
+    InboxState,
+    OutboxState,
+    SampleProgress,
+)
 
 HOUR_S: Final = 3600.0
 

@@ -8,11 +8,12 @@ from typing import Any, Final
 
 from bot.cards.text import seen
 from bot.cli.outbox_texts import reason
+from bot.lookups import CardStatus, LoggedEvent
 from bot.model import InboxSource
 from bot.services.channel_event import KEPT, OUTCOME_OF
 from bot.trace import CATCH_UP_STAGE, SUBSCRIPTIONS_FACT, TraceLine, TraceStep
 from bot.trace_texts import trace_text
-from bot.work import CardStatus, InboxState, LoggedEvent, OutboxState
+from bot.work import InboxState, OutboxState
 
 
 class WayStage(StrEnum):

@@ -19,9 +19,10 @@ from typing import Final
 
 from cryptography.fernet import Fernet
 
+from bot.lookups import CardFilter
 from bot.storage import Storage
 from bot.vault import Vault
-from bot.work import CardFilter, OutboxState
+from bot.work import OutboxState
 from sandbox.bot_process import HOST, BotProcess, Broken, bot_environment, free_port
 from sandbox.discord import Sandbox
 from sandbox.soak.chaos import Chaos

@@ -9,11 +9,17 @@ from sqlalchemy import update
 
 from bot.cli.since import Since
 from bot.db.tables import outbox
+from bot.lookups import DiscordName
 from bot.speckle.filters import FilterWhy
 from bot.storage import Storage
 from bot.timing import utc_now
 from bot.trace import TraceLine, TraceStep
-from bot.work import DiscordName, EventResult, HookResult, NewInboxEvent, OutboxState
+from bot.work import (
+    EventResult,
+    HookResult,
+    NewInboxEvent,
+    OutboxState,
+)
 from tests.cli.test_outbox_command import CHANNEL, GUILD, SERVER, Bot, bot, subscription
 
 __all__ = ["bot"]

@@ -14,6 +14,7 @@ from bot.cogs.diagnosis.doctor_texts import findings
 from bot.cogs.events import nothing_texts, stages, step_texts, texts
 from bot.cogs.events.step_texts import STEPS, StageName
 from bot.cogs.subscriptions.panel_texts import pause_remedy
+from bot.lookups import HeldSince
 from bot.model import (
     Hook,
     HookKind,
@@ -43,7 +44,11 @@ from bot.speckle.filters import FilterWhy
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api.types import CallStatus, RecordedCall
 from bot.trace import MissingWhy, ReadWith, TraceLine, TraceStep
-from bot.work import FallbackLevel, HeldSince, InboxState, OutboxState
+from bot.work import (
+    FallbackLevel,
+    InboxState,
+    OutboxState,
+)
 from tests.logged_event import AT, CARD, CHANNEL, EVENT, GUILD
 
 NOT_OF_A_STAGE = {

@@ -14,7 +14,13 @@ from bot.notifiers.pause_notifier import NotifierTimings, PauseNotifier
 from bot.services.pause_notices import GIVE_UP_AFTER, PauseNoticeService
 from bot.services.refusals import CannotPost
 from bot.storage import Storage
-from bot.work import EventResult, HookResult, NewCard, NewInboxEvent, SubscriptionResult
+from bot.work import (
+    EventResult,
+    HookResult,
+    NewCard,
+    NewInboxEvent,
+    SubscriptionResult,
+)
 from sandbox.discord import NotOffered, SandboxMember, SandboxMessage
 from tests.cogs.conftest import MakeStudio, RunClient, Studio, text_of
 from tests.pipeline.deliveries import until

@@ -15,7 +15,13 @@ from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.trace import TraceLine
 from bot.vault import Vault
-from bot.work import EventResult, HookResult, NewCard, NewInboxEvent, SubscriptionResult
+from bot.work import (
+    EventResult,
+    HookResult,
+    NewCard,
+    NewInboxEvent,
+    SubscriptionResult,
+)
 from tests.conftest import PostgresServer
 
 STUDIO_KESTREL = 710_000_000_000_000_001

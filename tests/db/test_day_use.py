@@ -13,7 +13,12 @@ from bot.db.day_use import DayUse
 from bot.model import DayQuota, Hook, HookKind, RetentionPolicy
 from bot.storage import Storage
 from bot.vault import Vault
-from bot.work import CountingWindow, InboxReceipt, MissedEntry, NewInboxEvent
+from bot.work import (
+    CountingWindow,
+    InboxReceipt,
+    MissedEntry,
+    NewInboxEvent,
+)
 from tests.db.conftest import MAREN_ODUYA, SERVER, STUDIO_KESTREL, Clock
 
 QUOTA = DayQuota(STUDIO_KESTREL, events=20, bytes=10_000)

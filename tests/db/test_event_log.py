@@ -6,12 +6,12 @@ from datetime import timedelta
 from sqlalchemy import update
 
 from bot.db.tables import inbox
+from bot.lookups import EventFilter
 from bot.model import HookKind, InboxSource, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, Transaction
 from bot.trace import TraceLine, TraceStep
 from bot.work import (
-    EventFilter,
     EventResult,
     HookResult,
     NewInboxEvent,

@@ -8,10 +8,10 @@ from bot.cards.card import Picture
 from bot.db.connections import parse_url
 from bot.db.engine import Database
 from bot.db.tables import metadata
+from bot.lookups import DiscordName
 from bot.model import Guild, Hook, HookKind, HookState, RetentionPolicy, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
-from bot.work import DiscordName
 from tests.db.conftest import (
     HARBOUR_TOWER,
     MAREN_ODUYA,

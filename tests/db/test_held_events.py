@@ -20,7 +20,14 @@ from bot.model import (
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.trace import TraceLine
-from bot.work import EventResult, HeldEvent, HookResult, LateAddition, NewCard, SubscriptionResult
+from bot.work import (
+    EventResult,
+    HeldEvent,
+    HookResult,
+    LateAddition,
+    NewCard,
+    SubscriptionResult,
+)
 from tests.db.conftest import (
     FACADE,
     MAREN_ODUYA,

@@ -29,7 +29,14 @@ from bot.model import (
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.vault import Vault
-from bot.work import EventResult, HeldEvent, HookResult, NewCard, NewInboxEvent, SubscriptionResult
+from bot.work import (
+    EventResult,
+    HeldEvent,
+    HookResult,
+    NewCard,
+    NewInboxEvent,
+    SubscriptionResult,
+)
 from tests.db.conftest import (
     FACADE,
     HARBOUR_TOWER,

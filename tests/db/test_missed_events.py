@@ -12,7 +12,12 @@ from bot.db.tables import history_taken, hooks
 from bot.model import Hook, InboxSource, RetentionPolicy
 from bot.storage import Storage
 from bot.vault import Vault
-from bot.work import CountingWindow, InboxEvent, MissedEntry, TakenIn
+from bot.work import (
+    CountingWindow,
+    InboxEvent,
+    MissedEntry,
+    TakenIn,
+)
 from tests.db.conftest import STUDIO_KESTREL, Clock, NewDelivery
 
 MINUTE = timedelta(minutes=1)

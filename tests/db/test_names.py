@@ -20,7 +20,11 @@ from bot.model import (
 from bot.speckle.events import KnownThread, ProjectNames, ResourceRef
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
-from bot.work import EventResult, HookResult, NameChanges
+from bot.work import (
+    EventResult,
+    HookResult,
+    NameChanges,
+)
 from tests.db.conftest import (
     HARBOUR_TOWER,
     MAREN_ODUYA,

@@ -8,10 +8,11 @@ from bot.db.connections import parse_url
 from bot.db.engine import Database
 from bot.db.outbox_admin import CARDS_A_TRANSACTION
 from bot.db.tables import channel_queues, outbox
+from bot.lookups import CardFilter, OutboxActionResult
 from bot.model import PauseReason, Subscription, SubscriptionState
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
-from bot.work import CardFilter, FallbackLevel, OutboxActionResult, OutboxState
+from bot.work import FallbackLevel, OutboxState
 from tests.db.conftest import FACADE, HARBOUR_TOWER, MAREN_ODUYA, STRUCTURE, Clock, Queue
 from tests.stored import stored_card, waiting_count
 

@@ -24,7 +24,12 @@ from bot.model import (
 from bot.permissions import Audience
 from bot.storage import Storage
 from bot.trace import TraceLine
-from bot.work import EventResult, HookResult, NewCard, SubscriptionResult
+from bot.work import (
+    EventResult,
+    HookResult,
+    NewCard,
+    SubscriptionResult,
+)
 from tests.db.conftest import (
     FACADE,
     MAREN_ODUYA,

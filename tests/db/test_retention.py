@@ -22,7 +22,13 @@ from bot.model import Hook, HookKind, PauseReason, RetentionPolicy, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.vault import Vault
-from bot.work import EventResult, HookResult, NewCard, OutboxState, SubscriptionResult
+from bot.work import (
+    EventResult,
+    HookResult,
+    NewCard,
+    OutboxState,
+    SubscriptionResult,
+)
 from tests.db.conftest import (
     FACADE,
     HARBOUR_TOWER,

@@ -20,7 +20,11 @@ from bot.discord_api.outcomes import Sent
 from bot.discord_api.send import edit, find_sent, send
 from bot.speckle.events import EventKind
 from bot.timing import Backoff
-from bot.work import Batch, BatchState, FallbackLevel
+from bot.work import (
+    Batch,
+    BatchState,
+    FallbackLevel,
+)
 from sandbox.discord import Sandbox
 from tests.pipeline.deliveries import until
 

@@ -25,7 +25,11 @@ from bot.discord_api.rate_limits import RateLimiter
 from bot.discord_api.send import edit, send
 from bot.problems import SendProblem, SendReason
 from bot.speckle.events import EventKind
-from bot.work import Batch, BatchState, FallbackLevel
+from bot.work import (
+    Batch,
+    BatchState,
+    FallbackLevel,
+)
 from sandbox.discord import Sandbox, SandboxChannel
 
 DOCUMENTED = Path(__file__).parent.parent / "fixtures" / "discord" / "codes.tsv"

@@ -25,7 +25,11 @@ from bot.pipeline.batching import MAX_EMBEDS
 from bot.problems import SendProblem, SendReason
 from bot.storage import Storage
 from bot.vault import Vault
-from bot.work import Batch, FallbackLevel, OutboxState
+from bot.work import (
+    Batch,
+    FallbackLevel,
+    OutboxState,
+)
 from tests.pipeline.test_sender_rules import CHANNEL, Clock, delivering, queue_card
 from tests.stored import stored_card, waiting_count
 

@@ -21,7 +21,12 @@ from bot.pipeline.batching import card_of
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.timing import Backoff, utc_now
 from bot.trace import TraceLine
-from bot.work import FallbackLevel, LateAddition, LateEnrichmentJob, OutboxCard
+from bot.work import (
+    FallbackLevel,
+    LateAddition,
+    LateEnrichmentJob,
+    OutboxCard,
+)
 from sandbox.discord import SandboxChannel, SandboxMessage
 from tests.cards.test_avatars import data_url, photograph
 from tests.pipeline.conftest import TIMINGS, StartBot, Studio, post

@@ -22,7 +22,11 @@ from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, Transaction
 from bot.timing import utc_now
 from bot.vault import Vault
-from bot.work import NewCard, NewInboxEvent, SubscriptionResult
+from bot.work import (
+    NewCard,
+    NewInboxEvent,
+    SubscriptionResult,
+)
 from sandbox.discord import SandboxChannel
 from tests.pipeline.conftest import Recorded, StartBot, Studio, post, recorded
 from tests.pipeline.deliveries import subscribe, until

@@ -48,7 +48,11 @@ from bot.speckle_api.sign_in import SpeckleSignIn
 from bot.storage import Storage
 from bot.timing import utc_now
 from bot.vault import Vault
-from bot.work import InboxEvent, InboxState, SubscriptionResult
+from bot.work import (
+    InboxEvent,
+    InboxState,
+    SubscriptionResult,
+)
 from sandbox.speckle import (
     SPECKLE_2_31,
     SPECKLE_4_AS_ANNOUNCED,

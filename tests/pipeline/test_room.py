@@ -13,7 +13,11 @@ from bot.pipeline.batching import MAX_FILES, MAX_FILES_BYTES, fit_together
 from bot.pipeline.late_enrichment import Shown, _changed
 from bot.speckle.facts import VersionFacts
 from bot.speckle.payloads import parse_delivery, read_envelope
-from bot.work import FallbackLevel, OutboxCard, OutboxState
+from bot.work import (
+    FallbackLevel,
+    OutboxCard,
+    OutboxState,
+)
 from tests.pipeline.deliveries import numbered
 
 AT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)

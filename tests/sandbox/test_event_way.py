@@ -5,10 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bot.lookups import (
+    CardStatus,
+    HeldSince,
+    LoggedEvent,
+)
 from bot.model import InboxSource
 from bot.speckle.filters import FilterWhy
 from bot.trace import TraceLine, TraceStep
-from bot.work import CardStatus, HeldSince, InboxState, LoggedEvent, OutboxState
+from bot.work import InboxState, OutboxState
 from sandbox.demo.event_way import Tone, WayNames, WayStage, way_of
 from tests import logged_event
 

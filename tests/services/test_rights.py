@@ -36,7 +36,11 @@ from bot.services.webhook_setup import WebhookSetup
 from bot.speckle.events import EventKind
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
-from bot.work import EventResult, HookResult, NameChanges
+from bot.work import (
+    EventResult,
+    HookResult,
+    NameChanges,
+)
 from sandbox.speckle import Release
 from tests.services.conftest import (
     ALL,

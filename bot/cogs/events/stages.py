@@ -7,13 +7,14 @@ from typing import Final
 from bot.cards.text import escape_name, moment_text, one_line
 from bot.cogs.events.step_texts import STEPS, Mark, StageName, option_of, step_text
 from bot.cogs.subscriptions.panel_texts import options_text
+from bot.lookups import CardStatus
 from bot.model import InboxSource
 from bot.problem_texts import reason_text
 from bot.problems import SendReason
 from bot.services.channel_event import ChannelEvent
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.trace import TraceLine, TraceStep
-from bot.work import CardStatus, FallbackLevel, OutboxState
+from bot.work import FallbackLevel, OutboxState
 
 
 @dataclass(frozen=True, slots=True)

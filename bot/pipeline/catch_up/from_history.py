@@ -39,7 +39,12 @@ from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import CallStatus, RecordedCall, WebhookHistory
 from bot.storage import Storage
 from bot.timing import Backoff
-from bot.work import DUPLICATE_WITHIN, CountingWindow, MissedEntry, TakenIn
+from bot.work import (
+    DUPLICATE_WITHIN,
+    CountingWindow,
+    MissedEntry,
+    TakenIn,
+)
 
 log = structlog.get_logger()
 

@@ -10,9 +10,9 @@ from typing import Final
 import aiohttp
 from aiohttp import web
 
+from bot.lookups import EventFilter, LoggedEvent
 from bot.storage import Transaction
 from bot.timing import utc_now
-from bot.work import EventFilter, LoggedEvent
 from sandbox.demo.curl_line import new_delivery
 from sandbox.demo.event_way import EventWay, Tone, WayLine, WayNames, WayStage, way_of
 from sandbox.demo.page.actions import Action, CannotDo, read_action

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Final
 from aiohttp import web
 from pydantic import Field
 
+from bot.lookups import CardFilter
 from bot.storage import Transaction
-from bot.work import CardFilter, OutboxState
+from bot.work import OutboxState
 from sandbox.bot_process import Broken
 from sandbox.demo.curl_line import MODEL
 from sandbox.demo.days import MAREN
