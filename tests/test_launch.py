@@ -262,6 +262,15 @@ def test_words_after_test_go_to_pytest_alone() -> None:
     assert launch.run_tests(Path(sys.executable), ["-k", "card"], checks) == 3
 
 
+@pytest.mark.parametrize(("second", "code"), [("0", 0), ("1", 1)])
+def test_what_failed_beside_others_is_tried_once_more_alone(
+    second: str, code: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest_alone = ("-c", f"import sys; sys.exit({second} if '--last-failed' in sys.argv else 1)")
+    assert launch.run_tests(Path(sys.executable), [], {"pytest": pytest_alone}) == code
+    assert "once more and alone" in capfd.readouterr().err
+
+
 def test_ci_runs_the_tests_as_a_person_does() -> None:
     lines = (ROOT / ".ci/run").read_text().splitlines()
     assert lines[-1] == "python3 run.py test"
