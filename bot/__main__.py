@@ -5,16 +5,15 @@ What a command needs is imported when it runs, so that each starts fast.
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from bot.cli.since import FORMS as SINCE_FORMS
-from bot.cli.since import Since
+from bot.cli.commands.events import event_log
+from bot.cli.commands.keys import keys
+from bot.cli.commands.outbox import outbox
+from bot.cli.commands.sandbox import demo, pictures, soak
 from bot.cli.terminal import (
     FAILED,
     UNUSABLE_SETTINGS,
@@ -26,9 +25,6 @@ from bot.cli.terminal import (
     until_stopped,
 )
 from bot.errors import BotError, ConfigError
-
-if TYPE_CHECKING:
-    from bot.cli.outbox import OutboxCommand
 
 
 class Commands(click.Group):
@@ -43,20 +39,6 @@ class Commands(click.Group):
             )
             cmd_name = "outbox"
         return super().get_command(ctx, cmd_name)
-
-
-class StoredId(click.types.IntParamType):
-    """An id as Discord and the database have them, which are no larger than this."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number. Errors: click.BadParameter."""
-        number: int = super().convert(value, param, ctx)
-        if not 0 < number < 2**63:
-            self.fail(f"{number} is no id. Ids are numbers such as those that lists show.")
-        return number
-
-
-STORED_ID = StoredId()
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -97,75 +79,6 @@ def run(files: Files) -> None:
 
 
 @cli.command()
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    help="The page's port, with --terminal that of deliveries. Default: 8004 or a free one.",
-)
-@click.option("--no-browser", is_flag=True, help="Do not open the page, only print its address.")
-@click.option(
-    "--terminal", is_flag=True, help="No page: print what happens here, and take commands."
-)
-@click.pass_context
-def demo(context: click.Context, port: int | None, no_browser: bool, terminal: bool) -> None:
-    """Try the bot out on this computer, without any account.
-
-    Opens a page with a small Discord, two small Speckle servers, and the bot between them.
-    """
-    from bot.cli import sandbox
-
-    context.exit(sandbox.demo(port, terminal=terminal, browser=not no_browser))
-
-
-@cli.command()
-@click.pass_context
-def pictures(context: click.Context) -> None:
-    """Take the pictures of the README and of docs/ again, for authors.
-
-    They show the page that `demo` opens. Needs Chromium on this computer.
-    """
-    from bot.cli import sandbox
-
-    context.exit(sandbox.pictures())
-
-
-@cli.command()
-@click.option(
-    "--kills",
-    type=click.IntRange(min=0),
-    default=300,
-    show_default=True,
-    help="How often the bot is killed.",
-)
-@click.option("--seed", type=int, help="Seed of a run to repeat. Default: a new one.")
-@click.option(
-    "--rate",
-    type=click.FloatRange(min=0, min_open=True),
-    default=300.0,
-    show_default=True,
-    help="Deliveries a second.",
-)
-@click.option("--database-url", help="An empty database. Default: a new SQLite file.")
-@click.option("--folder", type=click.Path(path_type=Path), help="Keep log and database here.")
-@click.pass_context
-def soak(
-    context: click.Context,
-    kills: int,
-    seed: int | None,
-    rate: float,
-    database_url: str | None,
-    folder: Path | None,
-) -> None:
-    """Test that no event is lost or shown twice.
-
-    Kills the bot again and again while things fail, and compares what was sent with what is shown.
-    """
-    from bot.cli import sandbox
-
-    context.exit(sandbox.soak(kills, seed, rate, database_url, folder))
-
-
-@cli.command()
 @click.pass_context
 def check(context: click.Context) -> None:
     """Try every setting, and say how to fix problems."""
@@ -197,174 +110,8 @@ def key() -> None:
     click.echo(Fernet.generate_key().decode())
 
 
-@cli.group()
-def keys() -> None:
-    """Change the keys that encrypt the secrets in the database."""
-
-
-@keys.command("rotate")
-@click.pass_context
-def rotate_keys(context: click.Context) -> None:
-    """Encrypt all secrets again with the first of ENCRYPTION_KEYS. The bot can keep running.
-
-    Before: put a new key in front of the old ones and restart the bot. After: take the old ones
-    out.
-    """
-    settings = context.obj.load()
-
-    from bot.cli.keys import rotate
-
-    context.exit(exit_code(asyncio.run(rotate(settings))))
-
-
-@cli.group()
-def outbox() -> None:
-    """List, retry or drop cards that are not sent yet."""
-
-
-@outbox.command("list")
-@click.option(
-    "--state",
-    type=click.Choice(["waiting", "undeliverable", "sent"]),
-    help="Only cards in this state. Default: those that wait and those that were refused.",
-)
-@click.option("--guild", type=STORED_ID, help="Only of the Discord server with this id.")
-@click.option("--channel", type=STORED_ID, help="Only for the channel with this id.")
-@click.option("--since", type=Since(), help=f"Only what is so since then: {SINCE_FORMS}.")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.pass_context
-def list_cards(
-    context: click.Context,
-    state: str | None,
-    guild: int | None,
-    channel: int | None,
-    since: datetime | None,
-    limit: int,
-    as_json: bool,
-) -> None:
-    """List the newest cards that wait or were refused."""
-    from bot.lookups import CardFilter
-    from bot.work import OutboxState
-
-    states = (OutboxState(state),) if state else CardFilter().states
-    wanted = CardFilter(states, guild, channel, since)
-    _with_outbox(
-        context,
-        lambda cards: cards.list_json(wanted, limit) if as_json else cards.list(wanted, limit),
-    )
-
-
-@outbox.command("show")
-@click.argument("card_id", metavar="ID", type=STORED_ID)
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.pass_context
-def show_card(context: click.Context, card_id: int, as_json: bool) -> None:
-    """Show one card: its state, why, and its event.
-
-    With the steps that its event went through, and when it is tried next.
-    """
-    _with_outbox(
-        context, lambda cards: cards.show_json(card_id) if as_json else cards.show(card_id)
-    )
-
-
-@outbox.command("retry")
-@click.argument("ids", metavar="ID...", type=STORED_ID, nargs=-1)
-@click.option("--all-undeliverable", is_flag=True, help="All that Discord did not accept.")
-@click.option(
-    "--since", type=Since(), help=f"All that Discord did not accept since then: {SINCE_FORMS}."
-)
-@click.option(
-    "--channel",
-    type=STORED_ID,
-    help="With --all-undeliverable or --since: only for the channel with this id.",
-)
-@click.pass_context
-def retry_cards(
-    context: click.Context,
-    ids: tuple[int, ...],
-    all_undeliverable: bool,
-    since: datetime | None,
-    channel: int | None,
-) -> None:
-    """Try cards again, in their old place. A running bot sends them within seconds."""
-    several = all_undeliverable or since is not None
-    if bool(ids) == several:
-        raise click.UsageError("Name the cards' IDs, or --all-undeliverable, or --since.")
-    if channel is not None and not several:
-        raise click.UsageError("--channel goes with --all-undeliverable or --since.")
-
-    _with_outbox(
-        context,
-        lambda cards: cards.retry_undeliverable(channel, since) if several else cards.retry(ids),
-    )
-
-
-@outbox.command("drop")
-@click.argument("ids", metavar="ID...", type=STORED_ID, nargs=-1, required=True)
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.pass_context
-def drop_cards(context: click.Context, ids: tuple[int, ...], yes: bool) -> None:
-    """Delete cards that wait or were refused, permanently. Asks first."""
-    _with_outbox(context, lambda cards: cards.drop(ids) if yes else cards.confirm_and_drop(ids))
-
-
-def _with_outbox(context: click.Context, do: "Callable[[OutboxCommand], Awaitable[bool]]") -> None:
-    """Do it on the database of the settings; ends with 1 if that found nothing."""
-    settings = context.obj.load()
-
-    from bot.cli.outbox import on_outbox
-
-    context.exit(exit_code(asyncio.run(on_outbox(settings, do))))
-
-
-@cli.group("events")
-def event_log() -> None:
-    """List what Speckle sent, and what became of it in each channel."""
-
-
-@event_log.command("list")
-@click.option("--guild", type=STORED_ID, help="Only what concerns the Discord server with this id.")
-@click.option("--channel", type=STORED_ID, help="Only what concerns the channel with this id.")
-@click.option("--project", help="Only of this project: its id, or a link to it.")
-@click.option("--since", type=Since(), help=f"Only what happened since then: {SINCE_FORMS}.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=25, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.pass_context
-def list_events(
-    context: click.Context,
-    guild: int | None,
-    channel: int | None,
-    project: str | None,
-    since: datetime | None,
-    limit: int,
-    as_json: bool,
-) -> None:
-    """List the newest events: shown, filtered, paused or waiting, and why.
-
-    Also those that no channel wanted.
-    """
-    settings = context.obj.load()
-
-    from bot.cli import events
-
-    wanted = events.EventsWanted(guild, channel, project, since)
-    found = asyncio.run(events.list_all(settings, wanted, limit, as_json=as_json))
-    context.exit(exit_code(found))
-
-
-@event_log.command("show")
-@click.argument("event_id", metavar="ID", type=STORED_ID)
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
-@click.pass_context
-def show_event(context: click.Context, event_id: int, as_json: bool) -> None:
-    """Show the whole way of one event, in all channels."""
-    settings = context.obj.load()
-
-    from bot.cli import events
-
-    context.exit(exit_code(asyncio.run(events.show(settings, event_id, as_json=as_json))))
+for group_or_command in (keys, outbox, event_log, demo, pictures, soak):
+    cli.add_command(group_or_command)
 
 
 @cli.command(hidden=True)

@@ -306,9 +306,7 @@ def run_tests(
         side_by_side = ("-n", WORKERS, "--dist", "worksteal") if name == "pytest" else ()
         code = call([str(python), *command, *side_by_side], environment)
         if name == "pytest" and code == TESTS_FAILED:
-            _say(
-                "── pytest, what failed, once more and alone: what passes now had only looked too early"
-            )
+            _say("── pytest, what failed, once more and alone")
             code = call([str(python), *command, *AGAIN], environment)
         if code:
             _say(f"{name} failed.")

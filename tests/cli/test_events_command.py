@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 from sqlalchemy import update
 
-from bot.cli.since import Since
+from bot.cli.parameters import Since
 from bot.db.tables import outbox
 from bot.lookups import DiscordName
 from bot.speckle.filters import FilterWhy

@@ -1,4 +1,4 @@
-"""`--since`: a time to begin with, as a host types it."""
+"""What hosts type behind commands: ids, and times to begin with."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-FORMS: Final = "30m, 2h, 3d, 2026-11-25, 2026-11-25T10:30 (UTC)"
+SINCE_FORMS: Final = "30m, 2h, 3d, 2026-11-25, 2026-11-25T10:30 (UTC)"
 UNITS: Final[Mapping[str, timedelta]] = {
     "m": timedelta(minutes=1),
     "h": timedelta(hours=1),
@@ -34,4 +34,18 @@ class Since(click.ParamType[datetime]):
             at = datetime.fromisoformat(value.strip())
             return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time. Write one as {FORMS}.", param, ctx)
+            self.fail(f"{value!r} is no time. Write one as {SINCE_FORMS}.", param, ctx)
+
+
+class StoredId(click.types.IntParamType):
+    """An id as Discord and the database have them, which are no larger than this."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number. Errors: click.BadParameter."""
+        number: int = super().convert(value, param, ctx)
+        if not 0 < number < 2**63:
+            self.fail(f"{number} is no id. Ids are numbers such as those that lists show.")
+        return number
+
+
+STORED_ID = StoredId()
