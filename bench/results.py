@@ -1,7 +1,7 @@
 """What a bench gives, and how it is written into bench/RESULTS.md.
 
 A bench is a module of this folder with `rows(options)`, which measures both sides in turn and gives
-a `Row` for each figure. Its docstring comes above its table, up to the first line of spaces.
+a `Row` for each figure; bench/run.py names it. Its docstring comes above its table.
 """
 
 import inspect
@@ -101,8 +101,9 @@ def with_section(page: str, name: str, section: str) -> str:
 
 
 def _section(docstring: str | None, rows: Sequence[Row]) -> str:
-    what_it_does = inspect.cleandoc(docstring or "").partition("\n\n    ")[0]
-    reasons = [f"{row.what}: {row.why_short}" for row in rows if row.reached is False]
+    what_it_does = inspect.cleandoc(docstring or "")
+    short = [row for row in rows if row.reached is False and row.why_short]
+    reasons = [f"Short, {row.what}: {row.why_short}" for row in short]
     table = "\n".join([COLUMNS, *map(str, rows)])
     return "\n\n".join([what_it_does, table, *reasons, _machine()])
 
