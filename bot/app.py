@@ -20,6 +20,7 @@ from bot.discord_api.rate_limits import RateLimiter
 from bot.discord_api.send import edit, find_sent, send
 from bot.errors import ConfigError, Problem
 from bot.link_pages import LinkPages
+from bot.metrics import Metrics
 from bot.model import RetentionPolicy
 from bot.network import Network
 from bot.notifiers.link_followups import LinkFollowUps
@@ -97,6 +98,7 @@ class App:
     """The running bot, as the demo and the tests hold it."""
 
     storage: Storage
+    metrics: Metrics
     bot: SpeckleBot
     lender: TokenLender
     linking: AccountLinking
@@ -122,12 +124,12 @@ class Timings:
 async def run(settings: Settings) -> None:
     """Run the bot until a stop signal; a second signal ends the process at once."""
     stopping = asyncio.Event()
-    vault = _vault(settings)
+    vault, metrics = _vault(settings), Metrics(settings.speckle_servers)
     with stop_signals(stopping):
         async with open_when_ready(settings, vault, stopping) as storage:
             if storage is None:
                 return
-            async with _at_work(settings, storage):
+            async with _at_work(settings, storage, metrics):
                 tune_interpreter()
                 await stopping.wait()
                 log.info("app.stopping")
@@ -140,17 +142,17 @@ async def running(settings: Settings, timings: Timings = Timings()) -> AsyncIter
     Errors: ConfigError for settings that do not work out, StorageUnavailable; an error of any part
     ends the block, because a bot that works by halves looks healthy and is not.
     """
-    vault = _vault(settings)
+    vault, metrics = _vault(settings), Metrics(settings.speckle_servers)
     async with (
         Storage.open(settings.database_url, vault, utc_now, timings=timings.storage) as storage,
-        _at_work(settings, storage, timings) as app,
+        _at_work(settings, storage, metrics, timings) as app,
     ):
         yield app
 
 
 @asynccontextmanager
 async def _at_work(
-    settings: Settings, storage: Storage, timings: Timings = Timings()
+    settings: Settings, storage: Storage, metrics: Metrics, timings: Timings = Timings()
 ) -> AsyncIterator[App]:
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
@@ -203,7 +205,9 @@ async def _at_work(
                 listener.listening(settings.webhook_host, settings.webhook_port) as port,
             ):
                 log.info("listener.up", host=settings.webhook_host, port=port)
-                yield App(storage, bot, speckle_side.lender, linking, pipeline.catch_up, port)
+                yield App(
+                    storage, metrics, bot, speckle_side.lender, linking, pipeline.catch_up, port
+                )
         finally:
             pipeline.close()
             speckle_side.client.close()
