@@ -185,17 +185,14 @@ async def _at_work(
         readiness = _readiness(storage, bot, rate_limiter, pipeline)
         await _report_unopenable(readiness)
         listener = _listener(settings, storage, discord_side, quotas, pipeline, readiness, instance)
-        leading = lead(
-            storage,
-            alone=storage.is_sqlite,
-            workers={
-                **pipeline.workers(bot, with_emoji=settings.delivery.emoji),
-                **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
-                "discord": partial(bot.stay_connected, _required(settings)),
-                **_maintenance(settings, storage, discord_side.guilds, rate_limiter),
-                **({} if storage.is_sqlite else {"restored_copy": restored_copy_check.run}),
-            },
-        )
+        workers = {
+            **pipeline.workers(bot, with_emoji=settings.delivery.emoji),
+            **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
+            "discord": partial(bot.stay_connected, _required(settings)),
+            **_maintenance(settings, storage, discord_side.guilds, rate_limiter),
+            **({} if storage.is_sqlite else {"restored_copy": restored_copy_check.run}),
+        }
+        leading = lead(storage, alone=storage.is_sqlite, workers=workers)
         try:
             # The listener last, so that it ends first: nothing comes in while the rest is finished,
             # and what is being sent needs the client to the end.
@@ -205,9 +202,8 @@ async def _at_work(
                 listener.listening(settings.webhook_host, settings.webhook_port) as port,
             ):
                 log.info("listener.up", host=settings.webhook_host, port=port)
-                yield App(
-                    storage, metrics, bot, speckle_side.lender, linking, pipeline.catch_up, port
-                )
+                lender, catch_up = speckle_side.lender, pipeline.catch_up
+                yield App(storage, metrics, bot, lender, linking, catch_up, port)
         finally:
             pipeline.close()
             speckle_side.client.close()
