@@ -52,6 +52,7 @@ from bot.services.former_addresses import FormerAddresses
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.known_names import KnownNames
+from bot.services.known_trouble import KnownTrouble
 from bot.services.linking import AccountLinking, ResumePending
 from bot.services.message_cards import MessageCards
 from bot.services.pause_notices import PauseNoticeService
@@ -101,6 +102,7 @@ class App:
     linking: AccountLinking
     catch_up: CatchUp
     port: int
+    known_trouble: KnownTrouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,19 +182,17 @@ async def _at_work(
             settings, storage, speckle_side, discord_side, quotas, rate_limiter, timings
         )
         readiness = _readiness(storage, bot, rate_limiter, pipeline)
+        known_trouble = KnownTrouble(storage, readiness, breakers.silent, utc_now)
         await _report_unopenable(readiness)
         listener = _listener(settings, storage, discord_side, quotas, pipeline, readiness, instance)
-        leading = lead(
-            storage,
-            alone=storage.is_sqlite,
-            workers={
-                **pipeline.workers(bot, with_emoji=settings.delivery.emoji),
-                **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
-                "discord": partial(bot.stay_connected, _required(settings)),
-                **_maintenance(settings, storage, discord_side.guilds, rate_limiter),
-                **({} if storage.is_sqlite else {"restored_copy": restored_copy_check.run}),
-            },
-        )
+        workers = {
+            **pipeline.workers(bot, with_emoji=settings.delivery.emoji),
+            **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
+            "discord": partial(bot.stay_connected, _required(settings)),
+            **_maintenance(settings, storage, discord_side.guilds, rate_limiter),
+            **({} if storage.is_sqlite else {"restored_copy": restored_copy_check.run}),
+        }
+        leading = lead(storage, alone=storage.is_sqlite, workers=workers)
         try:
             # The listener last, so that it ends first: nothing comes in while the rest is finished,
             # and what is being sent needs the client to the end.
@@ -202,7 +202,8 @@ async def _at_work(
                 listener.listening(settings.webhook_host, settings.webhook_port) as port,
             ):
                 log.info("listener.up", host=settings.webhook_host, port=port)
-                yield App(storage, bot, speckle_side.lender, linking, pipeline.catch_up, port)
+                lender, catch_up = speckle_side.lender, pipeline.catch_up
+                yield App(storage, bot, lender, linking, catch_up, port, known_trouble)
         finally:
             pipeline.close()
             speckle_side.client.close()
