@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from bot.errors import StorageUnavailable
-from bot.problems import NotReady, NotReadyWhy, SendProblem, ActiveTrouble, TroubleKind
+from bot.problems import ActiveTrouble, NotReady, NotReadyWhy, SendProblem, TroubleKind
 from bot.services.readiness import Readiness
 from bot.storage import Storage
 

@@ -7,11 +7,11 @@ from typing import Final
 import pytest
 
 from bot.problems import (
+    ActiveTrouble,
     NotReady,
     NotReadyWhy,
     SendProblem,
     SendReason,
-    ActiveTrouble,
     TroubleKind,
 )
 from bot.services.known_trouble import KINDS, LAST_BACKUP_KEY, KnownTrouble, TroubleLimits
