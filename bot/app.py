@@ -186,7 +186,7 @@ async def _at_work(
         known_trouble = KnownTrouble(storage, readiness, breakers.silent, utc_now)
         await _report_unopenable(readiness)
         listener = _listener(settings, storage, discord_side, quotas, pipeline, readiness, instance)
-        workers = {
+        workers: dict[str, Worker] = {
             **pipeline.workers(bot, with_emoji=settings.delivery.emoji),
             **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
             "discord": partial(bot.stay_connected, _required(settings)),
