@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from bot.cli.commands.events import event_log
 from bot.cli.commands.keys import keys
 from bot.cli.commands.outbox import outbox
-from bot.cli.commands.sandbox import demo, pictures, soak
+from bot.cli.commands.sandbox import bench, demo, pictures, soak
 from bot.cli.terminal import (
     FAILED,
     UNUSABLE_SETTINGS,
@@ -133,7 +133,7 @@ def key() -> None:
     click.echo(Fernet.generate_key().decode())
 
 
-for group_or_command in (keys, outbox, event_log, demo, pictures, soak):
+for group_or_command in (keys, outbox, event_log, demo, pictures, soak, bench):
     cli.add_command(group_or_command)
 
 

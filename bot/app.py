@@ -69,6 +69,7 @@ from bot.services.search import Search
 from bot.services.subscriptions import SubscriptionService
 from bot.services.token_lending import TokenLender
 from bot.services.waiting_setups import WaitingSetups
+from bot.services.webhook_looks import WebhookLooks
 from bot.services.webhook_page import WebhookPages
 from bot.services.webhooks import WebhookService
 from bot.settings import RetentionSettings, Settings
@@ -367,11 +368,11 @@ async def _discord_side(
     subscriptions = _subscriptions(settings, storage, speckle, quotas, webhooks, pages)
     watch = DiscordChannelAudience(bot, timings.access.member_known_s)
     access = AccessCheck(storage, speckle.client, speckle.lender, watch, utc_now, timings.access)
+    webhook_looks = WebhookLooks(webhooks, speckle.lender, access.decide_and_record)
     event_log = EventLogService(
         storage,
-        speckle.lender,
         access.decide_and_record,
-        webhooks.look,
+        webhook_looks,
         speckle_servers=settings.speckle_servers,
         now=utc_now,
     )
@@ -385,7 +386,7 @@ async def _discord_side(
         linking,
         PersonalDataService(storage, linking, _retention_policy(settings.retention)),
         DoctorService(
-            storage, subscriptions, webhooks, speckle.lender, pages, quotas, refused, not_ready
+            storage, subscriptions, webhooks, webhook_looks, pages, quotas, refused, not_ready
         ),
         SampleService(storage, subscriptions, on_samples),
         CardFilters(storage, MessageCards(storage), subscriptions, pending_commands),

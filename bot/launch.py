@@ -35,6 +35,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "events": "list what Speckle sent, and what became of it in each channel, and why",
     "pictures": "take the pictures of README and docs again, for authors (needs Chromium)",
     "soak": "kill the bot repeatedly while things fail; check that nothing is lost or shown twice",
+    "bench": "measure the bot beside what limits it; writes bench/RESULTS.md",
 }
 FURTHER: Final[Mapping[str, Sequence[str]]] = {
     "test": (TESTS,),
