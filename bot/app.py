@@ -43,6 +43,7 @@ from bot.pipeline.routing import Routing
 from bot.pipeline.sender import Sender, SenderTimings
 from bot.problem_texts import unopenable_text
 from bot.problems import NotReady
+from bot.program import PROGRAM
 from bot.services.card_filters import CardFilters
 from bot.services.consent_check import ConsentCheck
 from bot.services.discord_names import DiscordNameService
@@ -648,7 +649,7 @@ def _required(settings: Settings) -> str:
             Problem(
                 "ENCRYPTION_KEYS",
                 "It is not set.",
-                "Make a key with `python3 run.py key` and put it into .env.",
+                f"Make a key with `{PROGRAM} key` and put it into .env.",
             )
         )
     if problems or settings.discord_token is None:
