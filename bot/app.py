@@ -44,6 +44,7 @@ from bot.pipeline.routing import Routing
 from bot.pipeline.sender import Sender, SenderTimings
 from bot.problem_texts import unopenable_text
 from bot.problems import NotReady
+from bot.program import PROGRAM
 from bot.services.card_filters import CardFilters
 from bot.services.consent_check import ConsentCheck
 from bot.services.discord_names import DiscordNameService
@@ -53,6 +54,7 @@ from bot.services.former_addresses import FormerAddresses
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.known_names import KnownNames
+from bot.services.known_trouble import KnownTrouble
 from bot.services.linking import AccountLinking, ResumePending
 from bot.services.message_cards import MessageCards
 from bot.services.pause_notices import PauseNoticeService
@@ -104,6 +106,7 @@ class App:
     linking: AccountLinking
     catch_up: CatchUp
     port: int
+    known_trouble: KnownTrouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +186,10 @@ async def _at_work(
             settings, storage, speckle_side, discord_side, quotas, rate_limiter, timings
         )
         readiness = _readiness(storage, bot, rate_limiter, pipeline)
+        known_trouble = KnownTrouble(storage, readiness, breakers.silent, utc_now)
         await _report_unopenable(readiness)
         listener = _listener(settings, storage, discord_side, quotas, pipeline, readiness, instance)
-        workers = {
+        workers: dict[str, Worker] = {
             **pipeline.workers(bot, with_emoji=settings.delivery.emoji),
             **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
             "discord": partial(bot.stay_connected, _required(settings)),
@@ -203,7 +207,7 @@ async def _at_work(
             ):
                 log.info("listener.up", host=settings.webhook_host, port=port)
                 lender, catch_up = speckle_side.lender, pipeline.catch_up
-                yield App(storage, metrics, bot, lender, linking, catch_up, port)
+                yield App(storage, metrics, bot, lender, linking, catch_up, port, known_trouble)
         finally:
             pipeline.close()
             speckle_side.client.close()
@@ -647,7 +651,7 @@ def _required(settings: Settings) -> str:
             Problem(
                 "ENCRYPTION_KEYS",
                 "It is not set.",
-                "Make a key with `python3 run.py key` and put it into .env.",
+                f"Make a key with `{PROGRAM} key` and put it into .env.",
             )
         )
     if problems or settings.discord_token is None:
