@@ -20,6 +20,7 @@ from bot.discord_api.rate_limits import RateLimiter
 from bot.discord_api.send import edit, find_sent, send
 from bot.errors import ConfigError, Problem
 from bot.link_pages import LinkPages
+from bot.metrics import Metrics
 from bot.model import RetentionPolicy
 from bot.network import Network
 from bot.notifiers.link_followups import LinkFollowUps
@@ -43,6 +44,7 @@ from bot.pipeline.routing import Routing
 from bot.pipeline.sender import Sender, SenderTimings
 from bot.problem_texts import unopenable_text
 from bot.problems import NotReady
+from bot.program import PROGRAM
 from bot.services.card_filters import CardFilters
 from bot.services.consent_check import ConsentCheck
 from bot.services.discord_names import DiscordNameService
@@ -52,6 +54,7 @@ from bot.services.former_addresses import FormerAddresses
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.known_names import KnownNames
+from bot.services.known_trouble import KnownTrouble
 from bot.services.linking import AccountLinking, ResumePending
 from bot.services.message_cards import MessageCards
 from bot.services.pause_notices import PauseNoticeService
@@ -97,11 +100,13 @@ class App:
     """The running bot, as the demo and the tests hold it."""
 
     storage: Storage
+    metrics: Metrics
     bot: SpeckleBot
     lender: TokenLender
     linking: AccountLinking
     catch_up: CatchUp
     port: int
+    known_trouble: KnownTrouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +127,12 @@ class Timings:
 async def run(settings: Settings) -> None:
     """Run the bot until a stop signal; a second signal ends the process at once."""
     stopping = asyncio.Event()
-    vault = _vault(settings)
+    vault, metrics = _vault(settings), Metrics(settings.speckle_servers)
     with stop_signals(stopping):
         async with open_when_ready(settings, vault, stopping) as storage:
             if storage is None:
                 return
-            async with _at_work(settings, storage):
+            async with _at_work(settings, storage, metrics):
                 tune_interpreter()
                 await stopping.wait()
                 log.info("app.stopping")
@@ -140,17 +145,17 @@ async def running(settings: Settings, timings: Timings = Timings()) -> AsyncIter
     Errors: ConfigError for settings that do not work out, StorageUnavailable; an error of any part
     ends the block, because a bot that works by halves looks healthy and is not.
     """
-    vault = _vault(settings)
+    vault, metrics = _vault(settings), Metrics(settings.speckle_servers)
     async with (
         Storage.open(settings.database_url, vault, utc_now, timings=timings.storage) as storage,
-        _at_work(settings, storage, timings) as app,
+        _at_work(settings, storage, metrics, timings) as app,
     ):
         yield app
 
 
 @asynccontextmanager
 async def _at_work(
-    settings: Settings, storage: Storage, timings: Timings = Timings()
+    settings: Settings, storage: Storage, metrics: Metrics, timings: Timings = Timings()
 ) -> AsyncIterator[App]:
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
@@ -181,19 +186,17 @@ async def _at_work(
             settings, storage, speckle_side, discord_side, quotas, rate_limiter, timings
         )
         readiness = _readiness(storage, bot, rate_limiter, pipeline)
+        known_trouble = KnownTrouble(storage, readiness, breakers.silent, utc_now)
         await _report_unopenable(readiness)
         listener = _listener(settings, storage, discord_side, quotas, pipeline, readiness, instance)
-        leading = lead(
-            storage,
-            alone=storage.is_sqlite,
-            workers={
-                **pipeline.workers(bot, with_emoji=settings.delivery.emoji),
-                **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
-                "discord": partial(bot.stay_connected, _required(settings)),
-                **_maintenance(settings, storage, discord_side.guilds, rate_limiter),
-                **({} if storage.is_sqlite else {"restored_copy": restored_copy_check.run}),
-            },
-        )
+        workers: dict[str, Worker] = {
+            **pipeline.workers(bot, with_emoji=settings.delivery.emoji),
+            **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
+            "discord": partial(bot.stay_connected, _required(settings)),
+            **_maintenance(settings, storage, discord_side.guilds, rate_limiter),
+            **({} if storage.is_sqlite else {"restored_copy": restored_copy_check.run}),
+        }
+        leading = lead(storage, alone=storage.is_sqlite, workers=workers)
         try:
             # The listener last, so that it ends first: nothing comes in while the rest is finished,
             # and what is being sent needs the client to the end.
@@ -203,7 +206,8 @@ async def _at_work(
                 listener.listening(settings.webhook_host, settings.webhook_port) as port,
             ):
                 log.info("listener.up", host=settings.webhook_host, port=port)
-                yield App(storage, bot, speckle_side.lender, linking, pipeline.catch_up, port)
+                lender, catch_up = speckle_side.lender, pipeline.catch_up
+                yield App(storage, metrics, bot, lender, linking, catch_up, port, known_trouble)
         finally:
             pipeline.close()
             speckle_side.client.close()
@@ -647,7 +651,7 @@ def _required(settings: Settings) -> str:
             Problem(
                 "ENCRYPTION_KEYS",
                 "It is not set.",
-                "Make a key with `python3 run.py key` and put it into .env.",
+                f"Make a key with `{PROGRAM} key` and put it into .env.",
             )
         )
     if problems or settings.discord_token is None:

@@ -1,6 +1,6 @@
 """What run.py does: a `.venv` with the pinned packages in it, then the bot or the tests.
 
-Standard library only, and nothing of the bot: this runs before anything is installed.
+Standard library only, and of the bot only its version: this runs before anything is installed.
 """
 
 import hashlib
@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
+
+from bot.program import NAME, version
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 RUNTIME: Final = "requirements.txt"
@@ -66,6 +68,9 @@ class CannotStart(Exception):
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line says; returns the exit code unless another process takes over."""
     command, *rest = arguments or ["--help"]
+    if command == "--version":
+        sys.stdout.write(f"{NAME} {version()}\n")
+        return 0
     if command not in {*COMMANDS, FORMER_COMMAND}:
         is_help = command in HELP or command == "help"
         _say(usage() if is_help else f"There is no command {command!r}.\n{usage()}")

@@ -1,5 +1,6 @@
 """The one door to SQL: opens the database, brings its tables up to date, answers by subject."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -40,7 +41,7 @@ from bot.db.schema import migrate, needs_migration
 from bot.db.sealed_values import SealedValues
 from bot.db.session import Session
 from bot.db.silent_webhooks import SilentWebhooks
-from bot.db.sqlite_file import sqlite_path
+from bot.db.sqlite_file import free_bytes, sqlite_path
 from bot.db.subscriptions import Subscriptions
 from bot.db.webhook_removals import WebhookRemovals
 from bot.lookups import OutboxActionResult
@@ -151,6 +152,12 @@ class Storage:
         Errors: StorageUnavailable if that cannot be done.
         """
         await self.write(lambda tx: tx.key_values.set(LAST_PING, self._now().isoformat()))
+
+    async def free_disk_bytes(self) -> int | None:
+        """How much room the disk of an SQLite file has; None where that cannot be asked."""
+        if not self.is_sqlite:
+            return None
+        return await asyncio.to_thread(free_bytes, sqlite_path(self._database.url))
 
     async def erase_traces(self, discord_user_id: int) -> None:
         """Erase where else than in accounts a person is named, in texts too."""

@@ -6,7 +6,7 @@ Shared by everything that asks Speckle servers. Used from the event loop alone.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -57,6 +57,14 @@ class CircuitBreakers:
         left_s = server.rests_until - self._now()
         if left_s > 0:
             raise SpeckleUnavailable(server_url, server.reason, left_s)
+
+    def silent(self) -> Mapping[str, str]:
+        """The servers that gave no answer when they were last asked, each with the reason."""
+        return {
+            server_url: server.reason
+            for server_url, server in self._servers.items()
+            if server.failures >= self.limits.failures
+        }
 
     def begin(self, server_url: str) -> None:
         """As `check`, for a question that is asked now: after a rest it is the trial."""
