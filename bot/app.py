@@ -129,7 +129,7 @@ async def run(settings: Settings) -> None:
     stopping = asyncio.Event()
     vault, metrics = _vault(settings), Metrics(settings.speckle_servers)
     with stop_signals(stopping):
-        async with open_when_ready(settings, vault, stopping) as storage:
+        async with open_when_ready(settings, vault, metrics, stopping) as storage:
             if storage is None:
                 return
             async with _at_work(settings, storage, metrics):
@@ -147,7 +147,9 @@ async def running(settings: Settings, timings: Timings = Timings()) -> AsyncIter
     """
     vault, metrics = _vault(settings), Metrics(settings.speckle_servers)
     async with (
-        Storage.open(settings.database_url, vault, utc_now, timings=timings.storage) as storage,
+        Storage.open(
+            settings.database_url, vault, utc_now, timings=timings.storage, metrics=metrics
+        ) as storage,
         _at_work(settings, storage, metrics, timings) as app,
     ):
         yield app
@@ -159,7 +161,7 @@ async def _at_work(
 ) -> AsyncIterator[App]:
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
-    breakers, network = CircuitBreakers(timings.speckle), settings.network()
+    breakers, network = CircuitBreakers(timings.speckle, metrics=metrics), settings.network()
     async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
         # Of SQLite once: its file is not written to any more once it is replaced, until a restart.
         restored_copy_check = RestoredCopyCheck(storage)
@@ -183,12 +185,14 @@ async def _at_work(
         )
         bot, linking = discord_side.bot, discord_side.linking
         pipeline = _pipeline(
-            settings, storage, speckle_side, discord_side, quotas, rate_limiter, timings
+            settings, storage, metrics, speckle_side, discord_side, quotas, rate_limiter, timings
         )
         readiness = _readiness(storage, bot, rate_limiter, pipeline)
         known_trouble = KnownTrouble(storage, readiness, breakers.silent, utc_now)
         await _report_unopenable(readiness)
-        listener = _listener(settings, storage, discord_side, quotas, pipeline, readiness, instance)
+        listener = _listener(
+            settings, storage, metrics, discord_side, quotas, pipeline, readiness, instance
+        )
         workers: dict[str, Worker] = {
             **pipeline.workers(bot, with_emoji=settings.delivery.emoji),
             **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
@@ -494,6 +498,7 @@ class _Pipeline:
 def _pipeline(
     settings: Settings,
     storage: Storage,
+    metrics: Metrics,
     speckle: _SpeckleSide,
     discord_side: _DiscordSide,
     quotas: QuotaService,
@@ -503,7 +508,9 @@ def _pipeline(
     bot, access = discord_side.bot, discord_side.access
     access_gate = AccessGate(storage, access, on_held=lambda: replay.wake(), now=utc_now)
     emoji = ApplicationEmoji()
-    sender = _sender(settings, storage, bot, rate_limiter, access_gate, emoji, timings.sender)
+    sender = _sender(
+        settings, storage, metrics, bot, rate_limiter, access_gate, emoji, timings.sender
+    )
     retry, change = timings.editor_retry, partial(edit, bot, emoji=emoji)
     editor = Editor(storage, change, access_gate.may_edit, rate_limiter, now=utc_now, retry=retry)
     enrichment = _enrichment(settings, speckle, timings.enrichment)
@@ -550,6 +557,7 @@ def _pipeline(
 def _sender(
     settings: Settings,
     storage: Storage,
+    metrics: Metrics,
     bot: SpeckleBot,
     rate_limiter: RateLimiter,
     access_gate: AccessGate,
@@ -566,6 +574,7 @@ def _sender(
         channels_at_once=settings.delivery.concurrency,
         now=utc_now,
         timings=timings,
+        metrics=metrics,
     )
 
 
@@ -609,6 +618,7 @@ def _catch_up(
 def _listener(
     settings: Settings,
     storage: Storage,
+    metrics: Metrics,
     discord_side: _DiscordSide,
     quotas: QuotaService,
     pipeline: _Pipeline,
@@ -627,6 +637,7 @@ def _listener(
         public_url=settings.public_url,
         quotas=quotas,
         refused=discord_side.refused,
+        metrics=metrics,
     )
     if settings.public_url is not None:
         LinkPages(discord_side.linking, settings.public_url).add_to(listener.app)
