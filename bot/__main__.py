@@ -91,6 +91,21 @@ def cli(context: click.Context, config: Path, env_file: Path) -> None:
 
 @cli.command()
 @click.pass_obj
+def init(files: Files) -> None:
+    """Write a first .env, with a new key in it, and config.toml, where they are missing."""
+    from bot.cli.init import write_first_files
+
+    try:
+        write_first_files(files)
+    except OSError as error:
+        raise click.ClickException(
+            f"{error.filename} cannot be written: {error.strerror}. "
+            "Look at the folder's owner and permissions."
+        ) from error
+
+
+@cli.command()
+@click.pass_obj
 def run(files: Files) -> None:
     """Run the bot until Ctrl-C or SIGTERM."""
     settings = files.load("discord_token", "encryption_keys")

@@ -142,7 +142,7 @@ async def run(settings: Settings) -> None:
     stopping = asyncio.Event()
     vault, metrics = _vault(settings), Metrics(settings.speckle_servers)
     with stop_signals(stopping):
-        async with open_when_ready(settings, vault, stopping) as storage:
+        async with open_when_ready(settings, vault, metrics, stopping) as storage:
             if storage is None:
                 return
             async with _at_work(settings, storage, metrics):
@@ -160,7 +160,9 @@ async def running(settings: Settings, timings: Timings = Timings()) -> AsyncIter
     """
     vault, metrics = _vault(settings), Metrics(settings.speckle_servers)
     async with (
-        Storage.open(settings.database_url, vault, utc_now, timings=timings.storage) as storage,
+        Storage.open(
+            settings.database_url, vault, utc_now, timings=timings.storage, metrics=metrics
+        ) as storage,
         _at_work(settings, storage, metrics, timings) as app,
     ):
         yield app
@@ -172,7 +174,7 @@ async def _at_work(
 ) -> AsyncIterator[App]:
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
-    breakers, network = CircuitBreakers(timings.speckle), settings.network()
+    breakers, network = CircuitBreakers(timings.speckle, metrics=metrics), settings.network()
     async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
         restored_copy_check = await _checked_copy(storage)
         await storage.sealed.record_first_key()
@@ -194,12 +196,14 @@ async def _at_work(
         )
         bot, linking = discord_side.bot, discord_side.linking
         pipeline = _pipeline(
-            settings, storage, speckle_side, discord_side, quotas, rate_limiter, timings
+            settings, storage, metrics, speckle_side, discord_side, quotas, rate_limiter, timings
         )
         readiness = _readiness(storage, bot, rate_limiter, pipeline)
         known_trouble = _known_trouble(settings.operator, storage, readiness, breakers)
         await _report_unopenable(readiness)
-        listener = _listener(settings, storage, discord_side, quotas, pipeline, readiness, instance)
+        listener = _listener(
+            settings, storage, metrics, discord_side, quotas, pipeline, readiness, instance
+        )
         workers: dict[str, Worker] = {
             **pipeline.workers(bot, with_emoji=settings.delivery.emoji),
             **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
@@ -542,6 +546,7 @@ class _Pipeline:
 def _pipeline(
     settings: Settings,
     storage: Storage,
+    metrics: Metrics,
     speckle: _SpeckleSide,
     discord_side: _DiscordSide,
     quotas: QuotaService,
@@ -551,7 +556,9 @@ def _pipeline(
     bot, access = discord_side.bot, discord_side.access
     access_gate = AccessGate(storage, access, on_held=lambda: replay.wake(), now=utc_now)
     emoji = ApplicationEmoji()
-    sender = _sender(settings, storage, bot, rate_limiter, access_gate, emoji, timings.sender)
+    sender = _sender(
+        settings, storage, metrics, bot, rate_limiter, access_gate, emoji, timings.sender
+    )
     retry, change = timings.editor_retry, partial(edit, bot, emoji=emoji)
     editor = Editor(storage, change, access_gate.may_edit, rate_limiter, now=utc_now, retry=retry)
     enrichment = _enrichment(settings, speckle, timings.enrichment)
@@ -598,6 +605,7 @@ def _pipeline(
 def _sender(
     settings: Settings,
     storage: Storage,
+    metrics: Metrics,
     bot: SpeckleBot,
     rate_limiter: RateLimiter,
     access_gate: AccessGate,
@@ -614,6 +622,7 @@ def _sender(
         channels_at_once=settings.delivery.concurrency,
         now=utc_now,
         timings=timings,
+        metrics=metrics,
     )
 
 
@@ -657,6 +666,7 @@ def _catch_up(
 def _listener(
     settings: Settings,
     storage: Storage,
+    metrics: Metrics,
     discord_side: _DiscordSide,
     quotas: QuotaService,
     pipeline: _Pipeline,
@@ -675,6 +685,7 @@ def _listener(
         public_url=settings.public_url,
         quotas=quotas,
         refused=discord_side.refused,
+        metrics=metrics,
     )
     if settings.public_url is not None:
         LinkPages(discord_side.linking, settings.public_url).add_to(listener.app)

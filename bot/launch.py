@@ -24,6 +24,7 @@ BUNDLES: Final = "requirements-bundles.txt"
 DEMO: Final = "requirements-demo.txt"
 COMMANDS: Final[Mapping[str, str]] = {
     "demo": "try it out: a Discord on this computer, sample deliveries, no account needed",
+    "init": "write a first .env with a new key in it, where none is",
     "run": "run the bot in your Discord servers",
     "check": "try every setting and show how to fix those that do not work",
     "bundles": "also count the objects of versions that are bundles (installs DuckDB, 70 MB)",

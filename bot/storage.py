@@ -45,6 +45,7 @@ from bot.db.sqlite_file import free_bytes, sqlite_path
 from bot.db.subscriptions import Subscriptions
 from bot.db.webhook_removals import WebhookRemovals
 from bot.lookups import OutboxActionResult
+from bot.metrics import Metrics
 from bot.timing import utc_now
 from bot.vault import Vault
 
@@ -118,6 +119,7 @@ class Storage:
         now: Callable[[], datetime] = utc_now,
         *,
         timings: StorageTimings = StorageTimings(),
+        metrics: Metrics | None = None,
     ) -> AsyncIterator[Self]:
         """The storage at `database_url`, its tables made or brought up to date first.
 
@@ -125,7 +127,7 @@ class Storage:
         SchemaTooOld if this release cannot upgrade its tables, ConfigError for an address of no
         known kind.
         """
-        async with _opened(database_url, now, timings) as database:
+        async with _opened(database_url, now, timings, metrics) as database:
             if schema.needs_migration(await schema.found_version(database)):
                 await migrate(database_url)
             storage = cls(database, vault, now)
@@ -223,8 +225,9 @@ async def _opened(
     database_url: str,
     now: Callable[[], datetime] = utc_now,
     timings: StorageTimings = StorageTimings(),
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[Database]:
-    async with Database.open(parse_url(database_url), now, timings) as database:
+    async with Database.open(parse_url(database_url), now, timings, metrics) as database:
         if not database.is_sqlite:
             await refuse_shared_sessions(database.url)
         yield database
