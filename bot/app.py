@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -216,19 +216,31 @@ async def _at_work(
         }
         leading = lead(storage, alone=storage.is_sqlite, workers=workers)
         try:
-            # The listener last, so that it ends first: nothing comes in while the rest is finished,
-            # and what is being sent needs the client to the end.
-            async with (
-                bot.closed_at_the_end(),
-                background(leading, name="leader"),
-                listener.listening(settings.webhook_host, settings.webhook_port) as port,
-            ):
-                log.info("listener.up", host=settings.webhook_host, port=port)
+            async with _all_started(settings, bot, leading, listener) as port:
                 lender, catch_up = speckle_side.lender, pipeline.catch_up
                 yield App(storage, metrics, bot, lender, linking, catch_up, port, known_trouble)
         finally:
             pipeline.close()
             speckle_side.client.close()
+
+
+@asynccontextmanager
+async def _all_started(
+    settings: Settings,
+    bot: SpeckleBot,
+    leading: Coroutine[None, None, None],
+    listener: WebhookListener,
+) -> AsyncIterator[int]:
+    """Everything at work until the block ends; gives the listener's port."""
+    # The listener last, so that it ends first: nothing comes in while the rest is finished,
+    # and what is being sent needs the client to the end.
+    async with (
+        bot.closed_at_the_end(),
+        background(leading, name="leader"),
+        listener.listening(settings.webhook_host, settings.webhook_port) as port,
+    ):
+        log.info("listener.up", host=settings.webhook_host, port=port)
+        yield port
 
 
 async def _checked_copy(storage: Storage) -> RestoredCopyCheck:
