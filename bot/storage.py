@@ -1,5 +1,6 @@
 """The one door to SQL: opens the database, brings its tables up to date, answers by subject."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -42,10 +43,11 @@ from bot.db.schema import migrate, needs_migration
 from bot.db.sealed_values import SealedValues
 from bot.db.session import Session
 from bot.db.silent_webhooks import SilentWebhooks
-from bot.db.sqlite_file import sqlite_path
+from bot.db.sqlite_file import free_bytes, sqlite_path
 from bot.db.subscriptions import Subscriptions
 from bot.db.webhook_removals import WebhookRemovals
 from bot.lookups import OutboxActionResult
+from bot.metrics import Metrics
 from bot.timing import utc_now
 from bot.vault import Vault
 
@@ -120,6 +122,7 @@ class Storage:
         now: Callable[[], datetime] = utc_now,
         *,
         timings: StorageTimings = StorageTimings(),
+        metrics: Metrics | None = None,
     ) -> AsyncIterator[Self]:
         """The storage at `database_url`, its tables made or brought up to date first.
 
@@ -127,7 +130,7 @@ class Storage:
         SchemaTooOld if this release cannot upgrade its tables, ConfigError for an address of no
         known kind.
         """
-        async with _opened(database_url, now, timings) as database:
+        async with _opened(database_url, now, timings, metrics) as database:
             if schema.needs_migration(await schema.found_version(database)):
                 await migrate(database_url)
             storage = cls(database, vault, now)
@@ -158,6 +161,12 @@ class Storage:
         Errors: StorageUnavailable if that cannot be done.
         """
         await self.write(lambda tx: tx.key_values.set(LAST_PING, self._now().isoformat()))
+
+    async def free_disk_bytes(self) -> int | None:
+        """How much room the disk of an SQLite file has; None where that cannot be asked."""
+        if not self.is_sqlite:
+            return None
+        return await asyncio.to_thread(free_bytes, sqlite_path(self._database.url))
 
     async def erase_traces(self, discord_user_id: int) -> None:
         """Erase where else than in accounts a person is named, in texts too."""
@@ -224,8 +233,9 @@ async def _opened(
     database_url: str,
     now: Callable[[], datetime] = utc_now,
     timings: StorageTimings = StorageTimings(),
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[Database]:
-    async with Database.open(parse_url(database_url), now, timings) as database:
+    async with Database.open(parse_url(database_url), now, timings, metrics) as database:
         if not database.is_sqlite:
             await refuse_shared_sessions(database.url)
         yield database

@@ -61,7 +61,13 @@ from bot.work import (
 PAUSED_FOR_ACCESS = subscriptions.c.pause_reason.in_(RIGHTS_PAUSES)
 
 # What each message needs is built once: that takes longer than to carry it out.
-CARDS = select(outbox).join(subscriptions).order_by(outbox.c.id)
+CARDS = (
+    select(outbox, inbox.c.received_at)
+    .select_from(outbox)
+    .join(subscriptions)
+    .outerjoin(inbox, inbox.c.id == outbox.c.inbox_id)
+    .order_by(outbox.c.id)
+)
 NEXT_CARDS = CARDS.where(
     outbox.c.channel_id == bindparam("channel_id"), IS_WAITING, MAY_BE_SENT
 ).limit(bindparam("most"))

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_core import PydanticCustomError
 
 from bot.errors import NotASpeckleLink
+from bot.program import PROGRAM
 from bot.speckle.links import normalise_server_url
 from bot.speckle.tokens import SpeckleApp
 
@@ -43,7 +44,7 @@ SECRET_HINTS: Final[Mapping[str, str]] = {
         "Bot, Reset Token, and put it in .env as DISCORD_TOKEN=..."
     ),
     "encryption_keys": (
-        "Make one with `python3 run.py key` and put what it prints in .env as ENCRYPTION_KEYS=..."
+        f"Make one with `{PROGRAM} key` and put what it prints in .env as ENCRYPTION_KEYS=..."
     ),
     "speckle_token": (
         "Make one on your Speckle server under /settings/user/developer and put it in .env as "
