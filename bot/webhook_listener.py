@@ -33,6 +33,7 @@ from bot.http_server import (
     serving,
     why_not_bound,
 )
+from bot.log import about_delivery, is_debugging
 from bot.metrics import DeliveryResult, Metrics
 from bot.model import Hook, HookState, InboxSource, shared_ordering_key
 from bot.problem_texts import not_ready_text
@@ -267,6 +268,10 @@ class WebhookListener:
 
         Who knows no secret hears the same of each address, whatever the request is.
         """
+        with about_delivery():
+            return await self._answered(find, request)
+
+    async def _answered(self, find: Find, request: web.Request) -> web.StreamResponse:
         if request.content_type != "application/json":
             self._count(DeliveryResult.NOT_A_DELIVERY)
             return _answer(415, "Send application/json.")
@@ -360,6 +365,8 @@ class WebhookListener:
             log.info("webhook.duplicate", inbox_id=receipt.id)
             return _answer(202, "This delivery had arrived already.")
         self._count(DeliveryResult.TAKEN)
+        if is_debugging():
+            log.debug("webhook.taken", inbox_id=receipt.id, hook_id=endpoint.hook_id)
         self._on_stored(InboxKey(event.ordering_key, endpoint.guild_id))
         return _answer(202, "Taken.")
 
