@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from bot.cli.commands.backup import backup, copy_database, restore
 from bot.cli.commands.events import event_log
 from bot.cli.commands.keys import keys
 from bot.cli.commands.outbox import outbox
@@ -110,7 +111,17 @@ def key() -> None:
     click.echo(Fernet.generate_key().decode())
 
 
-for group_or_command in (keys, outbox, event_log, demo, pictures, soak):
+for group_or_command in (
+    backup,
+    restore,
+    copy_database,
+    keys,
+    outbox,
+    event_log,
+    demo,
+    pictures,
+    soak,
+):
     cli.add_command(group_or_command)
 
 
