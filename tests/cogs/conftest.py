@@ -18,6 +18,7 @@ from bot.discord_api.client import ConnectionTimings, SpeckleBot, use_api
 from bot.discord_api.rate_limits import RateLimiter
 from bot.pipeline.access import AccessCheck
 from bot.problems import NotReady
+from bot.services.audit import AuditService
 from bot.services.card_filters import CardFilters
 from bot.services.doctor import DoctorService
 from bot.services.event_log import EventLogService
@@ -109,6 +110,7 @@ async def client_over(storage: Storage, clock: Clock, services: Services) -> Cli
             speckle_servers=(CLOUD, OWN_SERVER),
             now=clock,
         ),
+        AuditService(storage, clock),
         client.ready_once,
     )
     return client
