@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -13,25 +14,21 @@ from bot.audit import BY_HOST, AuditAction, by_person
 from bot.lookups import DiscordName
 from bot.model import HookKind
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.storage import Storage
+from bot.storage import Storage, Transaction
 from bot.vault import Vault
 
 SERVER = "https://speckle.kestrel.example"
 
 
+def subscribe(guild_id: int, tx: Transaction) -> None:
+    hook = tx.hooks.create(guild_id, SERVER, "a1b2c3d4e5", HookKind.OWN, 72, None)
+    tx.subscriptions.upsert(hook.id, 73, SubscriptionOptions(models=("struct\x1b[31m/**",)), 72)
+
+
 async def filled(url: str) -> None:
     async with Storage.open(url, Vault([Fernet.generate_key().decode()])) as storage:
-        for guild_id in (71, 81):
-            hook = await storage.write(
-                lambda tx, of=guild_id: tx.hooks.create(
-                    of, SERVER, "a1b2c3d4e5", HookKind.OWN, 72, None
-                )
-            )  # fmt: skip
-            options = SubscriptionOptions(models=("struct\x1b[31m/**",))
-            await storage.write(
-                lambda tx, hook=hook: tx.subscriptions.upsert(hook.id, 73, options, 72),
-                by=by_person(72),
-            )
+        await storage.write(partial(subscribe, 71), by=by_person(72))
+        await storage.write(partial(subscribe, 81), by=by_person(72))
         await storage.write(lambda tx: tx.discord_names.put([DiscordName(73, 71, "structure")]))
         await storage.write(lambda tx: tx.audit_log.note(AuditAction.KEYS_ROTATED), by=BY_HOST)
 
