@@ -119,7 +119,8 @@ class HttpConnection(web.RequestHandler):
     def _answer_next(self) -> None:
         """Have the request answered that waits; from the first that is not short on, by aiohttp."""
         post = None
-        if self._short_way is not None and len(self._messages) == 1:
+        # One that does not take its answers is for aiohttp, which then waits.
+        if self._short_way is not None and len(self._messages) == 1 and not self.writing_paused:
             post = self._short_way.post_of(*self._messages[0], self._public_path)
         if self._short_way is None or post is None:
             self._task_handler = self._loop.create_task(self.start())
