@@ -37,6 +37,7 @@ from bot.http_server import (
     serving,
     why_not_bound,
 )
+from bot.metrics import DeliveryResult, Metrics
 from bot.model import Hook, HookState, InboxSource, shared_ordering_key
 from bot.problem_texts import not_ready_text
 from bot.problems import NotReady
@@ -218,8 +219,10 @@ class WebhookListener:
         limits: Limits | None = None,
         quotas: QuotaService | None = None,
         refused: RefusedDeliveries | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._storage = storage
+        self._count = (metrics or Metrics()).count_delivery
         self._refused_deliveries = refused or RefusedDeliveries(now)
         self._quotas = quotas or QuotaService(storage, None, now=now)
         self._max_body_bytes = max_body_bytes
@@ -289,6 +292,7 @@ class WebhookListener:
 
     async def _deliver(self, find: Find, request: web.Request) -> web.StreamResponse:
         if request.content_type != "application/json":
+            self._count(DeliveryResult.NOT_A_DELIVERY)
             return Answer(415, "Send application/json.").response()
         body = self._bodies.body_of(request, self._max_body_bytes)
         attempt = Attempt(request.headers, request.remote or "", body)
@@ -301,11 +305,16 @@ class WebhookListener:
         """
         try:
             taken = await self._taken(find, attempt)
+        except (web.HTTPException, ConnectionError):
+            self._count(DeliveryResult.BODY_NOT_READ)
+            raise
         except StorageUnavailable as error:
+            self._count(DeliveryResult.NOT_STORED)
             log.error("webhook.not_stored", reason=error.reason)
             return Answer(503, "The event could not be stored; it is kept as failed in Speckle.")
         except SealError:
             # Speckle keeps the event as failed, and it is fetched from there later.
+            self._count(DeliveryResult.UNOPENABLE)
             log.error("webhook.unopenable", why="no key can decrypt the webhook's secret")
             return Answer(503, UNOPENABLE)
         return await self._refused(attempt, taken) if isinstance(taken, UnsignedRequest) else taken
@@ -324,12 +333,16 @@ class WebhookListener:
                 try:
                     signed = await _signed(body, attempt.signature, wanted, parse=not over)
                 except NotADelivery as error:
+                    self._count(DeliveryResult.NOT_A_DELIVERY)
                     return _not_a_delivery(error, endpoint)
                 if signed is None or endpoint is None:
                     return _unsigned(attempt, endpoint)
                 if over and hook is not None:
                     return await self._over_quota(hook)
-                return endpoint.refusal(signed) or await self._commit(endpoint, signed, body)
+                if (refusal := endpoint.refusal(signed)) is not None:
+                    self._count(DeliveryResult.REFUSED)
+                    return refusal
+                return await self._commit(endpoint, signed, body)
 
     async def _found(self, find: Find) -> WebhookEndpoint | None:
         try:
@@ -371,20 +384,25 @@ class WebhookListener:
             self._on_missed()
             raise
         except HookGone:
+            self._count(DeliveryResult.REFUSED)
             return Answer(410, "This webhook was removed in Discord. Remove it in Speckle too.")
         if endpoint.hook is not None and receipt.over_quota:
             return await self._over_quota(endpoint.hook)
         if receipt.duplicate:
+            self._count(DeliveryResult.DUPLICATE)
             log.info("webhook.duplicate", inbox_id=receipt.id)
             return Answer(202, "This delivery had arrived already.")
+        self._count(DeliveryResult.TAKEN)
         self._on_stored(InboxKey(event.ordering_key, endpoint.guild_id))
         return Answer(202, "Taken.")
 
     async def _over_quota(self, hook: Hook) -> Answer:
+        self._count(DeliveryResult.OVER_QUOTA)
         wait_s = str(math.ceil((await self._quotas.note_refused(hook)).total_seconds()))
         return Answer(429, OVER_QUOTA, {"Retry-After": wait_s})
 
     async def _refused(self, attempt: Attempt, unsigned: UnsignedRequest) -> Answer:
+        self._count(DeliveryResult.UNSIGNED)
         log.warning("webhook.refused", hook_id=unsigned.hook_id, why=unsigned.why)
         if unsigned.hook_id is not None:
             signed = unsigned.why is not RefusedWhy.NO_SIGNATURE
