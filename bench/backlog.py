@@ -8,23 +8,24 @@ many a second.
     python -m bench.backlog [--cards 10000]
 """
 
-import argparse
 import asyncio
 import os
 import sys
-import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
 from cryptography.fernet import Fernet
 
 from bench.project import Project, follow
+from bench.results import Options, Row, folder_on_disk
 from bench.start import free_port, resident_mb, until_ready
 from sandbox.discord import Sandbox, SandboxChannel
 
 PROJECT_ID = "5f0c9a41b7"
 FEW = 200
+CARDS = 10_000
 SETTLE_S = 3.0
 LOOK_S = 0.1
 PATIENCE_S = 2.0
@@ -43,12 +44,12 @@ async def _until_shown(sandbox: Sandbox, channel: SandboxChannel, cards: int) ->
         await asyncio.sleep(LOOK_S)
 
 
-async def _measure(cards: int) -> None:
+async def _measure(cards: int) -> Sequence[Row]:
     async with Sandbox.start(pace=False) as sandbox:
         guild = sandbox.add_guild("Studio Kestrel")
         channel = guild.add_channel("structure")
         member = guild.add_member("Maren Oduya", permissions="manage_webhooks")
-        with tempfile.TemporaryDirectory() as folder:
+        with folder_on_disk() as folder:
             port = free_port()
             config = Path(folder) / "config.toml"
             config.write_text("[speckle]\nenrich_deadline_s = 0.0\n")
@@ -68,13 +69,13 @@ async def _measure(cards: int) -> None:
             try:
                 await until_ready(port)
                 project = await follow(sandbox, guild, channel, member, PROJECT_ID)
-                await _one_queue(sandbox, project, bot.pid, cards)
+                return await _one_queue(sandbox, project, bot.pid, cards)
             finally:
                 bot.terminate()
                 await bot.wait()
 
 
-async def _one_queue(sandbox: Sandbox, project: Project, pid: int, cards: int) -> None:
+async def _one_queue(sandbox: Sandbox, project: Project, pid: int, cards: int) -> Sequence[Row]:
     channel = project.channel
     route = f"POST /channels/{channel.id}/messages"
     sandbox.faults.rate_limit(route, retry_after=PATIENCE_S, times=None)
@@ -87,24 +88,28 @@ async def _one_queue(sandbox: Sandbox, project: Project, pid: int, cards: int) -
         taken_s = time.perf_counter() - started
         await asyncio.sleep(SETTLE_S)
         many_mb = resident_mb(pid)
-    sys.stdout.write(
-        f"{few_mb:.0f} MB with {FEW} cards waiting, {many_mb:.0f} MB with {cards}: "
-        f"ratio {many_mb / few_mb:.2f}\n"
-        f"taken one after the other at {(cards - FEW) / taken_s:.0f} a second\n"
-    )
     sandbox.faults.heal()
     await _until_shown(sandbox, channel, 1)  # the channel waits for its next try
     started = time.perf_counter()
     await _until_shown(sandbox, channel, cards)
     _, messages = _cards(sandbox, channel)
     drained_s = time.perf_counter() - started
-    sys.stdout.write(
-        f"{cards} cards went out in {messages} messages, {cards / drained_s:.0f} a second, "
-        f"{messages / drained_s:.0f} messages a second; {resident_mb(pid):.0f} MB after that\n"
-    )
+    return [
+        Row(
+            f"memory with {cards:,} cards waiting",
+            f"{many_mb:.0f} MB",
+            f"with {FEW}: {few_mb:.0f} MB",
+            f"{many_mb / few_mb:.2f}",
+        ),
+        Row("taken in, one after the other", f"{(cards - FEW) / taken_s:.0f} /s"),
+        Row(
+            "gone out",
+            f"{cards / drained_s:.0f} cards/s, {messages / drained_s:.0f} messages/s",
+            f"{cards:,} cards in {messages:,} messages",
+        ),
+    ]
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cards", type=int, default=10_000)
-    asyncio.run(_measure(parser.parse_args().cards))
+def rows(_: Options) -> Sequence[Row]:
+    """One queue, which fills up and goes out."""
+    return asyncio.run(_measure(CARDS))

@@ -5,11 +5,8 @@ comments, over several projects, each with a screenshot and its author's picture
 megapixels, no two alike, as base64 in the body. Another guild sends a new version when half of
 them are posted, and one when all are. Told is how long each of these two cards took from its post
 to Discord, and how many of the first guild's messages went out meanwhile.
-
-    python -m bench.fairness [--events 300] [--projects 30] [--grain 8]
 """
 
-import argparse
 import asyncio
 import base64
 import io
@@ -18,7 +15,6 @@ import os
 import re
 import struct
 import sys
-import tempfile
 import time
 import zlib
 from collections.abc import AsyncIterator, Sequence
@@ -31,6 +27,7 @@ import aiohttp
 from cryptography.fernet import Fernet
 from PIL import Image
 
+from bench.results import Options, Row, folder_on_disk
 from bench.start import free_port, resident_mb, until_ready
 from bot.speckle.signature import sign
 from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild
@@ -38,6 +35,8 @@ from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild
 AVATAR_SIDE = 3_100  # pixels: 9.6 megapixels, just below what the bot unpacks
 SCREENSHOT_SIZE = (2_560, 1_440)
 SENDERS = 8
+EVENTS, PROJECTS = 300, 30
+GRAIN = 8  # 1: screenshots of 5 MB
 LOOK_S = 0.02
 GIVE_UP_S = 600.0
 
@@ -134,7 +133,7 @@ async def _follow(
 @asynccontextmanager
 async def _bot(sandbox: Sandbox) -> AsyncIterator[int]:
     """The bot at work; gives its process id."""
-    with tempfile.TemporaryDirectory() as folder:
+    with folder_on_disk() as folder:
         port = free_port()
         config = Path(folder) / "config.toml"
         config.write_text("[speckle]\nenrich_deadline_s = 0.0\n")
@@ -203,17 +202,17 @@ class Stage:
     lobby: SandboxChannel
     other: Hook
 
-    async def other_card(self, when: str, number: int, avatar: bytes) -> None:
+    async def other_card(self, when: str, number: int, avatar: bytes) -> Row:
         """Send one event of the other guild, and tell how its card fared."""
         before, sent = _cards(self.sandbox, [self.lobby]), _messages(self.sandbox, self.channels)
         started = time.perf_counter()
         await _post(self.http, self.other, _version(self.other.project_id, number, avatar))
         answered_s = time.perf_counter() - started
         await _until_shown(self.sandbox, [self.lobby], before + 1)
-        sys.stdout.write(
-            f"{when}: the other guild's card was there after {time.perf_counter() - started:.2f} s "
-            f"(answered after {answered_s:.2f} s), behind "
-            f"{_messages(self.sandbox, self.channels) - sent} messages\n"
+        return Row(
+            f"another guild's card, {when}",
+            f"there after {time.perf_counter() - started:.2f} s, answered after {answered_s:.2f} s",
+            f"behind {_messages(self.sandbox, self.channels) - sent} messages",
         )
 
 
@@ -231,38 +230,33 @@ async def _stage(sandbox: Sandbox, projects: int) -> AsyncIterator[Stage]:
         yield Stage(sandbox, http, channels, hooks, lobby, other)
 
 
-async def _measure(events: int, projects: int, grain: int) -> None:
-    avatar, screenshot = _avatar(), _screenshot(grain)
-    sys.stdout.write(
-        f"{events} comments of {projects} projects, pictures of {len(avatar) / 1e6:.2f} and "
-        f"{len(screenshot) / 1e6:.2f} MB\n"
-    )
+async def _measure() -> Sequence[Row]:
+    pictures = avatar, _ = _avatar(), _screenshot(GRAIN)
     async with (
         Sandbox.start(pace=False) as sandbox,
         _bot(sandbox) as pid,
-        _stage(sandbox, projects) as stage,
+        _stage(sandbox, PROJECTS) as stage,
     ):
         before = _cards(sandbox, stage.channels)
         started = time.perf_counter()
-        half = events // 2
-        await _send(stage.http, stage.hooks, range(half), (avatar, screenshot))
-        rest = _send(stage.http, stage.hooks, range(half, events), (avatar, screenshot))
-        await asyncio.gather(rest, stage.other_card("amid the posts", 1, avatar))
-        sys.stdout.write(f"all were posted after {time.perf_counter() - started:.1f} s\n")
-        await stage.other_card("after the posts", 2, avatar)
-        waiting = before + events - _cards(sandbox, stage.channels)
-        sys.stdout.write(f"{waiting} cards still waited; {resident_mb(pid):.0f} MB\n")
-        await _until_shown(sandbox, stage.channels, before + events)
-        sys.stdout.write(
-            f"all cards were there after {time.perf_counter() - started:.1f} s; "
-            f"{resident_mb(pid):.0f} MB\n"
-        )
+        half = EVENTS // 2
+        await _send(stage.http, stage.hooks, range(half), pictures)
+        rest = _send(stage.http, stage.hooks, range(half, EVENTS), pictures)
+        _, amid = await asyncio.gather(rest, stage.other_card("amid the posts", 1, avatar))
+        posted_s = time.perf_counter() - started
+        after = await stage.other_card("after the posts", 2, avatar)
+        busy_mb = resident_mb(pid)
+        await _until_shown(sandbox, stage.channels, before + EVENTS)
+        shown_s = time.perf_counter() - started
+        of_all = f"{EVENTS} comments of {PROJECTS} projects with large pictures"
+        return [
+            amid,
+            after,
+            Row(of_all, f"posted after {posted_s:.1f} s, shown after {shown_s:.1f} s"),
+            Row("memory meanwhile", f"{busy_mb:.0f} MB"),
+        ]
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=300)
-    parser.add_argument("--projects", type=int, default=30)
-    parser.add_argument("--grain", type=int, default=8, help="1: screenshots of 5 MB")
-    options = parser.parse_args()
-    asyncio.run(_measure(options.events, options.projects, options.grain))
+def rows(_: Options) -> Sequence[Row]:
+    """One busy guild, and a quiet one beside it."""
+    return asyncio.run(_measure())

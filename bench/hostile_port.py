@@ -5,26 +5,23 @@ sent: four bodies of 25 MiB at once, of each kind of JSON that costs a parser mo
 signed in both forms; packed bodies; 1,100 connections that say nothing; four senders that stop in
 the middle of large bodies. Meanwhile another hook's deliveries are timed. Memory is the resident
 set, read from /proc (Linux).
-
-    python -m bench.hostile_port [--mib 25]
 """
 
-import argparse
 import asyncio
 import gzip
 import json
 import os
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.fernet import Fernet
 
+from bench.results import Options, Row, folder_on_disk, say
 from bench.start import free_port, resident_mb, until_ready
 from bot.model import Hook, HookKind
 from bot.speckle.signature import sign
@@ -190,7 +187,7 @@ async def small_ones(bot: Bot, ended: asyncio.Event) -> list[float]:
         )
         took.append(time.perf_counter() - started)
         if status != "202":
-            sys.stdout.write(f"  another hook's delivery got {status}\n")
+            say(f"another hook's delivery got {status}")
         await asyncio.sleep(0.02)
     return took
 
@@ -204,8 +201,26 @@ async def peak_mb(bot: Bot, ended: asyncio.Event) -> float:
     return most
 
 
-async def under(bot: Bot, name: str, requests: Sequence[bytes], settle_s: float = 2.0) -> float:
-    """Send all at once, watch memory and another hook meanwhile; gives the peak."""
+@dataclass(frozen=True, slots=True)
+class Under:
+    """What an attack came to."""
+
+    name: str
+    most_mb: float
+    took_s: float
+    slowest_s: float
+
+    def row(self) -> Row:
+        """As it is reported."""
+        return Row(
+            self.name,
+            f"at most {self.most_mb:.0f} MB, all answered within {self.took_s:.1f} s",
+            f"another delivery at most {self.slowest_s:.2f} s",
+        )
+
+
+async def under(bot: Bot, name: str, requests: Sequence[bytes], settle_s: float = 2.0) -> Under:
+    """Send all at once, and watch memory and another hook meanwhile."""
     ended = asyncio.Event()
     memory = asyncio.create_task(peak_mb(bot, ended))
     others = asyncio.create_task(small_ones(bot, ended))
@@ -214,38 +229,37 @@ async def under(bot: Bot, name: str, requests: Sequence[bytes], settle_s: float 
     took_s = time.perf_counter() - started
     await asyncio.sleep(settle_s)  # what was accepted is processed
     ended.set()
-    most, small = await memory, await others
-    sys.stdout.write(
-        f"{name}: answered {'/'.join(sorted(answers)) or 'nothing'} within {took_s:.1f} s, "
-        f"at most {most:.0f} MB, another delivery at most {max(small):.2f} s\n"
-    )
-    return most
+    found = Under(name, await memory, took_s, max(await others))
+    said = "/".join(sorted(answers)) or "nothing"
+    say(f"{name}: {said} within {took_s:.1f} s, at most {found.most_mb:.0f} MB")
+    return found
 
 
-async def bodies(bot: Bot, size: int) -> None:
-    most = 0.0
+async def bodies(bot: Bot, size: int) -> Sequence[Under]:
+    found = []
     for form in ("unsigned", "signed", "signed, old form"):
         for name, inside in insides(size - 1_000).items():
             requests = await asyncio.to_thread(hostile, bot, form, inside, size - 100)
-            most = max(most, await under(bot, f"{form}, {name}", requests))
-    sys.stdout.write(f"most of all: {most:.0f} MB\n\n")
+            found.append(await under(bot, f"{form}, {name}", requests))
+    return found
 
 
-async def packed(bot: Bot) -> None:
+async def packed(bot: Bot) -> Under:
     bomb = gzip.compress(b"\0" * 400 * MIB, 9)
     more = "Content-Encoding: gzip\r\n"
     requests = [request(bot.hooks[0], bomb, "0" * 64, more)] * 5
-    await under(bot, f"five packed bodies of {len(bomb) // 1000} kB", requests, 0.0)
+    return await under(bot, f"five packed bodies of {len(bomb) // 1000} kB", requests, 0.0)
 
 
-async def silent(bot: Bot) -> None:
+async def silent(bot: Bot) -> Under:
     callers = [socket.create_connection(("127.0.0.1", bot.port)) for _ in range(SILENT)]
-    await under(bot, f"{SILENT} silent connections under {FILES} files", [], 2.0)
+    found = await under(bot, f"{SILENT} silent connections under {FILES} files", [], 2.0)
     for caller in callers:
         caller.close()
+    return found
 
 
-async def slow(bot: Bot, size: int) -> None:
+async def slow(bot: Bot, size: int) -> Under:
     callers = []
     for number in range(AT_ONCE):
         caller = socket.create_connection(("127.0.0.1", bot.port), timeout=GIVE_UP_S)
@@ -256,24 +270,24 @@ async def slow(bot: Bot, size: int) -> None:
     hook = bot.hooks[-1]
     body = b'{"payload":' + payload(hook.project_id, 0, b'"' + b"x" * (size // 2) + b'"') + b"}"
     large = request(hook, body, sign(body, hook.secrets[0]))
-    await under(bot, f"{AT_ONCE} that stop in the middle, and a large delivery", [large])
+    found = await under(bot, f"{AT_ONCE} that stop in the middle, and a large delivery", [large])
     for caller in callers:
         caller.close()
+    return found
 
 
-async def measure(size: int) -> None:
+async def measure(size: int) -> Sequence[Row]:
     async with Sandbox.start() as sandbox:
-        with tempfile.TemporaryDirectory() as folder:
+        with folder_on_disk() as folder:
             async with running_bot(sandbox, Path(folder)) as bot:
-                sys.stdout.write(f"at rest: {resident_mb(bot.pid):.0f} MB\n")
-                await under(bot, "nothing else", [])
-                await packed(bot)
-                await silent(bot)
-                await slow(bot, size)
-                await bodies(bot, size)
+                found = [await under(bot, "nothing else", []), await packed(bot)]
+                found += [await silent(bot), await slow(bot, size)]
+                worst = max(await bodies(bot, size), key=lambda one: one.most_mb)
+    rows = [one.row() for one in found]
+    worst_of_all = f"{AT_ONCE} bodies of 25 MiB at once, the worst of all kinds: {worst.name}"
+    return [*rows, replace(worst.row(), what=worst_of_all)]
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mib", type=int, default=25)
-    asyncio.run(measure(parser.parse_args().mib * MIB))
+def rows(_: Options) -> Sequence[Row]:
+    """One kind after the other."""
+    return asyncio.run(measure(25 * MIB))

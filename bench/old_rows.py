@@ -3,19 +3,14 @@ database.
 
 Both databases are SQLite files. One holds a million events that are done, their cards and their
 batches. The steps are measured in turn, one database and then the other, and told as ratios.
-
-    python -m bench.old_rows [--rows 1000000] [--rounds 300]
 """
 
-import argparse
 import asyncio
 import os
 import statistics
-import sys
-import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +19,7 @@ from typing import TypeVar
 from cryptography.fernet import Fernet
 from sqlalchemy import text
 
+from bench.results import Options, Row, folder_on_disk
 from bot.model import HookKind, Subscription
 from bot.pipeline.catch_up.from_history import PORTION_ENTRIES
 from bot.speckle.subscription_options import SubscriptionOptions
@@ -43,6 +39,8 @@ from bot.work import (
 T = TypeVar("T")
 
 CHANNEL_ID = 3
+OLD = 1_000_000
+STEPS_A_ROUND = 60
 COUNTED = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :rows)"
 OLD_ROWS = (
     """INSERT INTO inbox (id, hook_id, lane, project_id, digest, received_at, state, finished_at,
@@ -132,30 +130,28 @@ async def _take_in(storage: Storage) -> float:
     return time.perf_counter() - started
 
 
-async def _measure(rows: int, rounds: int) -> None:
+async def _measure(rows: int, rounds: int) -> tuple[Way, Way, float]:
     vault = Vault([Fernet.generate_key().decode()])
-    with tempfile.TemporaryDirectory() as folder:
+    with folder_on_disk() as folder:
         urls = [f"sqlite:///{Path(folder) / name}" for name in ("old.db", "new.db")]
         async with Storage.open(urls[0], vault) as first, Storage.open(urls[1], vault) as second:
             old, new = await _prepared(first, rows), await _prepared(second, 0)
             for _ in range(rounds):
                 await old.go()
                 await new.go()
-            took_s = await _take_in(first)
-    for step, seconds in old.seconds.items():
-        of_old, of_new = statistics.median(seconds), statistics.median(new.seconds[step])
-        sys.stdout.write(
-            f"{step}: {of_old * 1e3:.2f} ms compared with {of_new * 1e3:.2f} ms, ratio "
-            f"{of_old / of_new:.2f}\n"
-        )
-    sys.stdout.write(
-        f"take in {PORTION_ENTRIES} that were missed, among all the rows: {took_s:.2f} s\n"
-    )
+            return old, new, await _take_in(first)
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=300)
-    options = parser.parse_args()
-    asyncio.run(_measure(options.rows, options.rounds))
+def rows(options: Options) -> Sequence[Row]:
+    """Each step, in one database and then in the other."""
+    old, new, take_in_s = asyncio.run(_measure(OLD, options.rounds * STEPS_A_ROUND))
+    steps = [
+        _step(step, statistics.median(seconds), statistics.median(new.seconds[step]))
+        for step, seconds in old.seconds.items()
+    ]
+    missed = f"take in {PORTION_ENTRIES} that were missed, among all the rows"
+    return [*steps, Row(missed, f"{take_in_s:.2f} s")]
+
+
+def _step(step: str, of_old: float, of_new: float) -> Row:
+    return Row(step, f"{of_old * 1e3:.2f} ms", f"{of_new * 1e3:.2f} ms", f"{of_old / of_new:.2f}")

@@ -3,23 +3,20 @@
 The bot runs as a process of its own, over one database, against the sandbox Discord in this one;
 the first run, which creates the database, is listed separately. Ready is the first 200 of GET
 /readyz. Memory is the resident set, read from /proc (Linux).
-
-    python -m bench.start [--runs 5]
 """
 
-import argparse
 import asyncio
 import os
 import socket
-import statistics
 import sys
-import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
 from cryptography.fernet import Fernet
 
+from bench.results import Options, Row, figure, folder_on_disk, say
 from sandbox.discord import Sandbox
 
 IDLE_S = 5.0
@@ -78,25 +75,24 @@ async def _one_run(sandbox: Sandbox, folder: Path, key: str) -> tuple[float, flo
         await bot.wait()
 
 
-async def _measure(runs: int) -> None:
+async def _measure(runs: int) -> Sequence[tuple[float, float]]:
     found = []
     async with Sandbox.start() as sandbox:
         sandbox.add_guild("Studio Kestrel").add_channel("structure")
-        with tempfile.TemporaryDirectory() as folder:
+        with folder_on_disk() as folder:
             key = Fernet.generate_key().decode()
             for number in range(runs + 1):
-                ready_s, resident_mb = await _one_run(sandbox, Path(folder), key)
-                found.append((ready_s, resident_mb))
-                name = f"run {number}" if number else "first start"
-                sys.stdout.write(f"{name}: ready after {ready_s:.2f} s, {resident_mb:.0f} MB\n")
-    del found[0]
-    sys.stdout.write(
-        f"median: ready after {statistics.median(s for s, _ in found):.2f} s, "
-        f"{statistics.median(mb for _, mb in found):.0f} MB\n"
-    )
+                found.append(await _one_run(sandbox, Path(folder), key))
+                ready_s, idle_mb = found[-1]
+                say(f"run {number}: ready after {ready_s:.2f} s, {idle_mb:.0f} MB")
+    return found
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5)
-    asyncio.run(_measure(parser.parse_args().runs))
+def rows(options: Options) -> Sequence[Row]:
+    """Several starts over one database."""
+    (first_s, _), *found = asyncio.run(_measure(options.rounds))
+    return [
+        Row("start to ready, with a new database", f"{first_s:.2f} s"),
+        Row("start to ready", figure([ready_s for ready_s, _ in found], "s", 2)),
+        Row("memory when idle", figure([idle_mb for _, idle_mb in found], "MB")),
+    ]

@@ -1,19 +1,15 @@
-"""How many events a second go through the bot, compared with an older checkout.
+"""How many events a second go through the bot.
 
 The bot runs as a process of its own over an SQLite file, against the sandbox Discord in this one,
 without its pace. Recorded versions of eight projects are posted for eight channels: once all the
 way into the channels, and once with Discord asking for patience, so that they only get into the
 outbox. Then the bot is started again over an inbox that is full, to see what ingest does alone.
-Each round does all three, with this checkout and then, if one is named, with the other one.
-
-    python -m bench.throughput [--events 800] [--rounds 5] [--before ../checkout]
+Each round does all three.
 """
 
-import argparse
 import asyncio
 import os
 import sqlite3
-import statistics
 import sys
 import tempfile
 import time
@@ -26,11 +22,13 @@ import aiohttp
 from cryptography.fernet import Fernet
 
 from bench.project import Project, follow
+from bench.results import Options, Row, figure, say
 from bench.start import free_port, until_ready
 from sandbox.discord import Sandbox
 
 HERE = Path(__file__).resolve().parent.parent
 PROJECT_IDS = [f"{number:010x}" for number in range(1, 9)]
+EVENTS = 800
 SENDERS = 8  # a Speckle server sends one after the other for each of its processes
 PATIENCE_S = 600.0
 FULL = 4_000  # events in the full inbox
@@ -207,36 +205,19 @@ async def measure(checkout: Path, each: int, found: Found) -> None:
             found.ingest_alone.append(await ingest_alone(bot))
 
 
-def said(name: str, rates: Sequence[float]) -> str:
-    """The median and the spread."""
-    median = statistics.median(rates)
-    return f"{name}: {median:.0f} events a second ({min(rates):.0f} to {max(rates):.0f})"
-
-
-async def main(events: int, rounds: int, before: Path | None) -> None:
-    """Measure in turns and print medians."""
-    each = events // len(PROJECT_IDS)
-    here, there = Found(), Found()
+async def _measured(rounds: int) -> Found:
+    found = Found()
     for number in range(rounds):
-        await measure(HERE, each, here)
-        if before is not None:
-            await measure(before, each, there)
-        sys.stdout.write(f"round {number + 1} done\n")
-    for name, now, then in (
-        ("into the channels", here.into_channels, there.into_channels),
-        ("into the outbox", here.into_outbox, there.into_outbox),
-        ("ingest alone", here.ingest_alone, there.ingest_alone),
-    ):
-        sys.stdout.write(f"{said(name, now)}\n")
-        if then:
-            ratio = statistics.median(now) / statistics.median(then)
-            sys.stdout.write(f"  {said('before', then)}; {ratio:.1f} times\n")
+        await measure(HERE, EVENTS // len(PROJECT_IDS), found)
+        say(f"round {number + 1} done")
+    return found
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=800)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--before", type=lambda path: Path(path).resolve())
-    arguments = parser.parse_args()
-    asyncio.run(main(arguments.events, arguments.rounds, arguments.before))
+def rows(options: Options) -> Sequence[Row]:
+    """The three, one after the other in each round."""
+    found = asyncio.run(_measured(options.rounds))
+    return [
+        Row("into the channels", figure(found.into_channels, "events/s")),
+        Row("into the outbox, while no message is sent", figure(found.into_outbox, "events/s")),
+        Row("a full inbox at the start, ingest alone", figure(found.ingest_alone, "events/s")),
+    ]

@@ -1,6 +1,6 @@
 """What run.py does: a `.venv` with the pinned packages in it, then the bot or the tests.
 
-Standard library only, and nothing of the bot: this runs before anything is installed.
+Standard library only, and of the bot only its version: this runs before anything is installed.
 """
 
 import hashlib
@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
+from bot.program import NAME, version
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 RUNTIME: Final = "requirements.txt"
 TESTS: Final = "tests/requirements.txt"
@@ -22,6 +24,7 @@ BUNDLES: Final = "requirements-bundles.txt"
 DEMO: Final = "requirements-demo.txt"
 COMMANDS: Final[Mapping[str, str]] = {
     "demo": "try it out: a Discord on this computer, sample deliveries, no account needed",
+    "init": "write a first .env with a new key in it, where none is",
     "run": "run the bot in your Discord servers",
     "check": "try every setting and show how to fix those that do not work",
     "bundles": "also count the objects of versions that are bundles (installs DuckDB, 70 MB)",
@@ -34,8 +37,10 @@ COMMANDS: Final[Mapping[str, str]] = {
     "keys": "keys rotate: encrypt all secrets again with the first key, while the bot runs",
     "outbox": "list the cards that wait or were refused; try them again or drop them",
     "events": "list what Speckle sent, and what became of it in each channel, and why",
+    "audit": "list who changed what: subscriptions, filters, webhooks, settings",
     "pictures": "take the pictures of README and docs again, for authors (needs Chromium)",
     "soak": "kill the bot repeatedly while things fail; check that nothing is lost or shown twice",
+    "bench": "measure the bot beside what limits it; writes bench/RESULTS.md",
 }
 FURTHER: Final[Mapping[str, Sequence[str]]] = {
     "test": (TESTS,),
@@ -68,6 +73,9 @@ class CannotStart(Exception):
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line says; returns the exit code unless another process takes over."""
     command, *rest = arguments or ["--help"]
+    if command == "--version":
+        sys.stdout.write(f"{NAME} {version()}\n")
+        return 0
     if command not in {*COMMANDS, FORMER_COMMAND}:
         is_help = command in HELP or command == "help"
         _say(usage() if is_help else f"There is no command {command!r}.\n{usage()}")

@@ -34,7 +34,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "tests").mkdir()
     shutil.copy(ROOT / "run.py", root)
     shutil.copy(ROOT / "bot/launch.py", root / "bot")
-    (root / "bot/__init__.py").touch()
+    for name in ("__init__.py", "program.py"):
+        shutil.copy(ROOT / "bot" / name, root / "bot")
     (root / "bot/__main__.py").write_text(TOY_BOT)
     (root / "requirements.txt").touch()
     (root / "tests/requirements.txt").touch()

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -68,6 +69,14 @@ def _is_read_only(folder: Path) -> bool:
     if sys.platform == "win32":
         return False
     return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+
+
+def free_bytes(path: Path) -> int | None:
+    """How much may still be written to the disk that a file is on; None if that is not known."""
+    try:
+        return shutil.disk_usage(path.absolute().parent).free
+    except OSError:
+        return None
 
 
 def make_private_folder(path: Path) -> None:

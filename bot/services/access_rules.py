@@ -4,6 +4,7 @@ A channel sees what its project's webhook sends, and otherwise only what the acc
 who subscribed that channel may see.
 """
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -106,6 +107,11 @@ class Pause:
 
 
 Decision: TypeAlias = Show | Wait | Pause
+
+DecideAccess: TypeAlias = Callable[
+    [Hook, Sequence[Subscription], InboxSource], Awaitable[Mapping[int, Decision]]
+]
+"""Finds out what the rule must know, and gives what it says, by the subscriptions' ids."""
 
 
 def decide(

@@ -21,7 +21,7 @@ from bot.services.refusals import CannotPost, CommandRefused, NotOneProject
 from bot.services.refused_deliveries import RefusedDeliveries, RefusedDelivery
 from bot.services.subscribe_results import Followed
 from bot.services.subscriptions import SubscriptionService
-from bot.services.token_lending import TokenLender
+from bot.services.webhook_looks import WebhookLooks
 from bot.services.webhook_page import WebhookPage, WebhookPages
 from bot.services.webhook_results import EnsureFailed, EnsureProblem, WebhookLook, problem_of
 from bot.services.webhook_triggers import events_lacking
@@ -93,7 +93,7 @@ class DoctorService:
         storage: Storage,
         subscriptions: SubscriptionService,
         webhooks: WebhookService,
-        lender: TokenLender,
+        webhook_looks: WebhookLooks,
         pages: WebhookPages,
         quotas: QuotaService,
         refused: RefusedDeliveries,
@@ -102,7 +102,7 @@ class DoctorService:
         self._storage = storage
         self._subscriptions = subscriptions
         self._webhooks = webhooks
-        self._lender = lender
+        self._webhook_looks = webhook_looks
         self._pages = pages
         self._quotas = quotas
         self._refused = refused
@@ -140,7 +140,7 @@ class DoctorService:
         not_ready, address, webhook, accounts, channels, page = await asyncio.gather(
             self._not_ready(),
             self._address(hook),
-            self._webhook(entry, actor),
+            self._webhook_looks.of(entry, actor),
             self._accounts(entry),
             asyncio.gather(*(_channel_look(one, find) for one in looked_at)),
             self._pages.of(hook.server_url, hook.project_id),
@@ -163,18 +163,6 @@ class DoctorService:
     async def _address(self, hook: Hook) -> ProbeResult | None:
         own = hook.kind is HookKind.OWN
         return await self._webhooks.reachable(hook.server_url) if own else None
-
-    async def _webhook(self, entry: Followed, actor: Actor) -> WebhookLook | EnsureFailed | None:
-        """With the account that made it, that of the caller, or the one that reads here."""
-        hook = entry.hook
-        if hook.kind is not HookKind.OWN:
-            return None
-        own = await self._lender.of_user(actor.id, hook.server_url)
-        subscription = entry.subscription
-        # An account that may no longer show the project here does not answer for it either.
-        reads = None if subscription.is_paused_for_rights else subscription.account_id
-        ids = (hook.account_id, None if own is None else own.id, reads)
-        return await self._webhooks.look(hook, [one for one in ids if one is not None])
 
     async def _accounts(self, entry: Followed) -> tuple[AccountLook, ...]:
         """The account that made the webhook, and the one that reads for the channel."""

@@ -5,7 +5,7 @@ keep out of it is named by its kind, its time and the rule; more only to who cou
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -15,9 +15,9 @@ from bot.lookups import (
     EventFilter,
     LoggedEvent,
 )
-from bot.model import Hook, InboxSource, Subscription
+from bot.model import InboxSource
 from bot.permissions import Actor
-from bot.services.access_rules import Decision, Show
+from bot.services.access_rules import DecideAccess, Show
 from bot.services.channel_event import ChannelEvent, card_of, channel_event, entry_concerned
 from bot.services.event_reference import (
     ZONE_STEPS_MIN,
@@ -32,7 +32,7 @@ from bot.services.event_reference import (
 from bot.services.project_followers import followed_entries
 from bot.services.refusals import ChannelNotSeen, CommandRefused
 from bot.services.subscribe_results import Followed
-from bot.services.token_lending import TokenLender
+from bot.services.webhook_looks import WebhookLooks
 from bot.services.webhook_results import EnsureFailed, WebhookLook
 from bot.storage import Storage, Transaction
 from bot.trace import TraceStep
@@ -41,14 +41,8 @@ MOST_LISTED: Final = 25  # as many as a select takes
 LOOKED_THROUGH: Final = 500  # events of a channel, for one that is named by a link or a time
 MOST_ASKED: Final = 3  # projects of a channel whose webhooks are looked at for one answer
 
-DecideAccess: TypeAlias = Callable[
-    [Hook, Sequence[Subscription], InboxSource], Awaitable[Mapping[int, Decision]]
-]
 ReadsHistory: TypeAlias = Callable[[int], bool]
 """Whether the reader may read the earlier messages of a channel."""
-LookAtWebhook: TypeAlias = Callable[
-    [Hook, Sequence[int]], Awaitable[WebhookLook | EnsureFailed | None]
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +103,21 @@ WhyAnswer: TypeAlias = OneEvent | SeveralEvents | NothingArrived
 class EventLogService:
     """Reads the log of a channel's events for one of its members.
 
-    `decide_access` is the one rule; `look` is what a webhook is like at Speckle, by an account.
+    `decide_access` is the one rule of who may see what.
     """
 
     def __init__(
         self,
         storage: Storage,
-        lender: TokenLender,
         decide_access: DecideAccess,
-        look: LookAtWebhook,
+        webhook_looks: WebhookLooks,
         *,
         speckle_servers: Collection[str],
         now: Callable[[], datetime],
     ) -> None:
         self._storage = storage
-        self._lender = lender
         self._decide_access = decide_access
-        self._look = look
+        self._webhook_looks = webhook_looks
         self._servers = speckle_servers
         self._now = now
 
@@ -259,7 +251,7 @@ class EventLogService:
         meant = [one for one in entries if project_id in (None, one.hook.project_id)]
         looks = not isinstance(reference, EventNumber | MessageReference)
         asked = meant[:MOST_ASKED] if looks else []
-        found = await asyncio.gather(*(self._webhook(actor, one) for one in asked))
+        found = await asyncio.gather(*(self._webhook_looks.of(one, actor) for one in asked))
         last = await self._events(meant, EventFilter(), 1)
         there, over_quota = await self._storage.read(
             lambda tx: (_following(tx, guild_id, project_id), tx.day_use.is_noted(guild_id))
@@ -274,19 +266,6 @@ class EventLogService:
             over_quota,
             actor.manages(channel_id),
         )
-
-    async def _webhook(self, actor: Actor, entry: Followed) -> WebhookLook | EnsureFailed | None:
-        """What Speckle says of the webhook, to the actor's own account or the channel's.
-
-        The channel's is asked where the one rule gives leave to read with it.
-        """
-        own = await self._lender.of_user(actor.id, entry.hook.server_url)
-        subscription = entry.subscription
-        decisions = await self._decide_access(entry.hook, [subscription], InboxSource.WEBHOOK)
-        decision = decisions.get(subscription.id)
-        permit = decision.permit if isinstance(decision, Show) else None
-        ids = (None if own is None else own.id, None if permit is None else permit.account_id)
-        return await self._look(entry.hook, [one for one in ids if one is not None])
 
 
 @dataclass(frozen=True, slots=True)

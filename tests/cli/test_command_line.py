@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet
 from bot.settings import environment_names
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["run", "demo", "check", "migrate", "key", "keys", "outbox", "events", "soak"]
+COMMANDS = ["run", "demo", "check", "migrate", "key", "keys", "outbox", "events", "soak", "bench"]
 
 
 def bot(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -126,6 +126,7 @@ def test_help_names_every_command_and_loads_nothing_heavy(tmp_path: Path) -> Non
         ["nope"],
         ["run", "--nope"],
         ["soak", "--rate", "0"],
+        ["bench", "nope"],
         ["events", "show", "9" * 20],
         ["outbox", "list", "--guild", "9" * 20],
     ],

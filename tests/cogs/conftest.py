@@ -17,11 +17,18 @@ from bot.discord_api.channel_audience import DiscordChannelAudience
 from bot.discord_api.client import ConnectionTimings, SpeckleBot, use_api
 from bot.discord_api.rate_limits import RateLimiter
 from bot.pipeline.access import AccessCheck
+from bot.problems import NotReady
+from bot.services.audit import AuditService
 from bot.services.card_filters import CardFilters
+from bot.services.doctor import DoctorService
 from bot.services.event_log import EventLogService
+from bot.services.guild_status import GuildStatusService
 from bot.services.guilds import GuildService
+from bot.services.known_trouble import KnownTrouble, TroubleLimits
 from bot.services.message_cards import MessageCards
 from bot.services.pending_commands import PendingCommandService
+from bot.services.readiness import Readiness
+from bot.services.webhook_looks import WebhookLooks
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.sign_in import SpeckleSignIn
 from bot.storage import Storage
@@ -49,6 +56,7 @@ from tests.services.conftest import (
 __all__ = ["clock", "storage"]
 
 READY_WITHIN_S = 15.0
+AMPLE = TroubleLimits(free_disk_bytes=0)
 BY_HAND = "Set it up by hand"
 SHOW = "Show it there"
 BUTTON, SELECT = 2, 3  # component types
@@ -71,6 +79,9 @@ class ClientWithServices(SpeckleBot):
 
     services: Services
     flow: SubscribeFlow
+    not_ready: list[NotReady]
+    silent: dict[str, str]  # Speckle servers that do not answer
+    known_trouble: KnownTrouble
 
 
 async def client_over(storage: Storage, clock: Clock, services: Services) -> ClientWithServices:
@@ -84,7 +95,13 @@ async def client_over(storage: Storage, clock: Clock, services: Services) -> Cli
         timings=ConnectionTimings(guilds_apart_s=0.1),
     )
     client.services = services
+    readiness = Readiness(storage, lambda: client.not_ready)
+    client.not_ready, client.silent = [], {}
+    client.known_trouble = KnownTrouble(storage, readiness, lambda: client.silent, clock, AMPLE)
     pending = PendingCommandService(storage)
+    watch = DiscordChannelAudience(client, known_s=60.0)
+    access = AccessCheck(storage, services.client, services.lender, watch, clock)
+    looks = WebhookLooks(services.webhooks, services.lender, access.decide_and_record)
     client.flow = await add_cogs(
         client,
         services.subscriptions,
@@ -93,28 +110,38 @@ async def client_over(storage: Storage, clock: Clock, services: Services) -> Cli
         services.lender,
         services.linking,
         services.personal_data,
-        services.doctor,
+        doctor_over(storage, services, looks),
         services.samples,
         CardFilters(storage, MessageCards(storage), services.subscriptions, pending),
-        event_log_for(client, storage, clock, services),
+        EventLogService(
+            storage,
+            access.decide_and_record,
+            looks,
+            speckle_servers=(CLOUD, OWN_SERVER),
+            now=clock,
+        ),
+        AuditService(storage, clock),
+        GuildStatusService(storage, lambda: client.known_trouble, clock),
         client.ready_once,
     )
     return client
 
 
-def event_log_for(
-    client: SpeckleBot, storage: Storage, clock: Clock, services: Services
-) -> EventLogService:
-    """What /why and /events read."""
-    watch = DiscordChannelAudience(client, known_s=60.0)
-    access = AccessCheck(storage, services.client, services.lender, watch, clock)
-    return EventLogService(
+def doctor_over(storage: Storage, services: Services, looks: WebhookLooks) -> DoctorService:
+    """What /doctor looks with; nothing is wrong with the bot itself."""
+
+    async def nothing_wrong() -> list[NotReady]:
+        return []
+
+    return DoctorService(
         storage,
-        services.lender,
-        access.decide_and_record,
-        services.webhooks.look,
-        speckle_servers=(CLOUD, OWN_SERVER),
-        now=clock,
+        services.subscriptions,
+        services.webhooks,
+        looks,
+        services.pages,
+        services.quotas,
+        services.refused,
+        nothing_wrong,
     )
 
 

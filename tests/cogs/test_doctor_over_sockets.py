@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.model import AccessPause, PauseReason, PauseWhy
+from bot.model import AccessPause, Consent, Entitlement, PauseReason, PauseWhy
 from sandbox.speckle import Webhook
 from tests.cogs.conftest import labels_of, text_of
 from tests.cogs.test_rights_over_sockets import House, house
@@ -110,9 +110,12 @@ async def test_an_account_that_may_not_show_the_project_here_does_not_look_for_o
         maren = await house.storage.read(lambda tx: tx.accounts.of_user(studio.maren.id, url))
         assert maren is not None
         there = await house.at(studio.facade)
+        agreed = Consent(
+            studio.maren.id, house.clock(), Entitlement.OWNER, there.options, "PRIVATE"
+        )
         await house.storage.write(
             lambda tx: tx.subscriptions.upsert(
-                hook.id, studio.facade.id, there.options, studio.maren.id, maren.id
+                hook.id, studio.facade.id, there.options, studio.maren.id, maren.id, agreed
             )
         )
         looked = await studio.type("doctor", where=studio.facade, who=studio.tobias, by_hand=False)

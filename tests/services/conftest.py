@@ -10,9 +10,7 @@ from cryptography.fernet import Fernet
 
 from bot.model import RetentionPolicy
 from bot.permissions import Actor, Audience, ChannelKind, ChannelPermission, TargetChannel
-from bot.problems import NotReady
 from bot.services.consent_check import ConsentCheck
-from bot.services.doctor import DoctorService
 from bot.services.former_addresses import FormerAddresses
 from bot.services.known_names import KnownNames
 from bot.services.linking import AccountLinking
@@ -204,7 +202,8 @@ class Services:
     personal_data: PersonalDataService
     webhooks: WebhookService
     subscriptions: SubscriptionService
-    doctor: DoctorService
+    pages: WebhookPages
+    quotas: QuotaService
     samples: SampleService
     refused: RefusedDeliveries
 
@@ -275,16 +274,18 @@ def services_over(
         now=clock,
     )
 
-    async def nothing_wrong() -> list[NotReady]:
-        return []
-
-    refused = RefusedDeliveries(clock)
-    doctor = DoctorService(
-        storage, subscriptions, webhooks, lender, pages, quotas, refused, nothing_wrong
-    )
     samples = SampleService(storage, subscriptions, on_stored=lambda: None)
     return Services(
-        client, lender, linking, personal_data, webhooks, subscriptions, doctor, samples, refused
+        client,
+        lender,
+        linking,
+        personal_data,
+        webhooks,
+        subscriptions,
+        pages,
+        quotas,
+        samples,
+        RefusedDeliveries(clock),
     )
 
 

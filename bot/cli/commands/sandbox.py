@@ -1,4 +1,4 @@
-"""`demo`, `pictures`, `soak`: what needs the whole checkout."""
+"""`demo`, `pictures`, `soak`, `bench`: what needs the whole checkout."""
 
 from pathlib import Path
 
@@ -72,3 +72,24 @@ def soak(
     from bot.cli import sandbox
 
     context.exit(sandbox.soak(kills, seed, rate, database_url, folder))
+
+
+@click.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="How often each side of a comparison runs.",
+)
+@click.option("--long", is_flag=True, help="Also what takes an hour, such as a million events.")
+@click.pass_context
+def bench(context: click.Context, names: tuple[str, ...], rounds: int, long: bool) -> None:
+    """Measure the bot beside what limits it, and write bench/RESULTS.md.
+
+    Without a name: all that has a figure to reach. Ends with 1 if one is not reached.
+    """
+    from bot.cli import sandbox
+
+    context.exit(sandbox.bench(names, rounds, long=long))

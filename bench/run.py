@@ -1,0 +1,37 @@
+"""Runs benches one after the other, and writes what they found into bench/RESULTS.md."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
+
+from bench.results import RESULTS, Options, say, write_section
+
+# Modules of this folder with `rows(options)`.
+JUDGED: Final = (
+    "listener",
+    "start",
+    "throughput",
+)
+REPORTED: Final = (
+    "backlog",
+    "fairness",
+    "hostile_port",
+    "old_rows",
+)
+NAMES: Final = (*JUDGED, *REPORTED)
+
+
+def run(names: Sequence[str], rounds: int, *, long: bool) -> int:
+    """Run these, or all that are judged; 1 if something that is to be reached was not."""
+    options = Options(rounds, long)
+    short = False
+    for name in names or JUDGED:
+        say(f"── {name}")
+        module = import_module(f"bench.{name}")
+        rows = module.rows(options)
+        for row in rows:
+            say(str(row))
+        write_section(name, module.__doc__, rows)
+        short |= any(row.reached is False for row in rows)
+    say(f"Written into {RESULTS}.")
+    return int(short)
