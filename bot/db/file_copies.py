@@ -147,8 +147,9 @@ def keep_before_upgrade(path: Path, version: str, now: datetime) -> None:
             old.unlink(missing_ok=True)
     except (DatabaseCopyError, OSError) as error:
         reason = error.reason if isinstance(error, DatabaseCopyError) else error.strerror
-        text = f"the copy that is made before an upgrade cannot be written beside it: {reason}"
-        raise StorageUnavailable(text) from error
+        raise StorageUnavailable(
+            f"the copy before the upgrade cannot be written beside it: {reason}"
+        ) from error
 
 
 def _written_at(path: Path) -> int:

@@ -33,7 +33,7 @@ from bot.db.tables import hooks, key_values, subscriptions
 from bot.errors import CopyProblem, DatabaseCopyError, StorageError, StorageUnavailable
 from bot.model import Restored, TableRows
 
-FOREIGN: Final = "of another database"  # no server calls its tables so
+FOREIGN: Final = "another"  # no server calls its tables so
 
 
 def restore_backup(

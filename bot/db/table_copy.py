@@ -30,6 +30,7 @@ from bot.errors import CopyProblem, DatabaseCopyError
 from bot.model import TableRows
 
 ROWS_AT_ONCE: Final = 500
+COUNTERS: Final = Table("sqlite_sequence", MetaData(), Column("name", Text))  # SQLite's own
 LARGE_ROWS_AT_ONCE: Final = 8  # of up to 25 MiB each, as `max_body_mib` lets them in
 
 
@@ -52,25 +53,25 @@ def copy_tables(source: Connection, target: Connection) -> Sequence[TableRows]:
 
     Each side is in a transaction, and sees one moment. Errors: DatabaseCopyError where they differ.
     """
-    return [_copy(source, target, table) for table in metadata.sorted_tables]
+    return [_copy(source, target, one) for one in metadata.sorted_tables]
 
 
 def holds_rows(connection: Connection) -> bool:
     """Whether there is anything in it that a bot would miss."""
-    tables = [table for table in metadata.sorted_tables if table is not key_values]
-    return bool(connection.scalar(select(or_(*(select(one).exists() for one in tables)))))
+    tables = [one for one in metadata.sorted_tables if one is not key_values]
+    return bool(connection.scalar(select(or_(*(select(each).exists() for each in tables)))))
 
 
 def empty_tables(connection: Connection) -> None:
     """Delete all rows."""
-    for table in reversed(metadata.sorted_tables):
-        connection.execute(delete(table))
+    for one in reversed(metadata.sorted_tables):
+        connection.execute(delete(one))
 
 
 def lock_tables(connection: Connection, mode: str) -> None:
     """Have other transactions of a PostgreSQL wait for this one before they use the tables so."""
-    names = ", ".join(table.name for table in metadata.sorted_tables)
-    connection.execute(text(f"LOCK TABLE {names} IN {mode} MODE"))
+    names = ", ".join(one.name for one in metadata.sorted_tables)
+    connection.execute(text(f"LOCK {names} IN {mode} MODE"))
 
 
 def _copy(source: Connection, target: Connection, table: Table) -> TableRows:
@@ -114,11 +115,11 @@ def _counted_to(connection: Connection, table: str) -> int:
     return int(row.last_value) if row.is_called else 0
 
 
-def _count_on(connection: Connection, table: str, last: int) -> None:
+def _count_on(connection: Connection, name: str, last: int) -> None:
     """Have ids go on behind the last one."""
-    values = {"name": table, "last": last}
+    values = {"name": name, "last": last}
     if connection.dialect.name == "sqlite":
-        connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), values)
+        connection.execute(delete(COUNTERS).where(COUNTERS.c.name == name))
         connection.execute(text("INSERT INTO sqlite_sequence VALUES (:name, :last)"), values)
         return
     connection.execute(
