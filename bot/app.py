@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,6 +24,17 @@ from bot.metrics import Metrics
 from bot.model import RetentionPolicy
 from bot.network import Network
 from bot.notifiers.link_followups import LinkFollowUps
+from bot.notifiers.operator_notifier import (
+    CHANNEL,
+    LOG,
+    WEBHOOK,
+    OperatorChannel,
+    OperatorNotifier,
+    OperatorTimings,
+    OperatorWebhook,
+    Send,
+    to_log,
+)
 from bot.notifiers.pause_notifier import NotifierTimings, PauseNotifier
 from bot.notifiers.quota_notifier import QuotaNotifier
 from bot.notifiers.setup_reminder import SetupReminder
@@ -54,9 +65,10 @@ from bot.services.former_addresses import FormerAddresses
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.known_names import KnownNames
-from bot.services.known_trouble import KnownTrouble
+from bot.services.known_trouble import KnownTrouble, TroubleLimits
 from bot.services.linking import AccountLinking, ResumePending
 from bot.services.message_cards import MessageCards
+from bot.services.operator_notices import NoticeBook
 from bot.services.pause_notices import PauseNoticeService
 from bot.services.pending_commands import PendingCommandService
 from bot.services.personal_data import PersonalDataService
@@ -74,7 +86,7 @@ from bot.services.waiting_setups import WaitingSetups
 from bot.services.webhook_looks import WebhookLooks
 from bot.services.webhook_page import WebhookPages
 from bot.services.webhooks import WebhookService
-from bot.settings import RetentionSettings, Settings
+from bot.settings import OperatorSettings, RetentionSettings, Settings
 from bot.speckle_api.circuit_breaker import BreakerLimits, CircuitBreakers
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.files import ServerFiles
@@ -122,6 +134,7 @@ class Timings:
     editor_retry: Backoff = EDIT_RETRY
     catch_up: CatchUpLimits = CatchUpLimits()
     notifier: NotifierTimings = NotifierTimings()
+    operator: OperatorTimings = OperatorTimings()
 
 
 async def run(settings: Settings) -> None:
@@ -163,9 +176,7 @@ async def _at_work(
         use_api(settings.discord_api_url)
     breakers, network = CircuitBreakers(timings.speckle, metrics=metrics), settings.network()
     async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
-        # Of SQLite once: its file is not written to any more once it is replaced, until a restart.
-        restored_copy_check = RestoredCopyCheck(storage)
-        await restored_copy_check.check_at_start()
+        restored_copy_check = await _checked_copy(storage)
         await storage.sealed.record_first_key()
         instance = await _instance_id(storage)
         quotas = _quotas(settings, storage)
@@ -188,7 +199,7 @@ async def _at_work(
             settings, storage, metrics, speckle_side, discord_side, quotas, rate_limiter, timings
         )
         readiness = _readiness(storage, bot, rate_limiter, pipeline)
-        known_trouble = KnownTrouble(storage, readiness, breakers.silent, utc_now)
+        known_trouble = _known_trouble(settings.operator, storage, readiness, breakers)
         await _report_unopenable(readiness)
         listener = _listener(
             settings, storage, metrics, discord_side, quotas, pipeline, readiness, instance
@@ -199,22 +210,44 @@ async def _at_work(
             "discord": partial(bot.stay_connected, _required(settings)),
             **_maintenance(settings, storage, discord_side.guilds, rate_limiter),
             **({} if storage.is_sqlite else {"restored_copy": restored_copy_check.run}),
+            "operator_notifier": _operator_notifier(
+                settings, storage, bot, rate_limiter, network, known_trouble, timings.operator
+            ).run,
         }
         leading = lead(storage, alone=storage.is_sqlite, workers=workers)
         try:
-            # The listener last, so that it ends first: nothing comes in while the rest is finished,
-            # and what is being sent needs the client to the end.
-            async with (
-                bot.closed_at_the_end(),
-                background(leading, name="leader"),
-                listener.listening(settings.webhook_host, settings.webhook_port) as port,
-            ):
-                log.info("listener.up", host=settings.webhook_host, port=port)
+            async with _all_started(settings, bot, leading, listener) as port:
                 lender, catch_up = speckle_side.lender, pipeline.catch_up
                 yield App(storage, metrics, bot, lender, linking, catch_up, port, known_trouble)
         finally:
             pipeline.close()
             speckle_side.client.close()
+
+
+@asynccontextmanager
+async def _all_started(
+    settings: Settings,
+    bot: SpeckleBot,
+    leading: Coroutine[None, None, None],
+    listener: WebhookListener,
+) -> AsyncIterator[int]:
+    """Everything at work until the block ends; gives the listener's port."""
+    # The listener last, so that it ends first: nothing comes in while the rest is finished,
+    # and what is being sent needs the client to the end.
+    async with (
+        bot.closed_at_the_end(),
+        background(leading, name="leader"),
+        listener.listening(settings.webhook_host, settings.webhook_port) as port,
+    ):
+        log.info("listener.up", host=settings.webhook_host, port=port)
+        yield port
+
+
+async def _checked_copy(storage: Storage) -> RestoredCopyCheck:
+    # Of SQLite once: its file is not written to any more once it is replaced, until a restart.
+    restored_copy_check = RestoredCopyCheck(storage)
+    await restored_copy_check.check_at_start()
+    return restored_copy_check
 
 
 def _rate_limiter(settings: Settings, timings: Timings) -> RateLimiter:
@@ -227,6 +260,24 @@ async def _instance_id(storage: Storage) -> str:
     return await storage.write(
         lambda tx: tx.key_values.set_once(INSTANCE_ID_KEY, secrets.token_hex(16))
     )
+
+
+def _operator_notifier(
+    settings: Settings,
+    storage: Storage,
+    bot: SpeckleBot,
+    rate_limiter: RateLimiter,
+    network: Network,
+    known_trouble: KnownTrouble,
+    timings: OperatorTimings,
+) -> OperatorNotifier:
+    outlets: dict[str, Send] = {LOG: to_log}
+    if channel_id := settings.operator.channel:
+        outlets[CHANNEL] = OperatorChannel(bot, channel_id, rate_limiter.blocked_for_s).send
+    if (url := settings.operator_webhook_url) is not None:
+        outlets[WEBHOOK] = OperatorWebhook(url.get_secret_value(), network).send
+    book = NoticeBook(storage, outlets, utc_now, timings.limits)
+    return OperatorNotifier(known_trouble, book, outlets, timings)
 
 
 def _maintenance(
@@ -248,6 +299,15 @@ def _readiness(
     storage: Storage, bot: SpeckleBot, rate_limiter: RateLimiter, pipeline: "_Pipeline"
 ) -> Readiness:
     return Readiness(storage, bot.problems, rate_limiter.problems, pipeline.sender.problems)
+
+
+def _known_trouble(
+    operator: OperatorSettings, storage: Storage, readiness: Readiness, breakers: CircuitBreakers
+) -> KnownTrouble:
+    days = operator.backup_days
+    backup_age = timedelta(days=days) if days else None
+    limits = TroubleLimits(round(operator.free_disk_gb * GB), backup_age)
+    return KnownTrouble(storage, readiness, breakers.silent, utc_now, limits)
 
 
 async def _report_unopenable(readiness: Readiness) -> None:

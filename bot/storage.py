@@ -7,8 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self, TypeVar
 
+from bot.audit import BY_BOT, BY_HOST, AuditActor, by_person
 from bot.db import schema
 from bot.db.accounts import Accounts
+from bot.db.audit_log import AuditLog
 from bot.db.connections import SQLITE, StorageTimings, parse_url
 from bot.db.day_use import DayUseRepository, UseOfToday
 from bot.db.discord_names import DiscordNames
@@ -62,6 +64,7 @@ class Transaction:
         self.session = session
         self.link_requests = LinkRequests(session, vault)
         self.accounts = Accounts(session, vault, self.link_requests, forget_hooks)
+        self.audit_log = AuditLog(session)
         self.outbox_admin = OutboxAdmin(session)
         self.edits = Edits(session)
         self.event_log = EventLog(session)
@@ -143,11 +146,15 @@ class Storage:
         """Do `work`, which only reads; each statement sees what was committed before it."""
         return await self._database.read(lambda session: work(self._transaction(session)))
 
-    async def write(self, work: Work[T]) -> T:
-        """Do `work` in one transaction; it is committed and synced when this returns."""
-        return await self._database.write(lambda session: work(self._transaction(session)))
+    async def write(self, work: Work[T], *, by: AuditActor = BY_BOT) -> T:
+        """Do `work` in one transaction; it is committed and synced when this returns.
 
-    def _transaction(self, session: Session) -> Transaction:
+        `by` is who wants it: what is changed for people is written into the audit log with it.
+        """
+        return await self._database.write(lambda session: work(self._transaction(session, by)))
+
+    def _transaction(self, session: Session, by: AuditActor = BY_BOT) -> Transaction:
+        session.by = by
         return Transaction(session, self._vault, self.hook_lookup.forget)
 
     async def ping_write(self) -> None:
@@ -166,7 +173,8 @@ class Storage:
     async def erase_traces(self, discord_user_id: int) -> None:
         """Erase where else than in accounts a person is named, in texts too."""
         await erase_from_texts(self._database, discord_user_id)
-        await self.write(lambda tx: tx.personal_traces.erase(discord_user_id))
+        by = by_person(discord_user_id)
+        await self.write(lambda tx: tx.personal_traces.erase(discord_user_id), by=by)
 
     async def retry_cards(self, ids: Sequence[int]) -> Mapping[int, OutboxActionResult]:
         """Have cards tried again now, in their old place, some at a time."""
@@ -183,7 +191,7 @@ class Storage:
     ) -> Mapping[int, OutboxActionResult]:
         done: dict[int, OutboxActionResult] = {}
         for some in lots(ids):
-            done |= await self.write(act(some))
+            done |= await self.write(act(some), by=BY_HOST)
         return done
 
     async def lead(self) -> bool:

@@ -109,7 +109,7 @@ def _of_readiness(problem: NotReady) -> ActiveTrouble:
     kind = KINDS[problem.why]
     if problem.why is NotReadyWhy.DISCORD_TAKES_NOTHING:
         kind = SENDING_KINDS.get(str(problem.facts["reason"]), kind)
-    return ActiveTrouble(kind, problem.facts, not_ready=problem)
+    return ActiveTrouble(kind, {"problem": problem.why, **problem.facts}, not_ready=problem)
 
 
 def _without_consequences(found: Iterable[ActiveTrouble]) -> Sequence[ActiveTrouble]:
