@@ -101,13 +101,13 @@ class TotalsRepository:
     def _subscriptions(self) -> Mapping[PauseReason | None, int]:
         return {reason: int(count) for reason, count in self._session.execute(SUBSCRIPTIONS)}
 
-    def _count(self, statement: Select[tuple[int]]) -> int:
+    def _count(self, statement: Select[int]) -> int:
         return int(self._session.scalar(statement) or 0)
 
-    def _highest(self, of_each: Select[tuple[int]]) -> int:
+    def _highest(self, of_each: Select[int]) -> int:
         column = next(iter(of_each.subquery().c))
         return self._count(select(func.max(column)))
 
 
-def _counted(guild_id: ColumnElement[int], without: Collection[int]) -> Select[tuple[int]]:
+def _counted(guild_id: ColumnElement[int], without: Collection[int]) -> Select[int]:
     return select(func.count()).where(guild_id.not_in(without)).group_by(guild_id)

@@ -62,8 +62,10 @@ def _subscriptions(readings: Readings) -> Values:
     if readings.database is None:
         return {}
     counts = readings.database.totals.subscriptions
-    paused = {("paused", reason.value): counts.get(reason, 0) for reason in PauseReason}
-    return {("active", ""): counts.get(None, 0), **paused}
+    values: dict[tuple[str, ...], float] = {("active", ""): counts.get(None, 0)}
+    for reason in PauseReason:
+        values["paused", reason.value] = counts.get(reason, 0)
+    return values
 
 
 def _quotas(readings: Readings) -> Values:

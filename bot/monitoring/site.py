@@ -1,7 +1,7 @@
 """Serves `GET /metrics`, from before the database is open until the bot has ended."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
@@ -35,8 +35,8 @@ class MetricsPage:
         self._read: Callable[[], Awaitable[Readings]] | None = None
         self._pages = SingleFlightCache[bytes](max_values=1, ttl_s=SAME_ANSWER_S)
 
-    @contextmanager
-    def reading(self, parts: RunningParts) -> Iterator[None]:
+    @asynccontextmanager
+    async def reading(self, parts: RunningParts) -> AsyncIterator[None]:
         """Read from a bot that is at work, for as long as the block lasts."""
         reader = Reader(parts)
         self._read = reader.read
