@@ -64,6 +64,7 @@ from bot.services.discord_names import DiscordNameService
 from bot.services.doctor import DoctorService
 from bot.services.event_log import EventLogService
 from bot.services.former_addresses import FormerAddresses
+from bot.services.guild_status import GuildStatusService
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.known_names import KnownNames
@@ -204,6 +205,7 @@ async def _at_work(
             network,
             timings,
             not_ready=lambda: readiness.problems(),
+            known_trouble=lambda: known_trouble,
             on_samples=lambda: pipeline.ingest.wake(),
         )
         bot, linking = discord_side.bot, discord_side.linking
@@ -450,6 +452,7 @@ async def _discord_side(
     timings: Timings,
     *,
     not_ready: Callable[[], Awaitable[Sequence[NotReady]]],
+    known_trouble: Callable[[], KnownTrouble],
     on_samples: Callable[[], None],
 ) -> _DiscordSide:
     """Build the client, its services and its cogs; what is handed in is there when they work."""
@@ -491,6 +494,7 @@ async def _discord_side(
         SampleService(storage, subscriptions, on_samples),
         CardFilters(storage, MessageCards(storage), subscriptions, pending_commands),
         event_log,
+        GuildStatusService(storage, known_trouble, utc_now),
         guilds_known=bot.ready_once,
     )
     resume = flow.resume_after_link

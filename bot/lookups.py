@@ -183,3 +183,34 @@ class Totals:
     undeliverable_cards: int
     held_events: int
     subscriptions: Mapping[PauseReason | None, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FollowingChannel:
+    """A channel that follows a project of this server, and when it last had an event of it."""
+
+    channel_id: int
+    server_url: str
+    last_event_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelWaiting:
+    """Cards that wait in a channel, since when; without `may_be_sent` for a pause to end."""
+
+    channel_id: int
+    may_be_sent: bool
+    count: int
+    oldest_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CardDelay:
+    """How long a card of a channel took, from the arrival of its event."""
+
+    channel_id: int
+    seconds: float
+
+    def of_any(self, channel_ids: Collection[int]) -> bool:
+        """Whether it is of one of these channels."""
+        return self.channel_id in channel_ids

@@ -18,6 +18,7 @@ from bot.db.due_times import DueTimes
 from bot.db.edits import Edits
 from bot.db.engine import Database
 from bot.db.event_log import EventLog
+from bot.db.guild_activity import GuildActivity
 from bot.db.guilds import Guilds
 from bot.db.held_events import HeldEvents
 from bot.db.hook_lookup import HookLookup
@@ -71,6 +72,7 @@ class Transaction:
         self.key_values = KeyValues(session)
         self.late_enrichment = LateEnrichmentJobs(session)
         self.guilds = Guilds(session, forget_hooks)
+        self.guild_activity = GuildActivity(session)
         self.held_events = HeldEvents(session)
         self.missed_events = MissedEvents(session)
         self.hooks = Hooks(session, vault, forget_hooks)

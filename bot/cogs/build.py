@@ -16,12 +16,14 @@ from bot.cogs.guilds.cog import GuildsCog
 from bot.cogs.help.cog import HelpCog
 from bot.cogs.notices.cog import NoticesCog
 from bot.cogs.notices.views import NoticeActions
+from bot.cogs.status.cog import StatusCog
 from bot.cogs.subscriptions.cog import SubscribeCog, SubscriptionsCog
 from bot.cogs.subscriptions.panel import SubscriptionPanel
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
 from bot.services.card_filters import CardFilters
 from bot.services.doctor import DoctorService
 from bot.services.event_log import EventLogService
+from bot.services.guild_status import GuildStatusService
 from bot.services.guilds import GuildService
 from bot.services.linking import AccountLinking
 from bot.services.pending_commands import PendingCommandService
@@ -43,6 +45,7 @@ async def add_cogs(
     samples: SampleService,
     card_filters: CardFilters,
     event_log: EventLogService,
+    status: GuildStatusService,
     guilds_known: asyncio.Event,
 ) -> SubscribeFlow:
     """Add all commands and what answers buttons and forms; gives what runs /subscribe."""
@@ -68,6 +71,7 @@ async def add_cogs(
         SubscriptionsCog(panel),
         DiagnosisCog(subscriptions, diagnosis),
         events,
+        StatusCog(status),
         card_menu_cog,
         NoticesCog(guilds),
         AccountsCog(lender, linking, account_views),

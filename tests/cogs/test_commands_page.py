@@ -24,7 +24,7 @@ from tests.services.conftest import Clock, services_over
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
 MANAGE_WEBHOOKS = 1 << 29
 FOR_EVERYONE = {"help", "link", "unlink", "account", "privacy"}
-FOR_MEMBERS = {"why", "events"}
+FOR_MEMBERS = {"why", "events", "status"}
 CHAT, MESSAGE_MENU = 1, 3
 
 
@@ -127,6 +127,7 @@ async def test_only_the_project_has_to_be_given(commands: list[dict[str, Any]]) 
         "doctor": [],
         "why": [],
         "events": [],
+        "status": [],
         "notices": [],
         "link": [],
         "unlink": [],
