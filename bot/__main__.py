@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from bot.cli.commands.audit import audit
 from bot.cli.commands.events import event_log
 from bot.cli.commands.keys import keys
 from bot.cli.commands.outbox import outbox
@@ -148,7 +149,7 @@ def key() -> None:
     click.echo(Fernet.generate_key().decode())
 
 
-for group_or_command in (keys, outbox, event_log, demo, pictures, soak, bench):
+for group_or_command in (keys, outbox, event_log, audit, demo, pictures, soak, bench):
     cli.add_command(group_or_command)
 
 

@@ -58,6 +58,7 @@ from bot.pipeline.sender import Sender, SenderTimings
 from bot.problem_texts import unopenable_text
 from bot.problems import NotReady
 from bot.program import PROGRAM
+from bot.services.audit import AuditService
 from bot.services.card_filters import CardFilters
 from bot.services.consent_check import ConsentCheck
 from bot.services.discord_names import DiscordNameService
@@ -494,6 +495,7 @@ async def _discord_side(
         SampleService(storage, subscriptions, on_samples),
         CardFilters(storage, MessageCards(storage), subscriptions, pending_commands),
         event_log,
+        AuditService(storage, utc_now),
         GuildStatusService(storage, known_trouble, utc_now),
         guilds_known=bot.ready_once,
     )

@@ -34,6 +34,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "keys": "keys rotate: encrypt all secrets again with the first key, while the bot runs",
     "outbox": "list the cards that wait or were refused; try them again or drop them",
     "events": "list what Speckle sent, and what became of it in each channel, and why",
+    "audit": "list who changed what: subscriptions, filters, webhooks, settings",
     "pictures": "take the pictures of README and docs again, for authors (needs Chromium)",
     "soak": "kill the bot repeatedly while things fail; check that nothing is lost or shown twice",
     "bench": "measure the bot beside what limits it; writes bench/RESULTS.md",
