@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from bot.cli.commands.audit import audit
 from bot.cli.commands.events import event_log
 from bot.cli.commands.keys import keys
 from bot.cli.commands.outbox import outbox
@@ -92,6 +93,21 @@ def cli(context: click.Context, config: Path, env_file: Path) -> None:
 
 @cli.command()
 @click.pass_obj
+def init(files: Files) -> None:
+    """Write a first .env, with a new key in it, and config.toml, where they are missing."""
+    from bot.cli.init import write_first_files
+
+    try:
+        write_first_files(files)
+    except OSError as error:
+        raise click.ClickException(
+            f"{error.filename} cannot be written: {error.strerror}. "
+            "Look at the folder's owner and permissions."
+        ) from error
+
+
+@cli.command()
+@click.pass_obj
 def run(files: Files) -> None:
     """Run the bot until Ctrl-C or SIGTERM."""
     with without_garbage_collection():
@@ -135,7 +151,7 @@ def key() -> None:
     click.echo(Fernet.generate_key().decode())
 
 
-for group_or_command in (keys, outbox, event_log, demo, pictures, soak, bench):
+for group_or_command in (keys, outbox, event_log, audit, demo, pictures, soak, bench):
     cli.add_command(group_or_command)
 
 

@@ -24,6 +24,7 @@ BUNDLES: Final = "requirements-bundles.txt"
 DEMO: Final = "requirements-demo.txt"
 COMMANDS: Final[Mapping[str, str]] = {
     "demo": "try it out: a Discord on this computer, sample deliveries, no account needed",
+    "init": "write a first .env with a new key in it, where none is",
     "run": "run the bot in your Discord servers",
     "check": "try every setting and show how to fix those that do not work",
     "bundles": "also count the objects of versions that are bundles (installs DuckDB, 70 MB)",
@@ -33,6 +34,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "keys": "keys rotate: encrypt all secrets again with the first key, while the bot runs",
     "outbox": "list the cards that wait or were refused; try them again or drop them",
     "events": "list what Speckle sent, and what became of it in each channel, and why",
+    "audit": "list who changed what: subscriptions, filters, webhooks, settings",
     "pictures": "take the pictures of README and docs again, for authors (needs Chromium)",
     "soak": "kill the bot repeatedly while things fail; check that nothing is lost or shown twice",
     "bench": "measure the bot beside what limits it; writes bench/RESULTS.md",

@@ -24,9 +24,9 @@ class DeliveryResult(StrEnum):
     DUPLICATE = "duplicate"
     OVER_QUOTA = "over_quota"
     UNSIGNED = "unsigned"  # no known address, no signature, or a wrong one
-    NOT_A_DELIVERY = "not_a_delivery"  # signed, and nothing that Speckle sends
-    REFUSED = "refused"  # signed, for another project, an unknown server or a guild that was left
-    BODY_NOT_READ = "body_not_read"  # too large, too slow or cut short
+    NOT_A_DELIVERY = "not_a_delivery"  # nothing that Speckle sends
+    REFUSED = "refused"  # another project, an unknown server, or a webhook that was removed
+    BODY_NOT_READ = "body_not_read"  # too large, too slow, or broken off
     UNOPENABLE = "unopenable"  # the bot's keys do not decrypt the webhook's secret
     NOT_STORED = "not_stored"  # the database could not take it
 
@@ -46,8 +46,8 @@ class SpeckleResult(StrEnum):
 
     ANSWERED = "answered"
     REFUSED = "refused"  # with an answer that says no: a right, a scope, a thing that is not there
-    NO_ANSWER = "no_answer"  # not reached, or not in time
-    LEFT_ALONE = "left_alone"  # not asked, as it gave no answer to the ones before
+    FAILED = "failed"  # no usable answer: not reached, not in time, or out of order
+    LEFT_ALONE = "left_alone"  # not asked, as those before it got no answer
 
 
 Label = TypeVar("Label", bound=StrEnum)

@@ -303,12 +303,16 @@ class InboxSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Guild:
-    """A Discord server that the bot is in, or was in until `left_at`."""
+    """A Discord server that the bot is in, or was in until `left_at`.
+
+    `default_options` are what a new subscription starts with, None for the bot's own defaults.
+    """
 
     guild_id: int
     joined_at: datetime
     left_at: datetime | None
     notice_channel_id: int | None
+    default_options: SubscriptionOptions | None = None
 
 
 def own_ordering_key(hook_id: int) -> str:

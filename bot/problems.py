@@ -123,8 +123,9 @@ class TroubleKind(StrEnum):
 class ActiveTrouble:
     """One thing that is wrong now, with what is known of it.
 
-    `subject` tells two of one kind apart, such as two Speckle servers. `not_ready` is what it keeps
-    the bot from, where it does.
+    `facts` are those of `not_ready`, with its word as `problem`, where there is that. `subject`
+    tells two of one kind apart, such as two Speckle servers. `not_ready` is what it keeps the bot
+    from, where it does.
     """
 
     kind: TroubleKind

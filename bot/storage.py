@@ -7,8 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self, TypeVar
 
+from bot.audit import BY_BOT, BY_HOST, AuditActor, by_person
 from bot.db import schema
 from bot.db.accounts import Accounts
+from bot.db.audit_log import AuditLog
 from bot.db.connections import SQLITE, StorageTimings, parse_url
 from bot.db.day_use import DayUseRepository, UseOfToday
 from bot.db.discord_names import DiscordNames
@@ -16,6 +18,7 @@ from bot.db.due_times import DueTimes
 from bot.db.edits import Edits
 from bot.db.engine import Database
 from bot.db.event_log import EventLog
+from bot.db.guild_activity import GuildActivity
 from bot.db.guilds import Guilds
 from bot.db.held_events import HeldEvents
 from bot.db.hook_lookup import HookLookup
@@ -43,8 +46,10 @@ from bot.db.session import Session
 from bot.db.silent_webhooks import SilentWebhooks
 from bot.db.sqlite_file import free_bytes, sqlite_path
 from bot.db.subscriptions import Subscriptions
+from bot.db.totals import TotalsRepository
 from bot.db.webhook_removals import WebhookRemovals
 from bot.lookups import OutboxActionResult
+from bot.metrics import Metrics
 from bot.timing import utc_now
 from bot.vault import Vault
 
@@ -60,12 +65,14 @@ class Transaction:
         self.session = session
         self.link_requests = LinkRequests(session, vault)
         self.accounts = Accounts(session, vault, self.link_requests, forget_hooks)
+        self.audit_log = AuditLog(session)
         self.outbox_admin = OutboxAdmin(session)
         self.edits = Edits(session)
         self.event_log = EventLog(session)
         self.key_values = KeyValues(session)
         self.late_enrichment = LateEnrichmentJobs(session)
         self.guilds = Guilds(session, forget_hooks)
+        self.guild_activity = GuildActivity(session)
         self.held_events = HeldEvents(session)
         self.missed_events = MissedEvents(session)
         self.hooks = Hooks(session, vault, forget_hooks)
@@ -81,6 +88,7 @@ class Transaction:
         self.samples = Samples(session)
         self.subscriptions = Subscriptions(session, forget_hooks)
         self.due_times = DueTimes(session)
+        self.totals = TotalsRepository(session)
         self.discord_names = DiscordNames(session)
 
 
@@ -118,6 +126,7 @@ class Storage:
         now: Callable[[], datetime] = utc_now,
         *,
         timings: StorageTimings = StorageTimings(),
+        metrics: Metrics | None = None,
     ) -> AsyncIterator[Self]:
         """The storage at `database_url`, its tables made or brought up to date first.
 
@@ -125,7 +134,7 @@ class Storage:
         SchemaTooOld if this release cannot upgrade its tables, ConfigError for an address of no
         known kind.
         """
-        async with _opened(database_url, now, timings) as database:
+        async with _opened(database_url, now, timings, metrics) as database:
             if schema.needs_migration(await schema.found_version(database)):
                 await migrate(database_url)
             storage = cls(database, vault, now)
@@ -139,11 +148,15 @@ class Storage:
         """Do `work`, which only reads; each statement sees what was committed before it."""
         return await self._database.read(lambda session: work(self._transaction(session)))
 
-    async def write(self, work: Work[T]) -> T:
-        """Do `work` in one transaction; it is committed and synced when this returns."""
-        return await self._database.write(lambda session: work(self._transaction(session)))
+    async def write(self, work: Work[T], *, by: AuditActor = BY_BOT) -> T:
+        """Do `work` in one transaction; it is committed and synced when this returns.
 
-    def _transaction(self, session: Session) -> Transaction:
+        `by` is who wants it: what is changed for people is written into the audit log with it.
+        """
+        return await self._database.write(lambda session: work(self._transaction(session, by)))
+
+    def _transaction(self, session: Session, by: AuditActor = BY_BOT) -> Transaction:
+        session.by = by
         return Transaction(session, self._vault, self.hook_lookup.forget)
 
     async def ping_write(self) -> None:
@@ -162,7 +175,8 @@ class Storage:
     async def erase_traces(self, discord_user_id: int) -> None:
         """Erase where else than in accounts a person is named, in texts too."""
         await erase_from_texts(self._database, discord_user_id)
-        await self.write(lambda tx: tx.personal_traces.erase(discord_user_id))
+        by = by_person(discord_user_id)
+        await self.write(lambda tx: tx.personal_traces.erase(discord_user_id), by=by)
 
     async def retry_cards(self, ids: Sequence[int]) -> Mapping[int, OutboxActionResult]:
         """Have cards tried again now, in their old place, some at a time."""
@@ -179,7 +193,7 @@ class Storage:
     ) -> Mapping[int, OutboxActionResult]:
         done: dict[int, OutboxActionResult] = {}
         for some in lots(ids):
-            done |= await self.write(act(some))
+            done |= await self.write(act(some), by=BY_HOST)
         return done
 
     async def lead(self) -> bool:
@@ -189,6 +203,11 @@ class Storage:
         again reports it, or takes it once more.
         """
         return await self._leader.lead()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process leads, as it was last asked."""
+        return self._leader.leads
 
     async def _close(self) -> None:
         await self.hook_lookup.close()
@@ -223,8 +242,9 @@ async def _opened(
     database_url: str,
     now: Callable[[], datetime] = utc_now,
     timings: StorageTimings = StorageTimings(),
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[Database]:
-    async with Database.open(parse_url(database_url), now, timings) as database:
+    async with Database.open(parse_url(database_url), now, timings, metrics) as database:
         if not database.is_sqlite:
             await refuse_shared_sessions(database.url)
         yield database

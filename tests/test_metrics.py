@@ -36,11 +36,11 @@ def test_what_is_counted_makes_no_new_series_whatever_server_it_names() -> None:
     for sent in SendResult:
         metrics.count_send(sent)
     for server in (SERVER, "https://evil.example", 'a"b\n{}', ""):
-        metrics.count_speckle_request(server, SpeckleResult.NO_ANSWER)
+        metrics.count_speckle_request(server, SpeckleResult.FAILED)
     metrics.observe_card_delays([0.02, 1e12, -5.0])
     metrics.observe_write(0.004)
     assert series(metrics) == before
-    assert value(metrics, "speckle_requests_total", server=SERVER, result="no_answer") == 1
+    assert value(metrics, "speckle_requests_total", server=SERVER, result="failed") == 1
 
 
 def test_a_delay_that_a_clock_made_negative_is_none() -> None:

@@ -1,6 +1,7 @@
 """Transactions, in threads: how a database is read from and written to."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -24,6 +25,7 @@ from bot.db.failures import driver_errors_translated
 from bot.db.session import Session
 from bot.db.sqlite_file import WatchedFile, sqlite_path
 from bot.fairness import FairSemaphore
+from bot.metrics import Metrics
 from bot.timing import utc_now
 
 T = TypeVar("T")
@@ -37,8 +39,11 @@ class Database:
     wait for the first, and would do so in a thread, blindly.
     """
 
-    def __init__(self, url: URL, now: Callable[[], datetime], timings: StorageTimings) -> None:
+    def __init__(
+        self, url: URL, now: Callable[[], datetime], timings: StorageTimings, metrics: Metrics
+    ) -> None:
         self.url = url
+        self._observe_write = metrics.observe_write
         self.is_sqlite = url.drivername == SQLITE
         self._engine = connections.create(url, timings)
         self._reader = self._engine if self.is_sqlite else autocommitting(self._engine)
@@ -62,12 +67,13 @@ class Database:
         url: URL,
         now: Callable[[], datetime] = utc_now,
         timings: StorageTimings = StorageTimings(),
+        metrics: Metrics | None = None,
     ) -> AsyncIterator["Database"]:
         """The database at `url`; nothing is connected before it is used.
 
         Errors: StorageUnavailable if an SQLite file or its folder cannot be made.
         """
-        database = cls(url, now, timings)
+        database = cls(url, now, timings, metrics or Metrics())
         try:
             yield database
         finally:
@@ -90,6 +96,12 @@ class Database:
         A caller that is cancelled meanwhile does not undo it: the transaction ends as it would.
         Errors: StorageUnavailable, also if an SQLite file is no longer the one that was opened.
         """
+        began = time.perf_counter()
+        result = await self._in_a_transaction(work, urgent)
+        self._observe_write(time.perf_counter() - began)
+        return result
+
+    async def _in_a_transaction(self, work: Work[T], urgent: bool) -> T:
         checkpointer = self._checkpointer
         if checkpointer is None:
             threads = self._urgent if urgent else self._threads

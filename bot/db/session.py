@@ -16,6 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 
+from bot.audit import BY_BOT
 from bot.db.rows import Row
 
 if TYPE_CHECKING:
@@ -28,10 +29,14 @@ NewInsert: TypeAlias = "Callable[[Table], Insert]"
 
 
 class Session:
-    """Runs statements in one transaction, in the thread that it belongs to."""
+    """Runs statements in one transaction, in the thread that it belongs to.
+
+    `by` is who changes something in it, for the audit log.
+    """
 
     def __init__(self, connection: Connection, now: Callable[[], datetime]) -> None:
         self.connection = connection
+        self.by = BY_BOT
         self.now = now
         self.is_sqlite = connection.dialect.name == "sqlite"
         # An INSERT that knows ON CONFLICT, which SQLite and PostgreSQL agree on.

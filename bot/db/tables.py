@@ -24,6 +24,7 @@ from sqlalchemy import (
     literal_column,
 )
 
+from bot.audit import ActorKind, AuditAction
 from bot.db.column_types import CleanText, E, EnumText, JsonValue, UtcDateTime
 from bot.model import (
     Consent,
@@ -111,6 +112,47 @@ guilds = Table(
     _time("joined_at"),
     _time("left_at", nullable=True),
     _snowflake("notice_channel_id", nullable=True),
+    # What a new subscription starts with.
+    Column("default_options", JsonValue(SubscriptionOptions), nullable=True),
+)
+
+# Who changed what: words, ids and facts, no names. A guild's go with it.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    _id(),
+    Column("at", UtcDateTime(), nullable=False, index=True),
+    _ref("guild_id", "guilds.guild_id", nullable=True, index=False),  # an index starts with it
+    _snowflake("channel_id", nullable=True),
+    _enum("actor", ActorKind),
+    Column("actor_id", BigInteger(), nullable=True, index=True),
+    _enum("action", AuditAction),
+    _json("facts"),
+    _text("nonce", nullable=True),  # of the message to the audit channel that has it
+    Index(None, "guild_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+NOT_POSTED = audit_log.c.nonce.is_(None)
+Index(
+    "ix_audit_log_not_posted",
+    audit_log.c.guild_id,
+    audit_log.c.id,
+    sqlite_where=NOT_POSTED,
+    postgresql_where=NOT_POSTED,
+)
+
+audit_channels = Table(
+    "audit_channels",
+    metadata,
+    _key_ref("guild_id", "guilds.guild_id"),
+    _snowflake("channel_id"),
+    _snowflake("set_by"),
+    _snowflake("after_id"),
+    _text("nonce", nullable=True),
+    _time("nonce_at", nullable=True),
+    _time("paused_at", nullable=True),
+    _time("notified_at", nullable=True),
 )
 
 # What Discord servers and channels are called, by their ids: for the person who runs the bot.

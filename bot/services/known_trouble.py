@@ -1,5 +1,6 @@
 """What is wrong now, in one place: for `/status`, the operator's notices and the metrics."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from bot.services.readiness import Readiness
 from bot.storage import Storage
 
 GB: Final = 1_000_000_000
+LATELY: Final = timedelta(seconds=60)
 LAST_BACKUP_KEY: Final = "last_backup_at"  # an ISO time, written by each backup that was asked for
 
 KINDS: Final[Mapping[NotReadyWhy, TroubleKind]] = {
@@ -68,6 +70,8 @@ class KnownTrouble:
         self._silent_servers = silent_servers
         self._now = now
         self._limits = limits
+        self._seen: Sequence[ActiveTrouble] = ()
+        self._seen_at: datetime | None = None
 
     async def now(self) -> Sequence[ActiveTrouble]:
         """What is wrong now, each once: a cause, and not what follows from it."""
@@ -77,7 +81,20 @@ class KnownTrouble:
             *await self._old_backup(),
             *self._silent(),
         ]
-        return _without_consequences({one.key: one for one in reversed(found)}.values())
+        self._seen = _without_consequences({one.key: one for one in reversed(found)}.values())
+        self._seen_at = self._now()
+        return self._seen
+
+    async def lately(self, within_s: float) -> Sequence[ActiveTrouble]:
+        """As of the last look, if that was less than a minute ago; what takes longer is trouble."""
+        if self._seen_at is not None and self._now() - self._seen_at < LATELY:
+            return self._seen
+        try:
+            async with asyncio.timeout(within_s):
+                return await self.now()
+        except TimeoutError:
+            slow = NotReady(NotReadyWhy.WRITE_TOO_SLOW, {"within_s": within_s})
+            return [_of_readiness(slow)]
 
     async def _low_disk(self) -> Sequence[ActiveTrouble]:
         free = await self._storage.free_disk_bytes()
@@ -109,7 +126,7 @@ def _of_readiness(problem: NotReady) -> ActiveTrouble:
     kind = KINDS[problem.why]
     if problem.why is NotReadyWhy.DISCORD_TAKES_NOTHING:
         kind = SENDING_KINDS.get(str(problem.facts["reason"]), kind)
-    return ActiveTrouble(kind, problem.facts, not_ready=problem)
+    return ActiveTrouble(kind, {"problem": problem.why, **problem.facts}, not_ready=problem)
 
 
 def _without_consequences(found: Iterable[ActiveTrouble]) -> Sequence[ActiveTrouble]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from bot.errors import SpeckleUnavailable
+from bot.metrics import Metrics, SpeckleResult
 
 log = structlog.get_logger()
 
@@ -44,8 +45,10 @@ class CircuitBreakers:
         self,
         limits: BreakerLimits = BreakerLimits(),
         now: Callable[[], float] = time.monotonic,
+        metrics: Metrics | None = None,
     ) -> None:
         self.limits = limits
+        self.count = (metrics or Metrics()).count_speckle_request  # for all who ask
         self._now = now
         self._servers: dict[str, _Server] = {}
 
@@ -56,6 +59,7 @@ class CircuitBreakers:
             return
         left_s = server.rests_until - self._now()
         if left_s > 0:
+            self.count(server_url, SpeckleResult.LEFT_ALONE)
             raise SpeckleUnavailable(server_url, server.reason, left_s)
 
     def silent(self) -> Mapping[str, str]:

@@ -209,6 +209,8 @@ def contents(connection: Connection) -> Contents:
 
 
 NEW_TABLES = {
+    "audit_channels",
+    "audit_log",
     "bodies",
     "discord_names",
     "pending_commands",

@@ -63,16 +63,15 @@ def test_each_reason_not_to_be_ready_is_a_kind_of_trouble() -> None:
 async def test_why_nothing_is_sent_decides_what_the_trouble_is(
     storage: Storage, problem: NotReady, kind: TroubleKind
 ) -> None:
-    assert await found(storage, [problem]) == [
-        ActiveTrouble(kind, problem.facts, not_ready=problem)
-    ]
+    facts = {"problem": problem.why, **problem.facts}
+    assert await found(storage, [problem]) == [ActiveTrouble(kind, facts, not_ready=problem)]
 
 
 async def test_a_trouble_that_several_parts_notice_is_one(storage: Storage) -> None:
     refused = NotReady(NotReadyWhy.DISCORD_TOKEN_REFUSED)
     again = NotReady(NotReadyWhy.LOGIN_REFUSED)
     assert await found(storage, [refused, again]) == [
-        ActiveTrouble(TroubleKind.TOKEN_REFUSED, not_ready=refused)
+        ActiveTrouble(TroubleKind.TOKEN_REFUSED, {"problem": refused.why}, not_ready=refused)
     ]
 
 
