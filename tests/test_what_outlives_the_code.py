@@ -22,6 +22,10 @@ from tests.cogs.conftest import client_over
 from tests.services.conftest import Clock, services_over
 
 BUTTONS = {
+    (
+        "audit:page:([0-9]{1,18}|[1-8][0-9]{18}):([0-9]{1,18}|[1-8][0-9]{18})"
+        ":([0-9]{1,18}|[1-8][0-9]{18}):([0-9]{1,10})"
+    ),
     "card:pick:(ignore_authors|models):([0-9]{1,20})",
     "card:undo:(ignore_authors|models):([A-Za-z0-9_-]{16,64})",
     "check:(look|repair|link|test):([0-9]{1,18})",

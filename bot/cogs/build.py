@@ -6,6 +6,7 @@ from discord.ext import commands
 
 from bot.cogs.accounts.cog import AccountsCog
 from bot.cogs.accounts.views import AccountViews
+from bot.cogs.audit.cog import AuditCog, AuditPages
 from bot.cogs.card_menu.cog import CardMenu, CardMenuCog
 from bot.cogs.command_errors import handle_errors
 from bot.cogs.components import ComponentsCog
@@ -20,6 +21,7 @@ from bot.cogs.status.cog import StatusCog
 from bot.cogs.subscriptions.cog import SubscribeCog, SubscriptionsCog
 from bot.cogs.subscriptions.panel import SubscriptionPanel
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
+from bot.services.audit import AuditService
 from bot.services.card_filters import CardFilters
 from bot.services.doctor import DoctorService
 from bot.services.event_log import EventLogService
@@ -45,6 +47,7 @@ async def add_cogs(
     samples: SampleService,
     card_filters: CardFilters,
     event_log: EventLogService,
+    audit: AuditService,
     status: GuildStatusService,
     guilds_known: asyncio.Event,
 ) -> SubscribeFlow:
@@ -55,7 +58,7 @@ async def add_cogs(
     notices = NoticeActions(subscriptions, flow)
     diagnosis = DiagnosisViews(subscriptions, doctor, samples, account_views)
     card_menu = CardMenu(card_filters, pending_commands, flow)
-    event_pages = EventPages(event_log)
+    event_pages, audit_pages = EventPages(event_log), AuditPages(audit)
     events, card_menu_cog = EventsCog(event_pages, event_log), CardMenuCog(card_menu)
     handlers = {
         **flow.handlers,
@@ -63,6 +66,7 @@ async def add_cogs(
         **notices.handlers,
         **diagnosis.handlers,
         **event_pages.handlers,
+        **audit_pages.handlers,
         **card_menu.handlers,
         **account_views.handlers,
     }
@@ -74,6 +78,7 @@ async def add_cogs(
         StatusCog(status),
         card_menu_cog,
         NoticesCog(guilds),
+        AuditCog(audit_pages, audit),
         AccountsCog(lender, linking, account_views),
         GuildsCog(guilds, guilds_known),
         HelpCog(client.tree),

@@ -18,6 +18,7 @@ from bot.discord_api.client import ConnectionTimings, SpeckleBot, use_api
 from bot.discord_api.rate_limits import RateLimiter
 from bot.pipeline.access import AccessCheck
 from bot.problems import NotReady
+from bot.services.audit import AuditService
 from bot.services.card_filters import CardFilters
 from bot.services.doctor import DoctorService
 from bot.services.event_log import EventLogService
@@ -119,6 +120,7 @@ async def client_over(storage: Storage, clock: Clock, services: Services) -> Cli
             speckle_servers=(CLOUD, OWN_SERVER),
             now=clock,
         ),
+        AuditService(storage, clock),
         GuildStatusService(storage, lambda: client.known_trouble, clock),
         client.ready_once,
     )

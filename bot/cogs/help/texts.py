@@ -13,6 +13,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
     "See that it works, and repair it": ("status", "test", "doctor"),
     "Your Speckle account, and your data": ("link", "account", "unlink", "privacy"),
     "Where the bot reports what it paused": ("notices",),
+    "See who changed what": ("audit",),
 }
 """Each command is in one of them."""
 
