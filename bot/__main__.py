@@ -24,6 +24,7 @@ from bot.cli.terminal import (
     print_line,
     replace_what_cannot_be_shown,
     until_stopped,
+    without_garbage_collection,
 )
 from bot.errors import BotError, ConfigError
 from bot.launch import COMMANDS
@@ -109,9 +110,10 @@ def init(files: Files) -> None:
 @click.pass_obj
 def run(files: Files) -> None:
     """Run the bot until Ctrl-C or SIGTERM."""
-    settings = files.load("discord_token", "encryption_keys")
+    with without_garbage_collection():
+        settings = files.load("discord_token", "encryption_keys")
 
-    from bot import app, log
+        from bot import app, log
 
     log.configure(settings)
     until_stopped(app.run(settings))

@@ -46,6 +46,7 @@ from bot.db.session import Session
 from bot.db.silent_webhooks import SilentWebhooks
 from bot.db.sqlite_file import free_bytes, sqlite_path
 from bot.db.subscriptions import Subscriptions
+from bot.db.totals import TotalsRepository
 from bot.db.webhook_removals import WebhookRemovals
 from bot.lookups import OutboxActionResult
 from bot.metrics import Metrics
@@ -87,6 +88,7 @@ class Transaction:
         self.samples = Samples(session)
         self.subscriptions = Subscriptions(session, forget_hooks)
         self.due_times = DueTimes(session)
+        self.totals = TotalsRepository(session)
         self.discord_names = DiscordNames(session)
 
 
@@ -201,6 +203,11 @@ class Storage:
         again reports it, or takes it once more.
         """
         return await self._leader.lead()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process leads, as it was last asked."""
+        return self._leader.leads
 
     async def _close(self) -> None:
         await self.hook_lookup.close()

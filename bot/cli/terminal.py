@@ -1,11 +1,13 @@
 """What every command needs: the settings files, printing, running to an end, errors in words."""
 
 import asyncio
+import gc
 import io
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -69,6 +71,20 @@ def replace_what_cannot_be_shown() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Let Python not look for garbage while much is loaded: nothing of that is, and it takes long.
+
+    What was loaded is not looked at later either.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def until_stopped(work: Coroutine[None, None, T]) -> T | None:

@@ -29,6 +29,11 @@ class Leader:
         self._session: Connection | None = None
         self._stack = ExitStack()
 
+    @property
+    def leads(self) -> bool:
+        """Whether this process led when it was last asked."""
+        return self._lock_file is not None or self._session is not None
+
     async def lead(self) -> bool:
         """Whether this process leads; takes the lead if it is free. Asking again checks it."""
         if self._database.is_sqlite:

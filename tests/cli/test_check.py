@@ -641,6 +641,7 @@ async def test_everything_good_is_healthy(
         "Signing in",
         "Public URL",
         "Shared hook",
+        "Metrics",
     ]
     said = "\n".join(map(str, rows))
     assert "✘" not in said
