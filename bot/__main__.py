@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from bot.cli.commands.audit import audit
+from bot.cli.commands.backup import backup, copy_database, restore
 from bot.cli.commands.events import event_log
 from bot.cli.commands.keys import keys
 from bot.cli.commands.outbox import outbox
@@ -151,6 +152,8 @@ def key() -> None:
     click.echo(Fernet.generate_key().decode())
 
 
+for group_or_command in (backup, restore, copy_database):
+    cli.add_command(group_or_command)
 for group_or_command in (keys, outbox, event_log, audit, demo, pictures, soak, bench):
     cli.add_command(group_or_command)
 

@@ -31,6 +31,9 @@ COMMANDS: Final[Mapping[str, str]] = {
     "bundles": "also count the objects of versions that are bundles (installs DuckDB, 70 MB)",
     "test": "run the checks and tests; arguments go to pytest only",
     "migrate": "bring the database's tables up to date (run does that too)",
+    "backup": "write the whole database into one file, while the bot runs",
+    "restore": "put a backup back",
+    "copy-database": "move everything to another database, such as PostgreSQL",
     "key": "print a new key for ENCRYPTION_KEYS",
     "keys": "keys rotate: encrypt all secrets again with the first key, while the bot runs",
     "outbox": "list the cards that wait or were refused; try them again or drop them",
@@ -105,7 +108,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def usage() -> str:
     """The commands, one line each."""
-    lines = [f"  python3 run.py {name:<10} {what}" for name, what in COMMANDS.items()]
+    lines = [f"  python3 run.py {name:<13} {what}" for name, what in COMMANDS.items()]
     return "\n".join(["Use it like this:", *lines])
 
 

@@ -17,6 +17,7 @@ import click
 from bot.errors import (
     BotError,
     ConfigError,
+    DatabaseCopyError,
     SchemaTooNew,
     SchemaTooOld,
     SealError,
@@ -114,6 +115,10 @@ def in_words(error: BotError) -> str:
                 "release, and this release cannot bring them up to date. Start the bot's commit "
                 f"{error.commit} with it once, then this release, or begin with a new database."
             )
+        case DatabaseCopyError():
+            from bot.cli.copy_texts import copy_error_text
+
+            return f"✘ {copy_error_text(error)}"
         case WorkerFailed():
             return (
                 f"✘ The bot stopped, because its part “{error.worker}” failed; the log above shows "
