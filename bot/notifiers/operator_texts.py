@@ -20,7 +20,10 @@ KEPT: Final = "Every event is kept and shown later."
 
 @dataclass(frozen=True, slots=True)
 class NoticeText:
-    """How a kind of trouble is described; `{}` are its facts, `{reason}` its own sentence, `{program}` what starts the bot."""
+    """How a kind of trouble is described.
+
+    `{}` are its facts, `{reason}` its own sentence, `{program}` the command that starts the bot.
+    """
 
     title: str
     what: str
