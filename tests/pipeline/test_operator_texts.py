@@ -14,7 +14,7 @@ AT: Final = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SAID: Final[ProblemFacts] = {
     "status": 403,
     "code": 40006,
-    "said": "Pour the slab on Friday @everyone",
+    "said": "Pour the slab @everyone",
 }
 FACTS: Final[dict[TroubleKind, ProblemFacts]] = {
     TroubleKind.SENDING_STOPPED: {
