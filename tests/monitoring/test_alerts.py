@@ -21,7 +21,7 @@ from tests.monitoring.test_monitoring_page import ROOT, RULES
 
 DASHBOARD: Final[dict[str, Any]] = json.loads((ROOT / "deploy/grafana.json").read_text("utf-8"))
 BOT: Final = 'job="speckle-bot", instance="bot:8005"'
-WELL_M, TROUBLE_M, AFTER_M = 10, 120, 180  # minutes: how long all is well, then not, then again
+WELL_M, TROUBLE_M, AFTER_M = 10, 75, 75  # minutes: how long all is well, then not, then again
 ALL_M: Final = WELL_M + TROUBLE_M + AFTER_M
 
 Values = Mapping[str, str]
