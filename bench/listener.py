@@ -14,6 +14,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import logging
 import multiprocessing
 import os
 import selectors
@@ -28,6 +29,7 @@ from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import structlog
 from aiohttp import web
 from cryptography.fernet import Fernet
 
@@ -111,6 +113,7 @@ async def _durable(reports: Connection) -> None:
 
 
 def _serve(kind: str, reports: Connection) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     tune_interpreter()
     server = _durable(reports) if kind == "durable" else _bare(reports, DISCORDS[kind])
     asyncio.run(server)
