@@ -5,13 +5,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from bot.db.failures import TOO_LONG
 from bot.errors import StorageUnavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 MAX_ITEMS = 256
-TOO_LONG = "the database took too long"
 
 
 class GroupCommit(Generic[T, R]):
