@@ -11,6 +11,7 @@ JUDGED: Final = (
     "channels",
     "latency",
     "listener",
+    "outage",
     "start",
     "throughput",
 )

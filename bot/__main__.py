@@ -10,10 +10,13 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from bot.cli.commands.audit import audit
+from bot.cli.commands.backup import backup, copy_database, restore
 from bot.cli.commands.events import event_log
 from bot.cli.commands.keys import keys
 from bot.cli.commands.outbox import outbox
 from bot.cli.commands.sandbox import bench, demo, pictures, soak
+from bot.cli.commands.support import support
 from bot.cli.terminal import (
     FAILED,
     UNUSABLE_SETTINGS,
@@ -23,8 +26,11 @@ from bot.cli.terminal import (
     print_line,
     replace_what_cannot_be_shown,
     until_stopped,
+    without_garbage_collection,
 )
 from bot.errors import BotError, ConfigError
+from bot.launch import COMMANDS
+from bot.program import NAME, PROGRAM, version
 
 
 class Commands(click.Group):
@@ -38,7 +44,20 @@ class Commands(click.Group):
                 err=True,
             )
             cmd_name = "outbox"
-        return super().get_command(ctx, cmd_name)
+        found = super().get_command(ctx, cmd_name)
+        if found is None and cmd_name in COMMANDS:
+            raise click.UsageError(
+                f"`{cmd_name}` is a command of run.py, which comes with the bot's repository: "
+                f"`python3 run.py {cmd_name}` there."
+            )
+        return found
+
+
+def print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    """What `--version` prints; nothing else is done then."""
+    if wanted:
+        click.echo(f"{NAME} {version()}")
+        context.exit()
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,6 +75,14 @@ class Commands(click.Group):
     show_default=True,
     help="The same.",
 )
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=print_version,
+    help="Print the version.",
+)
 @click.pass_context
 def cli(context: click.Context, config: Path, env_file: Path) -> None:
     """Brings a Speckle server's project events into Discord channels."""
@@ -68,11 +95,27 @@ def cli(context: click.Context, config: Path, env_file: Path) -> None:
 
 @cli.command()
 @click.pass_obj
+def init(files: Files) -> None:
+    """Write a first .env, with a new key in it, and config.toml, where they are missing."""
+    from bot.cli.init import write_first_files
+
+    try:
+        write_first_files(files)
+    except OSError as error:
+        raise click.ClickException(
+            f"{error.filename} cannot be written: {error.strerror}. "
+            "Look at the folder's owner and permissions."
+        ) from error
+
+
+@cli.command()
+@click.pass_obj
 def run(files: Files) -> None:
     """Run the bot until Ctrl-C or SIGTERM."""
-    settings = files.load("discord_token", "encryption_keys")
+    with without_garbage_collection():
+        settings = files.load("discord_token", "encryption_keys")
 
-    from bot import app, log
+        from bot import app, log
 
     log.configure(settings)
     until_stopped(app.run(settings))
@@ -110,7 +153,9 @@ def key() -> None:
     click.echo(Fernet.generate_key().decode())
 
 
-for group_or_command in (keys, outbox, event_log, demo, pictures, soak, bench):
+for group_or_command in (backup, restore, copy_database, support):
+    cli.add_command(group_or_command)
+for group_or_command in (keys, outbox, event_log, audit, demo, pictures, soak, bench):
     cli.add_command(group_or_command)
 
 
@@ -132,10 +177,18 @@ def events_page(page: Path) -> None:
 
 
 @cli.command(hidden=True)
+@click.argument("page", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def metrics_page(page: Path) -> None:
+    """Bring the table of docs/monitoring.md up to date."""
+    from bot.monitoring.docs_page import with_metrics_table
+
+    page.write_text(with_metrics_table(page.read_text("utf-8")), "utf-8")
+
+
+@cli.command(hidden=True)
 def command_line_page() -> None:
     """Print docs/command-line.md."""
     from bot.cli.docs_page import command_line_page
-    from bot.launch import COMMANDS
 
     click.echo(command_line_page(cli, COMMANDS), nl=False)
 
@@ -144,7 +197,7 @@ def main() -> int:
     """The command line, with errors shown as a sentence; returns the exit code."""
     replace_what_cannot_be_shown()
     try:
-        code = cli(prog_name="python3 run.py", standalone_mode=False)
+        code = cli(prog_name=PROGRAM, standalone_mode=False)
     except ConfigError as error:
         click.echo(in_words(error), err=True)
         return UNUSABLE_SETTINGS

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,9 +20,23 @@ from bot.discord_api.rate_limits import RateLimiter
 from bot.discord_api.send import edit, find_sent, send
 from bot.errors import ConfigError, Problem
 from bot.link_pages import LinkPages
+from bot.metrics import Metrics
 from bot.model import RetentionPolicy
+from bot.monitoring.readings import RunningParts
+from bot.monitoring.site import MetricsPage, serving_metrics
 from bot.network import Network
 from bot.notifiers.link_followups import LinkFollowUps
+from bot.notifiers.operator_notifier import (
+    CHANNEL,
+    LOG,
+    WEBHOOK,
+    OperatorChannel,
+    OperatorNotifier,
+    OperatorTimings,
+    OperatorWebhook,
+    Send,
+    to_log,
+)
 from bot.notifiers.pause_notifier import NotifierTimings, PauseNotifier
 from bot.notifiers.quota_notifier import QuotaNotifier
 from bot.notifiers.setup_reminder import SetupReminder
@@ -43,17 +57,22 @@ from bot.pipeline.routing import Routing
 from bot.pipeline.sender import Sender, SenderTimings
 from bot.problem_texts import unopenable_text
 from bot.problems import NotReady
+from bot.program import PROGRAM
+from bot.services.audit import AuditService
 from bot.services.card_filters import CardFilters
 from bot.services.consent_check import ConsentCheck
 from bot.services.discord_names import DiscordNameService
 from bot.services.doctor import DoctorService
 from bot.services.event_log import EventLogService
 from bot.services.former_addresses import FormerAddresses
+from bot.services.guild_status import GuildStatusService
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.known_names import KnownNames
+from bot.services.known_trouble import KnownTrouble, TroubleLimits
 from bot.services.linking import AccountLinking, ResumePending
 from bot.services.message_cards import MessageCards
+from bot.services.operator_notices import NoticeBook
 from bot.services.pause_notices import PauseNoticeService
 from bot.services.pending_commands import PendingCommandService
 from bot.services.personal_data import PersonalDataService
@@ -71,7 +90,7 @@ from bot.services.waiting_setups import WaitingSetups
 from bot.services.webhook_looks import WebhookLooks
 from bot.services.webhook_page import WebhookPages
 from bot.services.webhooks import WebhookService
-from bot.settings import RetentionSettings, Settings
+from bot.settings import OperatorSettings, RetentionSettings, Settings
 from bot.speckle_api.circuit_breaker import BreakerLimits, CircuitBreakers
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.files import ServerFiles
@@ -97,11 +116,13 @@ class App:
     """The running bot, as the demo and the tests hold it."""
 
     storage: Storage
+    metrics: Metrics
     bot: SpeckleBot
     lender: TokenLender
     linking: AccountLinking
     catch_up: CatchUp
     port: int
+    known_trouble: KnownTrouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +138,22 @@ class Timings:
     editor_retry: Backoff = EDIT_RETRY
     catch_up: CatchUpLimits = CatchUpLimits()
     notifier: NotifierTimings = NotifierTimings()
+    operator: OperatorTimings = OperatorTimings()
 
 
 async def run(settings: Settings) -> None:
     """Run the bot until a stop signal; a second signal ends the process at once."""
     stopping = asyncio.Event()
-    vault = _vault(settings)
+    vault, metrics = _vault(settings), Metrics(settings.speckle_servers)
+    page = MetricsPage(metrics)
     with stop_signals(stopping):
-        async with open_when_ready(settings, vault, stopping) as storage:
+        async with (
+            serving_metrics(page, settings.metrics.host, settings.metrics.port),
+            open_when_ready(settings, vault, metrics, stopping) as storage,
+        ):
             if storage is None:
                 return
-            async with _at_work(settings, storage):
+            async with _at_work(settings, storage, metrics, page):
                 tune_interpreter()
                 await stopping.wait()
                 log.info("app.stopping")
@@ -140,25 +166,31 @@ async def running(settings: Settings, timings: Timings = Timings()) -> AsyncIter
     Errors: ConfigError for settings that do not work out, StorageUnavailable; an error of any part
     ends the block, because a bot that works by halves looks healthy and is not.
     """
-    vault = _vault(settings)
+    vault, metrics = _vault(settings), Metrics(settings.speckle_servers)
+    page = MetricsPage(metrics)
     async with (
-        Storage.open(settings.database_url, vault, utc_now, timings=timings.storage) as storage,
-        _at_work(settings, storage, timings) as app,
+        serving_metrics(page, settings.metrics.host, settings.metrics.port),
+        Storage.open(
+            settings.database_url, vault, utc_now, timings=timings.storage, metrics=metrics
+        ) as storage,
+        _at_work(settings, storage, metrics, page, timings) as app,
     ):
         yield app
 
 
 @asynccontextmanager
 async def _at_work(
-    settings: Settings, storage: Storage, timings: Timings = Timings()
+    settings: Settings,
+    storage: Storage,
+    metrics: Metrics,
+    page: MetricsPage,
+    timings: Timings = Timings(),
 ) -> AsyncIterator[App]:
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
-    breakers, network = CircuitBreakers(timings.speckle), settings.network()
+    breakers, network = CircuitBreakers(timings.speckle, metrics=metrics), settings.network()
     async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
-        # Of SQLite once: its file is not written to any more once it is replaced, until a restart.
-        restored_copy_check = RestoredCopyCheck(storage)
-        await restored_copy_check.check_at_start()
+        restored_copy_check = await _checked_copy(storage)
         await storage.sealed.record_first_key()
         instance = await _instance_id(storage)
         quotas = _quotas(settings, storage)
@@ -174,39 +206,84 @@ async def _at_work(
             network,
             timings,
             not_ready=lambda: readiness.problems(),
+            known_trouble=lambda: known_trouble,
             on_samples=lambda: pipeline.ingest.wake(),
         )
         bot, linking = discord_side.bot, discord_side.linking
         pipeline = _pipeline(
-            settings, storage, speckle_side, discord_side, quotas, rate_limiter, timings
+            settings, storage, metrics, speckle_side, discord_side, quotas, rate_limiter, timings
         )
         readiness = _readiness(storage, bot, rate_limiter, pipeline)
+        known_trouble = _known_trouble(settings.operator, storage, readiness, breakers)
         await _report_unopenable(readiness)
-        listener = _listener(settings, storage, discord_side, quotas, pipeline, readiness, instance)
-        leading = lead(
-            storage,
-            alone=storage.is_sqlite,
-            workers={
-                **pipeline.workers(bot, with_emoji=settings.delivery.emoji),
-                **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
-                "discord": partial(bot.stay_connected, _required(settings)),
-                **_maintenance(settings, storage, discord_side.guilds, rate_limiter),
-                **({} if storage.is_sqlite else {"restored_copy": restored_copy_check.run}),
-            },
+        listener = _listener(
+            settings, storage, metrics, discord_side, quotas, pipeline, readiness, instance
         )
+        workers: dict[str, Worker] = {
+            **pipeline.workers(bot, with_emoji=settings.delivery.emoji),
+            **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
+            "discord": partial(bot.stay_connected, _required(settings)),
+            **_maintenance(settings, storage, discord_side.guilds, rate_limiter),
+            **({} if storage.is_sqlite else {"restored_copy": restored_copy_check.run}),
+            "operator_notifier": _operator_notifier(
+                settings, storage, bot, rate_limiter, network, known_trouble, timings.operator
+            ).run,
+        }
+        leading = lead(storage, alone=storage.is_sqlite, workers=workers)
+        parts = _running_parts(settings, storage, quotas, known_trouble, breakers, bot)
         try:
-            # The listener last, so that it ends first: nothing comes in while the rest is finished,
-            # and what is being sent needs the client to the end.
-            async with (
-                bot.closed_at_the_end(),
-                background(leading, name="leader"),
-                listener.listening(settings.webhook_host, settings.webhook_port) as port,
-            ):
-                log.info("listener.up", host=settings.webhook_host, port=port)
-                yield App(storage, bot, speckle_side.lender, linking, pipeline.catch_up, port)
+            async with page.reading(parts), _all_started(settings, bot, leading, listener) as port:
+                lender, catch_up = speckle_side.lender, pipeline.catch_up
+                yield App(storage, metrics, bot, lender, linking, catch_up, port, known_trouble)
         finally:
             pipeline.close()
             speckle_side.client.close()
+
+
+def _running_parts(
+    settings: Settings,
+    storage: Storage,
+    quotas: QuotaService,
+    known_trouble: KnownTrouble,
+    breakers: CircuitBreakers,
+    bot: SpeckleBot,
+) -> RunningParts:
+    return RunningParts(
+        storage,
+        quotas,
+        settings.speckle_servers,
+        trouble=known_trouble.lately,
+        silent_servers=breakers.silent,
+        gateway_problems=bot.gateway.problems,
+        gateway_latency_s=lambda: bot.latency_s,
+        now=utc_now,
+    )
+
+
+@asynccontextmanager
+async def _all_started(
+    settings: Settings,
+    bot: SpeckleBot,
+    leading: Coroutine[None, None, None],
+    listener: WebhookListener,
+) -> AsyncIterator[int]:
+    """Everything at work until the block ends; gives the listener's port."""
+    # The listener last, so that it ends first: nothing comes in while the rest is finished,
+    # and what is being sent needs the client to the end.
+    async with (
+        bot.closed_at_the_end(),
+        background(leading, name="leader"),
+        listener.listening(settings.webhook_host, settings.webhook_port) as port,
+    ):
+        log.info("listener.up", host=settings.webhook_host, port=port)
+        yield port
+
+
+async def _checked_copy(storage: Storage) -> RestoredCopyCheck:
+    # Of SQLite once: its file is not written to any more once it is replaced, until a restart.
+    restored_copy_check = RestoredCopyCheck(storage)
+    await restored_copy_check.check_at_start()
+    return restored_copy_check
 
 
 def _rate_limiter(settings: Settings, timings: Timings) -> RateLimiter:
@@ -219,6 +296,24 @@ async def _instance_id(storage: Storage) -> str:
     return await storage.write(
         lambda tx: tx.key_values.set_once(INSTANCE_ID_KEY, secrets.token_hex(16))
     )
+
+
+def _operator_notifier(
+    settings: Settings,
+    storage: Storage,
+    bot: SpeckleBot,
+    rate_limiter: RateLimiter,
+    network: Network,
+    known_trouble: KnownTrouble,
+    timings: OperatorTimings,
+) -> OperatorNotifier:
+    outlets: dict[str, Send] = {LOG: to_log}
+    if channel_id := settings.operator.channel:
+        outlets[CHANNEL] = OperatorChannel(bot, channel_id, rate_limiter.blocked_for_s).send
+    if (url := settings.operator_webhook_url) is not None:
+        outlets[WEBHOOK] = OperatorWebhook(url.get_secret_value(), network).send
+    book = NoticeBook(storage, outlets, utc_now, timings.limits)
+    return OperatorNotifier(known_trouble, book, outlets, timings)
 
 
 def _maintenance(
@@ -240,6 +335,15 @@ def _readiness(
     storage: Storage, bot: SpeckleBot, rate_limiter: RateLimiter, pipeline: "_Pipeline"
 ) -> Readiness:
     return Readiness(storage, bot.problems, rate_limiter.problems, pipeline.sender.problems)
+
+
+def _known_trouble(
+    operator: OperatorSettings, storage: Storage, readiness: Readiness, breakers: CircuitBreakers
+) -> KnownTrouble:
+    days = operator.backup_days
+    backup_age = timedelta(days=days) if days else None
+    limits = TroubleLimits(round(operator.free_disk_gb * GB), backup_age)
+    return KnownTrouble(storage, readiness, breakers.silent, utc_now, limits)
 
 
 async def _report_unopenable(readiness: Readiness) -> None:
@@ -349,6 +453,7 @@ async def _discord_side(
     timings: Timings,
     *,
     not_ready: Callable[[], Awaitable[Sequence[NotReady]]],
+    known_trouble: Callable[[], KnownTrouble],
     on_samples: Callable[[], None],
 ) -> _DiscordSide:
     """Build the client, its services and its cogs; what is handed in is there when they work."""
@@ -390,6 +495,8 @@ async def _discord_side(
         SampleService(storage, subscriptions, on_samples),
         CardFilters(storage, MessageCards(storage), subscriptions, pending_commands),
         event_log,
+        AuditService(storage, utc_now),
+        GuildStatusService(storage, known_trouble, utc_now),
         guilds_known=bot.ready_once,
     )
     resume = flow.resume_after_link
@@ -490,6 +597,7 @@ class _Pipeline:
 def _pipeline(
     settings: Settings,
     storage: Storage,
+    metrics: Metrics,
     speckle: _SpeckleSide,
     discord_side: _DiscordSide,
     quotas: QuotaService,
@@ -499,7 +607,9 @@ def _pipeline(
     bot, access = discord_side.bot, discord_side.access
     access_gate = AccessGate(storage, access, on_held=lambda: replay.wake(), now=utc_now)
     emoji = ApplicationEmoji()
-    sender = _sender(settings, storage, bot, rate_limiter, access_gate, emoji, timings.sender)
+    sender = _sender(
+        settings, storage, metrics, bot, rate_limiter, access_gate, emoji, timings.sender
+    )
     retry, change = timings.editor_retry, partial(edit, bot, emoji=emoji)
     editor = Editor(storage, change, access_gate.may_edit, rate_limiter, now=utc_now, retry=retry)
     enrichment = _enrichment(settings, speckle, timings.enrichment)
@@ -546,6 +656,7 @@ def _pipeline(
 def _sender(
     settings: Settings,
     storage: Storage,
+    metrics: Metrics,
     bot: SpeckleBot,
     rate_limiter: RateLimiter,
     access_gate: AccessGate,
@@ -562,6 +673,7 @@ def _sender(
         channels_at_once=settings.delivery.concurrency,
         now=utc_now,
         timings=timings,
+        metrics=metrics,
     )
 
 
@@ -605,6 +717,7 @@ def _catch_up(
 def _listener(
     settings: Settings,
     storage: Storage,
+    metrics: Metrics,
     discord_side: _DiscordSide,
     quotas: QuotaService,
     pipeline: _Pipeline,
@@ -623,6 +736,7 @@ def _listener(
         public_url=settings.public_url,
         quotas=quotas,
         refused=discord_side.refused,
+        metrics=metrics,
     )
     if settings.public_url is not None:
         LinkPages(discord_side.linking, settings.public_url).add_to(listener.app)
@@ -647,7 +761,7 @@ def _required(settings: Settings) -> str:
             Problem(
                 "ENCRYPTION_KEYS",
                 "It is not set.",
-                "Make a key with `python3 run.py key` and put it into .env.",
+                f"Make a key with `{PROGRAM} key` and put it into .env.",
             )
         )
     if problems or settings.discord_token is None:

@@ -1,6 +1,6 @@
 """What people look up: cards and events with what became of them, as frozen values."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -158,3 +158,59 @@ class DiscordName:
     id: int
     guild_id: int
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many there are, and since when the oldest waits; None where nothing does."""
+
+    count: int
+    oldest_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What all guilds have together.
+
+    `outbox` are the cards that may go, `held_cards` those that wait until somebody does something,
+    `held_events` the events whose cards are not made before somebody has said who may see them.
+    `subscriptions` are counted by why they are paused, None for those that are not.
+    """
+
+    inbox: Waiting
+    outbox: Waiting
+    held_cards: int
+    undeliverable_cards: int
+    held_events: int
+    subscriptions: Mapping[PauseReason | None, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FollowingChannel:
+    """A channel that follows a project of this server, and when it last had an event of it."""
+
+    channel_id: int
+    server_url: str
+    last_event_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelWaiting:
+    """Cards that wait in a channel, since when; without `may_be_sent` for a pause to end."""
+
+    channel_id: int
+    may_be_sent: bool
+    count: int
+    oldest_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CardDelay:
+    """How long a card of a channel took, from the arrival of its event."""
+
+    channel_id: int
+    seconds: float
+
+    def of_any(self, channel_ids: Collection[int]) -> bool:
+        """Whether it is of one of these channels."""
+        return self.channel_id in channel_ids

@@ -117,13 +117,16 @@ class Actor:
     """Who runs a command, which channels they see, and where they may manage webhooks.
 
     `manages(channel_id)`: they see that channel and have Manage Webhooks in it.
-    `manages_guild`: they have Manage Webhooks in the whole server.
+    `manages_guild`: they have Manage Webhooks in the whole server. `manages_server`: they have
+    Manage Server, `reads_audit_log`: View Audit Log.
     """
 
     id: int
     manages_guild: bool
     manages: Callable[[int], bool]
     sees: Callable[[int], bool]
+    manages_server: bool = False
+    reads_audit_log: bool = False
 
 
 class MemberPresence(Enum):

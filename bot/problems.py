@@ -102,3 +102,38 @@ class NotReady:
 
     why: NotReadyWhy
     facts: ProblemFacts = field(default_factory=dict)
+
+
+class TroubleKind(StrEnum):
+    """What the person who runs the bot has to know of, and can do something about."""
+
+    SENDING_STOPPED = "sending_stopped"
+    TOKEN_REFUSED = "token_refused"  # noqa: S105  # no token
+    ADDRESS_BLOCKED = "address_blocked"
+    GATEWAY_AWAY = "gateway_away"
+    KEYS_MISSING = "keys_missing"
+    DATABASE_NOT_WRITABLE = "database_not_writable"
+    DISK_LOW = "disk_low"
+    CATCH_UP_TOO_SHORT = "catch_up_too_short"
+    SPECKLE_NOT_ANSWERING = "speckle_not_answering"
+    BACKUP_TOO_OLD = "backup_too_old"
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveTrouble:
+    """One thing that is wrong now, with what is known of it.
+
+    `facts` are those of `not_ready`, with its word as `problem`, where there is that. `subject`
+    tells two of one kind apart, such as two Speckle servers. `not_ready` is what it keeps the bot
+    from, where it does.
+    """
+
+    kind: TroubleKind
+    facts: ProblemFacts = field(default_factory=dict)
+    subject: str = ""
+    not_ready: NotReady | None = None
+
+    @property
+    def key(self) -> tuple[TroubleKind, str]:
+        """What makes it the same trouble as before, whatever its facts are now."""
+        return self.kind, self.subject

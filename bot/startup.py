@@ -12,6 +12,7 @@ from aiohttp import web
 
 from bot.errors import StorageUnavailable
 from bot.http_server import Limits, PublicPath, bind, serving
+from bot.metrics import Metrics
 from bot.settings import Settings
 from bot.storage import Storage
 from bot.timing import set_within, utc_now
@@ -30,24 +31,26 @@ GC_THRESHOLD = 20_000
 
 @asynccontextmanager
 async def open_when_ready(
-    settings: Settings, vault: Vault, stopping: asyncio.Event
+    settings: Settings, vault: Vault, metrics: Metrics, stopping: asyncio.Event
 ) -> AsyncIterator[Storage | None]:
     """The storage, as soon as it can be opened; None if `stopping` is set before.
 
     Errors: StorageUnavailable where waiting does not help; SchemaTooNew, SchemaTooOld, ConfigError.
     """
     async with AsyncExitStack() as stack:
-        found = await _tried(stack, settings, vault)
+        found = await _tried(stack, settings, vault, metrics)
         if isinstance(found, Storage):
             yield found
         else:
-            yield await _waited_for(found, stack, settings, vault, stopping)
+            yield await _waited_for(found, stack, settings, vault, metrics, stopping)
 
 
-async def _tried(stack: AsyncExitStack, settings: Settings, vault: Vault) -> Storage | str:
+async def _tried(
+    stack: AsyncExitStack, settings: Settings, vault: Vault, metrics: Metrics
+) -> Storage | str:
     """The open storage, which the stack closes, or why it cannot be opened now."""
     try:
-        storage = Storage.open(settings.database_url, vault, utc_now)
+        storage = Storage.open(settings.database_url, vault, utc_now, metrics=metrics)
         return await stack.enter_async_context(storage)
     except StorageUnavailable as error:
         if error.lasting:
@@ -60,6 +63,7 @@ async def _waited_for(
     stack: AsyncExitStack,
     settings: Settings,
     vault: Vault,
+    metrics: Metrics,
     stopping: asyncio.Event,
 ) -> Storage | None:
     tries, logged, problems = 0, "", [""]
@@ -70,7 +74,7 @@ async def _waited_for(
                 log.error("startup.waiting_for_database", reason=reason, retry_in_s=RETRY_S)
             tries, logged = tries + 1, reason
             await set_within(stopping, RETRY_S)
-            found = await _tried(stack, settings, vault)
+            found = await _tried(stack, settings, vault, metrics)
             if isinstance(found, Storage):
                 log.info("startup.database_usable")
                 return found

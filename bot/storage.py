@@ -1,20 +1,25 @@
 """The one door to SQL: opens the database, brings its tables up to date, answers by subject."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Self, TypeVar
 
-from bot.db import schema
+from bot.audit import BY_BOT, BY_HOST, AuditActor, by_person
+from bot.db import backups, schema
 from bot.db.accounts import Accounts
+from bot.db.audit_log import AuditLog
 from bot.db.connections import SQLITE, StorageTimings, parse_url
+from bot.db.content import read_content
 from bot.db.day_use import DayUseRepository, UseOfToday
 from bot.db.discord_names import DiscordNames
 from bot.db.due_times import DueTimes
 from bot.db.edits import Edits
 from bot.db.engine import Database
 from bot.db.event_log import EventLog
+from bot.db.guild_activity import GuildActivity
 from bot.db.guilds import Guilds
 from bot.db.held_events import HeldEvents
 from bot.db.hook_lookup import HookLookup
@@ -40,11 +45,14 @@ from bot.db.schema import migrate, needs_migration
 from bot.db.sealed_values import SealedValues
 from bot.db.session import Session
 from bot.db.silent_webhooks import SilentWebhooks
-from bot.db.sqlite_file import sqlite_path
+from bot.db.sqlite_file import free_bytes, sqlite_path
 from bot.db.subscriptions import Subscriptions
 from bot.db.together import reads_together, writes_together
+from bot.db.totals import TotalsRepository
 from bot.db.webhook_removals import WebhookRemovals
 from bot.lookups import OutboxActionResult
+from bot.metrics import Metrics
+from bot.model import DatabaseContent, Restored, SupportReport, TableRows
 from bot.timing import utc_now
 from bot.vault import Vault
 
@@ -60,12 +68,14 @@ class Transaction:
         self.session = session
         self.link_requests = LinkRequests(session, vault)
         self.accounts = Accounts(session, vault, self.link_requests, forget_hooks)
+        self.audit_log = AuditLog(session)
         self.outbox_admin = OutboxAdmin(session)
         self.edits = Edits(session)
         self.event_log = EventLog(session)
         self.key_values = KeyValues(session)
         self.late_enrichment = LateEnrichmentJobs(session)
         self.guilds = Guilds(session, forget_hooks)
+        self.guild_activity = GuildActivity(session)
         self.held_events = HeldEvents(session)
         self.missed_events = MissedEvents(session)
         self.hooks = Hooks(session, vault, forget_hooks)
@@ -81,6 +91,7 @@ class Transaction:
         self.samples = Samples(session)
         self.subscriptions = Subscriptions(session, forget_hooks)
         self.due_times = DueTimes(session)
+        self.totals = TotalsRepository(session)
         self.discord_names = DiscordNames(session)
 
 
@@ -120,6 +131,7 @@ class Storage:
         now: Callable[[], datetime] = utc_now,
         *,
         timings: StorageTimings = StorageTimings(),
+        metrics: Metrics | None = None,
     ) -> AsyncIterator[Self]:
         """The storage at `database_url`, its tables made or brought up to date first.
 
@@ -127,7 +139,7 @@ class Storage:
         SchemaTooOld if this release cannot upgrade its tables, ConfigError for an address of no
         known kind.
         """
-        async with _opened(database_url, now, timings) as database:
+        async with _opened(database_url, now, timings, metrics) as database:
             if schema.needs_migration(await schema.found_version(database)):
                 await migrate(database_url)
             storage = cls(database, vault, now)
@@ -146,9 +158,12 @@ class Storage:
         result: T = await self._reads_together(lambda session: work(self._transaction(session)))
         return result
 
-    async def write(self, work: Work[T]) -> T:
-        """Do `work` in one transaction; it is committed and synced when this returns."""
-        return await self._database.write(lambda session: work(self._transaction(session)))
+    async def write(self, work: Work[T], *, by: AuditActor = BY_BOT) -> T:
+        """Do `work` in one transaction; it is committed and synced when this returns.
+
+        `by` is who wants it: what is changed for people is written into the audit log with it.
+        """
+        return await self._database.write(lambda session: work(self._transaction(session, by)))
 
     async def write_together(self, work: Work[T]) -> T:
         """The same for a short write, in one commit with all that are asked for at the time.
@@ -158,8 +173,13 @@ class Storage:
         result: T = await self._writes_together(lambda session: work(self._transaction(session)))
         return result
 
-    def _transaction(self, session: Session) -> Transaction:
+    def _transaction(self, session: Session, by: AuditActor = BY_BOT) -> Transaction:
+        session.by = by
         return Transaction(session, self._vault, self.hook_lookup.forget)
+
+    async def content(self) -> DatabaseContent:
+        """What it holds, counted."""
+        return await self._database.read(lambda session: read_content(session.connection))
 
     async def ping_write(self) -> None:
         """Write something, really.
@@ -168,10 +188,17 @@ class Storage:
         """
         await self.write(lambda tx: tx.key_values.set(LAST_PING, self._now().isoformat()))
 
+    async def free_disk_bytes(self) -> int | None:
+        """How much room the disk of an SQLite file has; None where that cannot be asked."""
+        if not self.is_sqlite:
+            return None
+        return await asyncio.to_thread(free_bytes, sqlite_path(self._database.url))
+
     async def erase_traces(self, discord_user_id: int) -> None:
         """Erase where else than in accounts a person is named, in texts too."""
         await erase_from_texts(self._database, discord_user_id)
-        await self.write(lambda tx: tx.personal_traces.erase(discord_user_id))
+        by = by_person(discord_user_id)
+        await self.write(lambda tx: tx.personal_traces.erase(discord_user_id), by=by)
 
     async def retry_cards(self, ids: Sequence[int]) -> Mapping[int, OutboxActionResult]:
         """Have cards tried again now, in their old place, some at a time."""
@@ -188,7 +215,7 @@ class Storage:
     ) -> Mapping[int, OutboxActionResult]:
         done: dict[int, OutboxActionResult] = {}
         for some in lots(ids):
-            done |= await self.write(act(some))
+            done |= await self.write(act(some), by=BY_HOST)
         return done
 
     async def lead(self) -> bool:
@@ -198,6 +225,11 @@ class Storage:
         again reports it, or takes it once more.
         """
         return await self._leader.lead()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process leads, as it was last asked."""
+        return self._leader.leads
 
     async def _close(self) -> None:
         await self.hook_lookup.close()
@@ -229,13 +261,76 @@ def database_file(database_url: str) -> Path | None:
     return sqlite_path(url) if url.drivername == SQLITE else None
 
 
+async def make_backup(
+    database_url: str, path: Path, now: datetime, *, replace: bool = False
+) -> DatabaseContent:
+    """Write the whole database into one SQLite file, whole and looked at, while bots use it.
+
+    `replace`: also over a file that is there. Errors: DatabaseCopyError, StorageUnavailable,
+    SchemaTooNew, SchemaTooOld, ConfigError for an address of no known kind.
+    """
+    url = parse_url(database_url)
+    return await asyncio.to_thread(backups.make_backup, url, path, now, replace=replace)
+
+
+async def restore_backup(
+    database_url: str,
+    path: Path,
+    now: datetime,
+    *,
+    replace: bool = False,
+    shown_until: datetime | None = None,
+) -> Restored:
+    """Have the database hold what a backup holds; its next start knows that it is a copy.
+
+    `replace`: also over one that is used, which is kept. `shown_until`: Speckle's lists are read
+    from then on. Errors: as `make_backup`.
+    """
+    from bot.db import replacing
+
+    return await asyncio.to_thread(
+        replacing.restore_backup,
+        parse_url(database_url),
+        path,
+        now,
+        replace=replace,
+        shown_until=shown_until,
+    )
+
+
+async def support_report(database_url: str, salt: bytes) -> SupportReport:
+    """What a report of a bug may hold; `salt` is of this report alone. The database stays as it is.
+
+    Errors: as `make_backup`.
+    """
+    from bot.db import support
+
+    def report() -> SupportReport:
+        with backups.connected(parse_url(database_url), writes=False) as connection:
+            backups.require_todays_tables(connection)
+            return support.support_report(connection, salt)
+
+    return await asyncio.to_thread(report)
+
+
+async def copy_database(from_url: str, to_url: str) -> Sequence[TableRows]:
+    """Move all that one database holds into another one that is empty.
+
+    Errors: as `make_backup`.
+    """
+    from bot.db import replacing
+
+    return await asyncio.to_thread(replacing.copy_database, parse_url(from_url), parse_url(to_url))
+
+
 @asynccontextmanager
 async def _opened(
     database_url: str,
     now: Callable[[], datetime] = utc_now,
     timings: StorageTimings = StorageTimings(),
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[Database]:
-    async with Database.open(parse_url(database_url), now, timings) as database:
+    async with Database.open(parse_url(database_url), now, timings, metrics) as database:
         if not database.is_sqlite:
             await refuse_shared_sessions(database.url)
         yield database

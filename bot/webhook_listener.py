@@ -8,10 +8,11 @@ else: what the event means is found out later (pipeline/ingest.py).
 import asyncio
 import hashlib
 import math
+import re
 import secrets
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,14 +26,19 @@ from aiohttp import web
 from bot.errors import ConfigError, HookGone, NotADelivery, Problem, SealError, StorageUnavailable
 from bot.http_server import (
     BELOW_PUBLIC_PATH,
+    Answer,
     BadAttempts,
     Bodies,
     Limits,
     PublicPath,
+    ShortWay,
+    WholePost,
     bind,
     serving,
     why_not_bound,
 )
+from bot.log import about_delivery, is_debugging
+from bot.metrics import DeliveryResult, Metrics
 from bot.model import Hook, HookState, InboxSource, shared_ordering_key
 from bot.problem_texts import not_ready_text
 from bot.problems import NotReady
@@ -41,7 +47,7 @@ from bot.services.quotas import QuotaService
 from bot.services.refused_deliveries import RefusedDeliveries
 from bot.speckle.payloads import event_name_of, project_id_of, read_envelope, server_url_of
 from bot.speckle.raw_json import find_inner_text
-from bot.speckle.signature import is_signed
+from bot.speckle.signature import is_signed, signs
 from bot.storage import Storage
 from bot.work import InboxKey, NewInboxEvent
 
@@ -83,6 +89,21 @@ class UnsignedRequest:
     hook_id: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A request that may be a delivery; its body is there as long as a block around it lasts."""
+
+    headers: Mapping[str, str]
+    caller: str
+    body: AbstractAsyncContextManager[bytes]
+
+    @property
+    def signature(self) -> bytes:
+        """What is to be compared; empty if there is none."""
+        # A header may hold bytes that are no text; aiohttp keeps them as surrogates.
+        return self.headers.get("X-WEBHOOK-SIGNATURE", "").encode("utf-8", "surrogateescape")
+
+
 class WebhookEndpoint(ABC):
     """Whose secrets sign a delivery, and what is asked of one that they signed."""
 
@@ -97,7 +118,7 @@ class WebhookEndpoint(ABC):
         return None if self.hook is None else self.hook.guild_id
 
     @abstractmethod
-    def refusal(self, signed: Signed) -> web.Response | None:
+    def refusal(self, signed: Signed) -> Answer | None:
         """The answer to a signed delivery that is not taken, None for one that is."""
 
     @abstractmethod
@@ -116,16 +137,16 @@ class OwnHook(WebhookEndpoint):
         self.hook = self._hook = hook
         self.secrets, self.hook_id, self.source = hook.secrets, hook.id, InboxSource.WEBHOOK
 
-    def refusal(self, signed: Signed) -> web.Response | None:
+    def refusal(self, signed: Signed) -> Answer | None:
         """Another project's events, and a guild that the bot has left."""
         if signed.project_id != self._hook.project_id:
             log.warning("webhook.other_project", hook_id=self.hook_id)
             text = "This webhook belongs to another project. Create one for this project."
-            return web.Response(status=403, text=text)
+            return Answer(403, text)
         if self._hook.state is HookState.CLOSED:
             log.info("webhook.closed", hook_id=self.hook_id)
             text = "The bot has left this webhook's Discord server. Remove it, or invite the bot."
-            return web.Response(status=410, text=text)
+            return Answer(410, text)
         return None
 
     def ordering_key(self, signed: Signed) -> str:
@@ -144,19 +165,20 @@ class OperatorsHook(WebhookEndpoint):
         """Itself: there is nothing to look up."""
         return self
 
-    def refusal(self, signed: Signed) -> web.Response | None:
+    def refusal(self, signed: Signed) -> Answer | None:
         """Servers that the operator did not name."""
         if signed.server_url in self._servers:
             return None
         log.warning("webhook.server_not_allowed")
         text = "This Speckle server is not among the bot's SPECKLE_SERVERS."
-        return web.Response(status=403, text=text)
+        return Answer(403, text)
 
     def ordering_key(self, signed: Signed) -> str:
         """One for each project."""
         return shared_ordering_key(str(signed.server_url), signed.project_id)
 
 
+OWN_HOOKS: Final = re.compile(r"/webhooks/[\w-]+", re.ASCII)
 LARGE_BODY_BYTES: Final = 64 * 1024  # from here on, hashing and parsing leave the event loop
 HUGE_BODY_BYTES: Final = 4 * 1024 * 1024  # recorded bodies with a screenshot have 2 MB
 
@@ -198,8 +220,10 @@ class WebhookListener:
         limits: Limits | None = None,
         quotas: QuotaService | None = None,
         refused: RefusedDeliveries | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._storage = storage
+        self._count = (metrics or Metrics()).count_delivery
         self._refused_deliveries = refused or RefusedDeliveries(now)
         self._quotas = quotas or QuotaService(storage, None, now=now)
         self._max_body_bytes = max_body_bytes
@@ -216,6 +240,8 @@ class WebhookListener:
         # that bounds memory, and what threads take from the event loop.
         self._large, self._huge = asyncio.Lock(), asyncio.Lock()
         self._probing = asyncio.Lock()
+        most_bytes = min(LARGE_BODY_BYTES, max_body_bytes)
+        self._short_way = ShortWay(OWN_HOOKS, most_bytes, self._whole)
         self._nobodys_secrets = (secrets.token_hex(32),)
         self.app = web.Application(client_max_size=max_body_bytes)
         self.app.router.add_post("/webhooks/{key}", self._own_hook)
@@ -246,11 +272,17 @@ class WebhookListener:
             self._limits,
             public_path=self._public_path,
             on_memory_full=self._bodies.drop_slowest,
+            short_way=self._short_way,
         ):
             yield in_use
 
     async def _own_hook(self, request: web.Request) -> web.StreamResponse:
         return await self._deliver(partial(self._of_key, request.match_info["key"]), request)
+
+    async def _whole(self, post: WholePost, caller: str) -> Answer:
+        """The same for a delivery that came in one piece."""
+        find = partial(self._of_key, post.path.rpartition("/")[2])
+        return await self._answer(find, Attempt(post.headers, caller, nullcontext(post.body)))
 
     async def _of_key(self, key: str) -> WebhookEndpoint | None:
         is_text = key.isascii() and key.isprintable()  # what a database takes, and ours is
@@ -260,43 +292,62 @@ class WebhookListener:
         return None if hook is None else OwnHook(hook)
 
     async def _deliver(self, find: Find, request: web.Request) -> web.StreamResponse:
+        if request.content_type != "application/json":
+            self._count(DeliveryResult.NOT_A_DELIVERY)
+            return Answer(415, "Send application/json.").response()
+        body = self._bodies.body_of(request, self._max_body_bytes)
+        attempt = Attempt(request.headers, request.remote or "", body)
+        return (await self._answer(find, attempt)).response()
+
+    async def _answer(self, find: Find, attempt: Attempt) -> Answer:
         """Take a delivery, and answer with what Speckle's history is to keep of it.
 
         Who knows no secret hears the same of each address, whatever the request is.
         """
-        if request.content_type != "application/json":
-            return _answer(415, "Send application/json.")
+        with about_delivery():
+            return await self._answered(find, attempt)
+
+    async def _answered(self, find: Find, attempt: Attempt) -> Answer:
         try:
-            taken = await self._taken(find, request)
+            taken = await self._taken(find, attempt)
+        except (web.HTTPException, ConnectionError):
+            self._count(DeliveryResult.BODY_NOT_READ)
+            raise
         except StorageUnavailable as error:
+            self._count(DeliveryResult.NOT_STORED)
             log.error("webhook.not_stored", reason=error.reason)
-            return _answer(503, "The event could not be stored; it is kept as failed in Speckle.")
+            return Answer(503, "The event could not be stored; it is kept as failed in Speckle.")
         except SealError:
             # Speckle keeps the event as failed, and it is fetched from there later.
+            self._count(DeliveryResult.UNOPENABLE)
             log.error("webhook.unopenable", why="no key can decrypt the webhook's secret")
-            return _answer(503, UNOPENABLE)
-        return await self._refused(request, taken) if isinstance(taken, UnsignedRequest) else taken
+            return Answer(503, UNOPENABLE)
+        return await self._refused(attempt, taken) if isinstance(taken, UnsignedRequest) else taken
 
-    async def _taken(self, find: Find, request: web.Request) -> web.Response | UnsignedRequest:
+    async def _taken(self, find: Find, attempt: Attempt) -> Answer | UnsignedRequest:
         """The answer to a delivery whose signature holds, what is wrong with any other.
 
         The body is released before anyone is made to wait.
         """
-        async with self._bodies.body_of(request, self._max_body_bytes) as body:
+        async with attempt.body as body:
             endpoint = await self._found(find)
             wanted = self._nobodys_secrets if endpoint is None else endpoint.secrets
             hook = None if endpoint is None else endpoint.hook
             over = hook is not None and self._quotas.is_used_up(hook, len(body))
             async with self._turn(len(body)):
                 try:
-                    signed = await _signed(body, _signature(request), wanted, parse=not over)
+                    signed = await _signed(body, attempt.signature, wanted, parse=not over)
                 except NotADelivery as error:
+                    self._count(DeliveryResult.NOT_A_DELIVERY)
                     return _not_a_delivery(error, endpoint)
                 if signed is None or endpoint is None:
-                    return _unsigned(request, endpoint)
+                    return _unsigned(attempt, endpoint)
                 if over and hook is not None:
                     return await self._over_quota(hook)
-                return endpoint.refusal(signed) or await self._commit(endpoint, signed, body)
+                if (refusal := endpoint.refusal(signed)) is not None:
+                    self._count(DeliveryResult.REFUSED)
+                    return refusal
+                return await self._commit(endpoint, signed, body)
 
     async def _found(self, find: Find) -> WebhookEndpoint | None:
         try:
@@ -320,7 +371,7 @@ class WebhookListener:
             return nullcontext()
         return self._huge if size > HUGE_BODY_BYTES else self._large
 
-    async def _commit(self, endpoint: WebhookEndpoint, signed: Signed, body: bytes) -> web.Response:
+    async def _commit(self, endpoint: WebhookEndpoint, signed: Signed, body: bytes) -> Answer:
         event = NewInboxEvent(
             hook_id=endpoint.hook_id,
             ordering_key=endpoint.ordering_key(signed),
@@ -338,36 +389,43 @@ class WebhookListener:
             self._on_missed()
             raise
         except HookGone:
-            return _answer(410, "This webhook was removed in Discord. Remove it in Speckle too.")
+            self._count(DeliveryResult.REFUSED)
+            return Answer(410, "This webhook was removed in Discord. Remove it in Speckle too.")
         if endpoint.hook is not None and receipt.over_quota:
             return await self._over_quota(endpoint.hook)
         if receipt.duplicate:
+            self._count(DeliveryResult.DUPLICATE)
             log.info("webhook.duplicate", inbox_id=receipt.id)
-            return _answer(202, "This delivery had arrived already.")
+            return Answer(202, "This delivery had arrived already.")
+        self._count(DeliveryResult.TAKEN)
+        if is_debugging():
+            log.debug("webhook.taken", inbox_id=receipt.id, hook_id=endpoint.hook_id)
         self._on_stored(InboxKey(event.ordering_key, endpoint.guild_id))
-        return _answer(202, "Taken.")
+        return Answer(202, "Taken.")
 
-    async def _over_quota(self, hook: Hook) -> web.Response:
+    async def _over_quota(self, hook: Hook) -> Answer:
+        self._count(DeliveryResult.OVER_QUOTA)
         wait_s = str(math.ceil((await self._quotas.note_refused(hook)).total_seconds()))
-        return web.Response(status=429, text=OVER_QUOTA, headers={"Retry-After": wait_s})
+        return Answer(429, OVER_QUOTA, {"Retry-After": wait_s})
 
-    async def _refused(self, request: web.Request, unsigned: UnsignedRequest) -> web.Response:
+    async def _refused(self, attempt: Attempt, unsigned: UnsignedRequest) -> Answer:
+        self._count(DeliveryResult.UNSIGNED)
         log.warning("webhook.refused", hook_id=unsigned.hook_id, why=unsigned.why)
         if unsigned.hook_id is not None:
             signed = unsigned.why is not RefusedWhy.NO_SIGNATURE
             self._refused_deliveries.note(unsigned.hook_id, signed=signed)
-        if await self._bad_attempts.slow_down(request.remote or ""):
-            return _answer(401, REFUSED)
-        return web.Response(status=429, text="Too many bad requests.", headers={"Retry-After": "5"})
+        if await self._bad_attempts.slow_down(attempt.caller):
+            return Answer(401, REFUSED)
+        return Answer(429, "Too many bad requests.", {"Retry-After": "5"})
 
     async def _healthz(self, request: web.Request) -> web.Response:
         """Whether the bot is there, and how the reverse proxy in front of it treats the path."""
         kept = self._public_path.was_kept(request)
-        return _answer(200, f"Alive.{BELOW_PUBLIC_PATH}" if kept else "Alive.")
+        return web.Response(text=f"Alive.{BELOW_PUBLIC_PATH}" if kept else "Alive.")
 
     async def _instance_id(self, _request: web.Request) -> web.Response:
         """Which bot this is, so that it finds out whether PUBLIC_URL leads to itself."""
-        return _answer(200, self._instance)
+        return web.Response(text=self._instance)
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         problems = [not_ready_text(problem) for problem in await self._problems()]
@@ -375,15 +433,10 @@ class WebhookListener:
         return web.json_response(body, status=503 if problems else 200)
 
 
-def _signature(request: web.Request) -> bytes:
-    # A header may hold bytes that are no text; aiohttp keeps them as surrogates.
-    return request.headers.get("X-WEBHOOK-SIGNATURE", "").encode("utf-8", "surrogateescape")
-
-
-def _unsigned(request: web.Request, endpoint: WebhookEndpoint | None) -> UnsignedRequest:
+def _unsigned(attempt: Attempt, endpoint: WebhookEndpoint | None) -> UnsignedRequest:
     if endpoint is None:
         return UnsignedRequest(RefusedWhy.UNKNOWN_ADDRESS, None)
-    signed = bool(_signature(request))
+    signed = bool(attempt.signature)
     why = RefusedWhy.WRONG_SIGNATURE if signed else RefusedWhy.NO_SIGNATURE
     return UnsignedRequest(why, endpoint.hook_id)
 
@@ -402,7 +455,7 @@ async def _signed(
 
 def _read(body: bytes, signature: bytes, secrets: Sequence[str], parse: bool) -> Signed | None:
     """The same at once. Before a signature holds, nothing is parsed and size does not matter."""
-    if not is_signed((body,), signature, secrets):
+    if not signs(body, signature, secrets):
         text = find_inner_text(body)
         if text is None or not is_signed(text.parts(), signature, secrets):
             return None
@@ -415,11 +468,7 @@ def _read(body: bytes, signature: bytes, secrets: Sequence[str], parse: bool) ->
     )
 
 
-def _not_a_delivery(error: NotADelivery, endpoint: WebhookEndpoint | None) -> web.Response:
+def _not_a_delivery(error: NotADelivery, endpoint: WebhookEndpoint | None) -> Answer:
     hook_id = None if endpoint is None else endpoint.hook_id
     log.warning("webhook.not_a_delivery", hook_id=hook_id, reason=error.reason)
-    return _answer(400, f"This is not a Speckle webhook delivery: {error.reason}.")
-
-
-def _answer(status: int, text: str) -> web.Response:
-    return web.Response(status=status, text=text)
+    return Answer(400, f"This is not a Speckle webhook delivery: {error.reason}.")

@@ -279,6 +279,7 @@ class OutboxCard:
     last_error: str | None
     level: FallbackLevel
     gave_up_at: datetime | None
+    received_at: datetime | None = None  # when its event arrived, if that is still known
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from bot import model, problems, trace, work
+from bot import audit, model, problems, trace, work
 from bot.cogs.components import ComponentsCog
 from bot.model import Consent, Entitlement, Hook, HookKind, HookState
 from bot.permissions import Audience
@@ -22,6 +22,10 @@ from tests.cogs.conftest import client_over
 from tests.services.conftest import Clock, services_over
 
 BUTTONS = {
+    (
+        "audit:page:([0-9]{1,18}|[1-8][0-9]{18}):([0-9]{1,18}|[1-8][0-9]{18})"
+        ":([0-9]{1,18}|[1-8][0-9]{18}):([0-9]{1,10})"
+    ),
     "card:pick:(ignore_authors|models):([0-9]{1,20})",
     "card:undo:(ignore_authors|models):([A-Za-z0-9_-]{16,64})",
     "check:(look|repair|link|test):([0-9]{1,18})",
@@ -97,6 +101,14 @@ STORED_WORDS = {
         "person_left,as_written"
     ),
     "wrong_kind,permissions,not_in_thread,locked,archived,time_out",
+    "person,bot,host",
+    (  # what was changed, in the audit log
+        "subscribed,unsubscribed,filters_changed,paused,resumed,consented,webhook_created,"
+        "webhook_repaired,webhook_reset,webhook_converted,webhook_removed,secret_renewed,"
+        "guild_joined,guild_left,notice_channel_changed,audit_channel_changed,"
+        "audit_channel_paused,defaults_changed,linked,confirmed,unlinked,erased,cards_retried,"
+        "cards_dropped,keys_rotated"
+    ),
 }
 
 
@@ -116,7 +128,18 @@ async def test_the_buttons_below_old_messages_and_forms_that_are_open_are_still_
 
 def test_the_words_that_are_stored_are_still_read() -> None:
     found = set()
-    for module in (model, problems, trace, work, refusals, events, filters, tokens, api_types):
+    for module in (
+        audit,
+        model,
+        problems,
+        trace,
+        work,
+        refusals,
+        events,
+        filters,
+        tokens,
+        api_types,
+    ):
         for _, kind in inspect.getmembers(module, inspect.isclass):
             if issubclass(kind, StrEnum) and kind is not StrEnum:
                 found.add(",".join(word.value for word in kind))

@@ -18,6 +18,7 @@ from bot.cli.terminal import print_line
 from bot.errors import NotASpeckleLink
 from bot.lookups import EventFilter, LoggedEvent
 from bot.model import InboxSource
+from bot.program import PROGRAM
 from bot.services.channel_event import ChannelEvent, Outcome, channel_event, entry_concerned
 from bot.services.project_followers import followed_entries
 from bot.services.subscribe_results import Followed
@@ -27,7 +28,7 @@ from bot.storage import Storage, Transaction
 from bot.timing import utc_now
 from bot.trace_texts import OUTCOMES, trace_text
 
-RUN: Final = "python3 run.py events"
+RUN: Final = f"{PROGRAM} events"
 HEADS: Final = ("id", "age", "source", "project", "event", "what became of it")
 NOTHING_FITS: Final = (
     "No event is kept that fits what you asked for. Look at the ids, or begin earlier with --since."
@@ -242,4 +243,4 @@ class EventView(Printable):
         yield f"  channel  {channel} in guild {guild}"
         yield f"           {OUTCOMES[one.outcome]}{f': {why}' if why else ''}"
         if one.card is not None:
-            yield f"           card {one.card.id}: python3 run.py outbox show {one.card.id}"
+            yield f"           card {one.card.id}: {PROGRAM} outbox show {one.card.id}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from bot.audit import BY_HOST, AuditAction
 from bot.cli.migrate import require_tables
 from bot.cli.terminal import print_line
 from bot.errors import ConfigError, Problem
@@ -32,6 +33,7 @@ async def rotate(settings: Settings) -> bool:
         return False
     async with Storage.open(settings.database_url, vault, utc_now) as storage:
         rotated = await storage.sealed.rotate()
+        await storage.write(lambda tx: tx.audit_log.note(AuditAction.KEYS_ROTATED), by=BY_HOST)
     return _report(rotated, len(keys))
 
 

@@ -2,6 +2,7 @@
 
 from bot.cli.terminal import print_line
 from bot.errors import ConfigError, Problem
+from bot.program import PROGRAM
 from bot.settings import Settings
 from bot.storage import migrate, needs_migration, schema_version
 
@@ -25,5 +26,5 @@ async def require_tables(settings: Settings) -> None:
     if needs_migration(found):
         old = f"The database is of an older release, version {found}."
         what = old if found else "There is no database yet."
-        hint = "Start the bot once, or `python3 run.py migrate`; look at DATABASE_URL too."
+        hint = f"Start the bot once, or `{PROGRAM} migrate`; look at DATABASE_URL too."
         raise ConfigError(Problem("DATABASE_URL", what, hint))

@@ -10,6 +10,7 @@ from bot.lookups import CardFilter, CardStatus
 from bot.model import PauseReason
 from bot.problem_texts import reason_text
 from bot.problems import SendReason
+from bot.program import PROGRAM
 from bot.timing import utc_now
 from bot.work import (
     FallbackLevel,
@@ -20,7 +21,7 @@ from bot.work import (
 MAX_NAME: Final = 28
 MAX_TITLE: Final = 44
 MAX_IDS: Final = 20
-RUN: Final = "python3 run.py outbox"
+RUN: Final = f"{PROGRAM} outbox"
 
 PAUSES: Final[Mapping[PauseReason, str]] = {
     PauseReason.MEMBER: "a member paused the subscription",

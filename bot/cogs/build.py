@@ -6,6 +6,7 @@ from discord.ext import commands
 
 from bot.cogs.accounts.cog import AccountsCog
 from bot.cogs.accounts.views import AccountViews
+from bot.cogs.audit.cog import AuditCog, AuditPages
 from bot.cogs.card_menu.cog import CardMenu, CardMenuCog
 from bot.cogs.command_errors import handle_errors
 from bot.cogs.components import ComponentsCog
@@ -16,12 +17,15 @@ from bot.cogs.guilds.cog import GuildsCog
 from bot.cogs.help.cog import HelpCog
 from bot.cogs.notices.cog import NoticesCog
 from bot.cogs.notices.views import NoticeActions
+from bot.cogs.status.cog import StatusCog
 from bot.cogs.subscriptions.cog import SubscribeCog, SubscriptionsCog
 from bot.cogs.subscriptions.panel import SubscriptionPanel
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
+from bot.services.audit import AuditService
 from bot.services.card_filters import CardFilters
 from bot.services.doctor import DoctorService
 from bot.services.event_log import EventLogService
+from bot.services.guild_status import GuildStatusService
 from bot.services.guilds import GuildService
 from bot.services.linking import AccountLinking
 from bot.services.pending_commands import PendingCommandService
@@ -43,6 +47,8 @@ async def add_cogs(
     samples: SampleService,
     card_filters: CardFilters,
     event_log: EventLogService,
+    audit: AuditService,
+    status: GuildStatusService,
     guilds_known: asyncio.Event,
 ) -> SubscribeFlow:
     """Add all commands and what answers buttons and forms; gives what runs /subscribe."""
@@ -52,7 +58,7 @@ async def add_cogs(
     notices = NoticeActions(subscriptions, flow)
     diagnosis = DiagnosisViews(subscriptions, doctor, samples, account_views)
     card_menu = CardMenu(card_filters, pending_commands, flow)
-    event_pages = EventPages(event_log)
+    event_pages, audit_pages = EventPages(event_log), AuditPages(audit)
     events, card_menu_cog = EventsCog(event_pages, event_log), CardMenuCog(card_menu)
     handlers = {
         **flow.handlers,
@@ -60,6 +66,7 @@ async def add_cogs(
         **notices.handlers,
         **diagnosis.handlers,
         **event_pages.handlers,
+        **audit_pages.handlers,
         **card_menu.handlers,
         **account_views.handlers,
     }
@@ -68,8 +75,10 @@ async def add_cogs(
         SubscriptionsCog(panel),
         DiagnosisCog(subscriptions, diagnosis),
         events,
+        StatusCog(status),
         card_menu_cog,
         NoticesCog(guilds),
+        AuditCog(audit_pages, audit),
         AccountsCog(lender, linking, account_views),
         GuildsCog(guilds, guilds_known),
         HelpCog(client.tree),

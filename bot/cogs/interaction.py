@@ -101,7 +101,7 @@ def actor_of(interaction: Interaction, picked: Picked | None = None) -> Actor:
             return channel_id == interaction.channel_id or given[channel_id].view_channel
         return by_cache.sees(channel_id)
 
-    return Actor(member.id, by_cache.manages_guild, manages, sees)
+    return replace(by_cache, manages=manages, sees=sees)
 
 
 async def actor_in(interaction: Interaction, guild: discord.Guild) -> Actor:

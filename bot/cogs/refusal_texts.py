@@ -34,6 +34,13 @@ REASONS: Mapping[RefusalReason, str] = {
         f"You need the permission *{ChannelPermission.MANAGE_WEBHOOKS}* in the whole server for "
         "this. Ask someone who manages this server."
     ),
+    RefusalReason.NOT_SERVER_MANAGER: (
+        "You need the permission *Manage Server* for this. Ask someone who manages this server."
+    ),
+    RefusalReason.NOT_AUDITOR: (
+        "You need the permission *View Audit Log* or *Manage Server* for this. Ask someone who "
+        "manages this server."
+    ),
     RefusalReason.SUBSCRIPTION_GONE: (
         "That subscription no longer exists: someone removed it in the meantime. `/subscriptions` "
         "shows what is there now."

@@ -7,6 +7,8 @@ from itertools import chain
 
 from sqlalchemy import ColumnElement, delete, exists, update
 
+from bot.audit import AuditAction
+from bot.db.audit_log import record_subscriptions
 from bot.db.channel_queues import IS_RUNNING, lock
 from bot.db.pause_notices import write_notices
 from bot.db.session import Session
@@ -49,6 +51,8 @@ def pause_rights(
     by_channel: defaultdict[int, list[int]] = defaultdict(list)
     for subscription_id, channel_id in session.execute(change):
         by_channel[channel_id].append(subscription_id)
+    stopped = chain.from_iterable(by_channel.values())
+    record_subscriptions(session, AuditAction.PAUSED, stopped, reason=pause.reason, why=why)
     for channel_id, ids in sorted(by_channel.items()):
         lock(session, channel_id)
         hold_back_cards(session, ids, now, now)

@@ -12,6 +12,8 @@ from typing import Any
 import structlog
 from sqlalchemy import and_, delete, func, or_, select, update
 
+from bot.audit import AuditAction
+from bot.db.audit_log import record, record_subscriptions
 from bot.db.held_events import make_held_due
 from bot.db.link_requests import LinkRequests
 from bot.db.rows import Row, value_of
@@ -152,8 +154,15 @@ class Accounts:
         """
         this = and_(accounts.c.id == account_id, IS_UNCONFIRMED)
         result = self._session.execute(update(accounts).where(this).values(unconfirmed_at=None))
+        if result.rowcount:
+            self._audit(AuditAction.CONFIRMED, account_id)
         self._resume(account_id, {PauseWhy.UNCONFIRMED})
         return result.rowcount == 1
+
+    def _audit(self, action: AuditAction, account_id: int) -> None:
+        """Note it where channels depend on the account: it concerns nobody else."""
+        for guild_id, channels in self.dependents(account_id).channels.items():
+            record(self._session, action, guild_id, channels=channels)
 
     def _resume(self, account_id: int, whys: Collection[PauseWhy]) -> None:
         """Let what was paused for these continue, and look at all that the account holds up now.
@@ -167,7 +176,9 @@ class Accounts:
             subscriptions.c.pause_reason == PauseReason.ACCESS_LOST,
             subscriptions.c.pause_detail.in_(whys),
         )
-        self._session.execute(update(subscriptions).where(paused).values(active(self._now())))
+        change = update(subscriptions).where(paused).values(active(self._now()))
+        resumed = self._session.scalars(change.returning(subscriptions.c.id))
+        record_subscriptions(self._session, AuditAction.RESUMED, resumed)
         make_held_due(self._session, mine, self._now())
 
     def dependents(self, account_id: int) -> Dependents:
@@ -224,6 +235,7 @@ class Accounts:
             self._session.execute(dependents.values(access_ok_at=None))
             read = project_names.c.account_id == row["id"]
             self._session.execute(delete(project_names).where(read))
+        self._audit(AuditAction.LINKED, row["id"])
         self.confirm(row["id"])
         self._resume(row["id"], ENDED_BY_LINKING)
         return replace(self._account(row), unconfirmed_at=None)

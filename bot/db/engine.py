@@ -1,9 +1,10 @@
 """Transactions, in threads: how a database is read from and written to."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from bot.db.failures import driver_errors_translated
 from bot.db.session import Session
 from bot.db.sqlite_file import WatchedFile, sqlite_path
 from bot.fairness import FairSemaphore
+from bot.metrics import Metrics
 from bot.timing import utc_now
 
 T = TypeVar("T")
@@ -37,8 +39,11 @@ class Database:
     wait for the first, and would do so in a thread, blindly.
     """
 
-    def __init__(self, url: URL, now: Callable[[], datetime], timings: StorageTimings) -> None:
+    def __init__(
+        self, url: URL, now: Callable[[], datetime], timings: StorageTimings, metrics: Metrics
+    ) -> None:
         self.url = url
+        self._observe_write = metrics.observe_write
         self.is_sqlite = url.drivername == SQLITE
         self._engine = connections.create(url, timings)
         self._reader = self._engine if self.is_sqlite else autocommitting(self._engine)
@@ -62,12 +67,13 @@ class Database:
         url: URL,
         now: Callable[[], datetime] = utc_now,
         timings: StorageTimings = StorageTimings(),
+        metrics: Metrics | None = None,
     ) -> AsyncIterator["Database"]:
         """The database at `url`; nothing is connected before it is used.
 
         Errors: StorageUnavailable if an SQLite file or its folder cannot be made.
         """
-        database = cls(url, now, timings)
+        database = cls(url, now, timings, metrics or Metrics())
         try:
             yield database
         finally:
@@ -90,6 +96,12 @@ class Database:
         A caller that is cancelled meanwhile does not undo it: the transaction ends as it would.
         Errors: StorageUnavailable, also if an SQLite file is no longer the one that was opened.
         """
+        began = time.perf_counter()
+        result = await self._in_a_transaction(work, urgent)
+        self._observe_write(time.perf_counter() - began)
+        return result
+
+    async def _in_a_transaction(self, work: Work[T], urgent: bool) -> T:
         checkpointer = self._checkpointer
         if checkpointer is None:
             threads = self._urgent if urgent else self._threads
@@ -120,9 +132,22 @@ class Database:
         work: Work[T],
         then: Callable[[], None] | None = None,
     ) -> T:
-        done = asyncio.get_running_loop().run_in_executor(threads, do, work)
-        done.add_done_callback(lambda ended: _over(ended, then))
-        return await asyncio.shield(done)
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[T] = loop.create_future()
+
+        def in_thread() -> None:
+            result: T | None = None
+            error: BaseException | None = None
+            try:
+                result = do(work)
+            except BaseException as raised:
+                error = raised
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_over, waiting, result, error, then)
+
+        # Not loop.run_in_executor, which comes back by way of three futures.
+        threads.submit(in_thread)
+        return await waiting
 
     def _read(self, work: Work[T]) -> T:
         with self.reading() as session:
@@ -158,9 +183,18 @@ class Database:
             self._file.check()  # what was replaced meanwhile has lost what was written
 
 
-def _over(ended: "asyncio.Future[Any]", then: Callable[[], None] | None) -> None:
+def _over(
+    waiting: "asyncio.Future[Any]",
+    result: Any,
+    error: BaseException | None,
+    then: Callable[[], None] | None,
+) -> None:
     """The thread is done, whether anybody still waits for it or not."""
-    if not ended.cancelled():
-        ended.exception()  # raised to who waits, if anybody does
     if then is not None:
         then()
+    if waiting.done():  # who waited was cancelled
+        return
+    if error is None:
+        waiting.set_result(result)
+    else:
+        waiting.set_exception(error)

@@ -21,8 +21,10 @@ from sqlalchemy import (
     update,
 )
 
+from bot.audit import AuditAction
 from bot.cards.card import Picture
 from bot.db.access_pauses import hold, pause_rights
+from bot.db.audit_log import record_subscriptions
 from bot.db.channel_queues import lock, make_due
 from bot.db.column_types import CleanText, UtcDateTime
 from bot.db.hooks import write_visibility
@@ -413,8 +415,11 @@ def _pause(session: Session, subscription_id: int, pause: AccessPause, now: date
     if pause.reason in RIGHTS_PAUSES:
         pause_rights(session, this, pause, now)
         return
-    session.execute(
+    stop = (
         update(subscriptions)
         .where(this, subscriptions.c.state == SubscriptionState.ACTIVE)
         .values(paused(pause.reason, None, now))
+        .returning(subscriptions.c.id)
     )
+    ids = session.scalars(stop)
+    record_subscriptions(session, AuditAction.PAUSED, ids, reason=pause.reason)

@@ -5,10 +5,13 @@ from datetime import datetime
 
 from sqlalchemy import case, delete, select, update
 
+from bot.audit import AuditAction, filter_facts
+from bot.db.audit_log import record
 from bot.db.session import Session
 from bot.db.tables import IS_OPEN, batches, channel_queues, guilds, hooks, subscriptions
 from bot.db.webhook_removals import write_removals
 from bot.model import Guild, HookState
+from bot.speckle.subscription_options import SubscriptionOptions
 
 
 class Guilds:
@@ -23,7 +26,10 @@ class Guilds:
         """Note that the bot is in a guild; hooks that were closed when it left open again."""
         reopened = case((hooks.c.live_at.is_not(None), HookState.LIVE), else_=HookState.WAITING)
         closed = (hooks.c.guild_id == guild_id, hooks.c.state == HookState.CLOSED)
+        known = self.get(guild_id)
         add_guild(self._session, guild_id, self._now())
+        if known is None or known.left_at is not None:
+            record(self._session, AuditAction.GUILD_JOINED, guild_id)
         self._session.execute(
             update(guilds).where(guilds.c.guild_id == guild_id).values(left_at=None)
         )
@@ -38,7 +44,9 @@ class Guilds:
     def leave(self, guild_id: int) -> None:
         """Note that the bot is no longer in a guild, and close its hooks."""
         left = (guilds.c.guild_id == guild_id, guilds.c.left_at.is_(None))
-        self._session.execute(update(guilds).where(*left).values(left_at=self._now()))
+        gone = self._session.execute(update(guilds).where(*left).values(left_at=self._now()))
+        if gone.rowcount:
+            record(self._session, AuditAction.GUILD_LEFT, guild_id)
         self._session.execute(
             update(hooks).where(hooks.c.guild_id == guild_id).values(state=HookState.CLOSED)
         )
@@ -51,10 +59,22 @@ class Guilds:
 
     def set_notice_channel(self, guild_id: int, channel_id: int | None) -> None:
         """Choose where a guild's members read what the bot paused; None for direct messages."""
+        self._set(guild_id, notice_channel_id=channel_id)
+        record(self._session, AuditAction.NOTICE_CHANNEL_CHANGED, guild_id, channel_id=channel_id)
+
+    def set_default_options(self, guild_id: int, options: SubscriptionOptions | None) -> None:
+        """Choose what a new subscription of a guild starts with; None for the bot's defaults."""
+        known = self.get(guild_id)
+        before = None if known is None else known.default_options
+        self._set(guild_id, default_options=options)
+        filters = filter_facts(options or SubscriptionOptions(), before)
+        if filters:
+            record(self._session, AuditAction.DEFAULTS_CHANGED, guild_id, filters=filters)
+
+    def _set(self, guild_id: int, **values: object) -> None:
         add_guild(self._session, guild_id, self._now())
-        self._session.execute(
-            update(guilds).where(guilds.c.guild_id == guild_id).values(notice_channel_id=channel_id)
-        )
+        this = guilds.c.guild_id == guild_id
+        self._session.execute(update(guilds).where(this).values(values))
 
     def all(self) -> list[Guild]:
         """Every guild that the bot is in or was in, by id."""

@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     bindparam,
+    func,
     literal,
     or_,
     select,
@@ -18,11 +19,14 @@ from sqlalchemy import (
     update,
 )
 
+from bot.audit import AuditAction
 from bot.db.access_pauses import pause_rights
+from bot.db.audit_log import record, record_hooks
 from bot.db.guilds import add_guild
 from bot.db.rows import Row, value_of
 from bot.db.session import Session
 from bot.db.tables import accounts, hooks, models, people, subscriptions, threads
+from bot.db.webhook_removals import audit_removal
 from bot.errors import SealError
 from bot.model import (
     PREVIOUS_SECRET_VALID,
@@ -186,6 +190,7 @@ class Hooks:
         row = self._locked(hook_id)
         if row is None or row["kind"] == kind:
             return None if row is None else self._hook(row)
+        record_hooks(self._session, AuditAction.WEBHOOK_CONVERTED, [row], to=kind)
         values = self._fresh(row["guild_id"], kind, self._now())
         if row["state"] == HookState.CLOSED:
             values["state"] = HookState.CLOSED
@@ -211,7 +216,23 @@ class Hooks:
             values |= self._only_secret(row, secret)
         if row["state"] == HookState.WAITING:
             values |= {"state": HookState.LIVE, "live_at": self._now()}
+        self._audit_webhook(row, webhook_id, renewed=secret is not None)
         return self._changed(hook_id, values)
+
+    def _audit_webhook(self, row: Row, webhook_id: str, *, renewed: bool) -> None:
+        known = self._opened(row, "webhook_sealed", _webhook_context)
+        if known is None:
+            record_hooks(self._session, AuditAction.WEBHOOK_CREATED, [row])
+        elif known != webhook_id:
+            record_hooks(self._session, AuditAction.WEBHOOK_REPAIRED, [row], what=["webhook"])
+        elif renewed:
+            record_hooks(self._session, AuditAction.SECRET_RENEWED, [row])
+
+    def record_repair(self, hook_id: int, what: Sequence[str]) -> None:
+        """Note in the audit log what was set right at Speckle, where a webhook differed."""
+        row = self._locked(hook_id)
+        if row is not None:
+            record_hooks(self._session, AuditAction.WEBHOOK_REPAIRED, [row], what=[*what])
 
     def record_project_visibility(
         self, hook_id: int, visibility: str, name: str | None = None
@@ -308,6 +329,7 @@ class Hooks:
             subscriptions.c.hook_id.in_([row["id"] for row in rows]),
         )
         unlinked = AccessPause(PauseReason.ACCESS_LOST, PauseWhy.UNLINKED)
+        self._audit_unlinked(depending)
         paused = pause_rights(self._session, depending, unlinked, now)
         _void_answers(self._session, account_id, depending)
         self._session.execute(
@@ -319,7 +341,16 @@ class Hooks:
             self._without_webhook(row)
         return paused
 
+    def _audit_unlinked(self, depending: ColumnElement[bool]) -> None:
+        """Note it where channels depended on the account: it concerns nobody else."""
+        channels = func.count(func.distinct(subscriptions.c.channel_id))
+        of_guilds = select(subscriptions.c.guild_id, channels).where(depending)
+        grouped = of_guilds.group_by(subscriptions.c.guild_id).order_by(subscriptions.c.guild_id)
+        for guild_id, count in self._session.execute(grouped).all():
+            record(self._session, AuditAction.UNLINKED, guild_id, channels=count)
+
     def _without_webhook(self, row: Row) -> None:
+        record_hooks(self._session, AuditAction.WEBHOOK_RESET, [row])
         values = self._only_secret(row, fresh_secret())
         if row["state"] == HookState.LIVE:
             values["state"] = HookState.WAITING
@@ -343,6 +374,7 @@ class Hooks:
                 "previous_secret_sealed": row["secret_sealed"],
                 "previous_secret_until": now + PREVIOUS_SECRET_VALID,
             }
+        record_hooks(self._session, AuditAction.SECRET_RENEWED, [row])
         return self._changed(hook_id, values)
 
     def reset_webhook(self, hook_id: int) -> Hook | None:
@@ -364,6 +396,7 @@ class Hooks:
     def delete(self, hook_id: int) -> bool:
         """Remove a hook with everything that depends on it; False if it was gone already."""
         self._session.at_end(self._forget)
+        audit_removal(self._session, hooks.c.id == hook_id)
         result = self._session.execute(hooks.delete().where(hooks.c.id == hook_id))
         return result.rowcount == 1
 

@@ -20,7 +20,9 @@ from sqlalchemy import (
     update,
 )
 
+from bot.audit import AuditAction
 from bot.cards.card import Picture
+from bot.db.audit_log import record_subscriptions
 from bot.db.channel_queues import (
     HELD_BY_CHANNEL,
     IS_RUNNING,
@@ -59,7 +61,13 @@ from bot.work import (
 PAUSED_FOR_ACCESS = subscriptions.c.pause_reason.in_(RIGHTS_PAUSES)
 
 # What each message needs is built once: that takes longer than to carry it out.
-CARDS = select(outbox).join(subscriptions).order_by(outbox.c.id)
+CARDS = (
+    select(outbox, inbox.c.received_at)
+    .select_from(outbox)
+    .join(subscriptions)
+    .outerjoin(inbox, inbox.c.id == outbox.c.inbox_id)
+    .order_by(outbox.c.id)
+)
 NEXT_CARDS = CARDS.where(
     outbox.c.channel_id == bindparam("channel_id"), IS_WAITING, MAY_BE_SENT
 ).limit(bindparam("most"))
@@ -235,7 +243,8 @@ class Outbox:
             subscriptions.c.pause_reason == PauseReason.SILENCED,
         )
         change = update(subscriptions).where(silenced).values(active(self._now()))
-        self._session.execute(change)
+        resumed = self._session.scalars(change.returning(subscriptions.c.id))
+        record_subscriptions(self._session, AuditAction.RESUMED, resumed)
 
     def mark_undeliverable(self, batch: Batch, reason: str) -> bool:
         """Discord will never accept a batch: keep its cards, with the reason, and continue."""
@@ -404,7 +413,9 @@ def _pause(
         .values(paused(reason, detail, now))
         .returning(subscriptions.c.id)
     )
-    return sorted(session.scalars(pause))
+    ids = sorted(session.scalars(pause))
+    record_subscriptions(session, AuditAction.PAUSED, ids, reason=reason)
+    return ids
 
 
 def _reopen(session: Session, channel_id: int) -> None:

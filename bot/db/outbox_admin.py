@@ -1,10 +1,14 @@
 """Cards for the operator: the state of each, send it again, or delete it."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
 
+from bot.audit import AuditAction
+from bot.db.audit_log import record
 from bot.db.channel_queues import make_due
 from bot.db.rows import value_of
 from bot.db.session import Session
@@ -24,6 +28,7 @@ from bot.lookups import (
     OutboxActionResult,
 )
 from bot.model import PauseReason
+from bot.problems import SendReason
 from bot.work import FallbackLevel, OutboxState
 
 CARDS_A_TRANSACTION = 200
@@ -46,6 +51,16 @@ class OutboxAdmin:
         """How many such cards there are."""
         statement = select(func.count()).select_from(outbox).where(*_conditions(wanted))
         return self._session.scalar(statement) or 0
+
+    def failing(self, since: datetime) -> tuple[Sequence[SendReason], int]:
+        """Why channels have got nothing since then or longer; and how many have something due."""
+        due = channel_queues.c.due_at.is_not(None)
+        failed = select(channel_queues.c.last_error).where(
+            due, channel_queues.c.first_failed_at <= since, channel_queues.c.last_error.is_not(None)
+        )
+        count = select(func.count()).select_from(channel_queues).where(due)
+        reasons = [SendReason.from_stored(error) for error in self._session.scalars(failed)]
+        return reasons, self._session.scalar(count) or 0
 
     def ids(self, wanted: CardFilter) -> Sequence[int]:
         """The ids of all these cards, the oldest first."""
@@ -76,6 +91,7 @@ class OutboxAdmin:
                 last_error=None,
             )
         )
+        _audit(self._session, AuditAction.CARDS_RETRIED, [*given_up, *waiting])
         _forget_suspects(self._session, given_up)
         guild_of = {c.channel_id: c.guild_id for c in (*given_up, *waiting) if not c.held}
         make_due(self._session, guild_of, self._now(), at_once=True)
@@ -121,9 +137,18 @@ def _drop(session: Session, ids: Sequence[int]) -> dict[int, OutboxActionResult]
         else:
             done[card.id] = OutboxActionResult.DROPPED
             droppable.append(card)
+    _audit(session, AuditAction.CARDS_DROPPED, droppable)
     session.execute(delete(outbox).where(outbox.c.id.in_([c.id for c in droppable])))
     _forget_suspects(session, droppable)
     return done
+
+
+def _audit(session: Session, action: AuditAction, cards: Sequence[CardStatus]) -> None:
+    """Note for each channel how many of its cards this was done to."""
+    for (guild_id, channel_id), count in Counter(
+        (card.guild_id, card.channel_id) for card in cards
+    ).items():
+        record(session, action, guild_id, channel_id=channel_id, cards=count)
 
 
 def _held(session: Session, ids: Sequence[int]) -> list[CardStatus]:

@@ -7,12 +7,27 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import JSON, Column, String, cast, delete, func, select, type_coerce, update
+from sqlalchemy import (
+    JSON,
+    Column,
+    String,
+    cast,
+    delete,
+    func,
+    select,
+    type_coerce,
+    union,
+    update,
+)
 
+from bot.audit import ActorKind, AuditAction, AuditActor
+from bot.db.audit_log import record
 from bot.db.column_types import JsonValue
 from bot.db.engine import Database
 from bot.db.session import Session
 from bot.db.tables import (
+    audit_channels,
+    audit_log,
     channel_queues,
     hooks,
     inbox,
@@ -59,6 +74,7 @@ class PersonalTraces:
         Their subscriptions and hooks stay, and so do answers that they gave; nobody in particular
         made and gave them then.
         """
+        self._audit(discord_user_id)
         theirs = subscriptions.c.pause_detail == str(discord_user_id)
         mention = f"<@{discord_user_id}>"
         for table, column in (
@@ -81,6 +97,20 @@ class PersonalTraces:
             self._session.execute(named.values({detail: without}))
         self._session.at_end(self._forget_hooks)
 
+    def _audit(self, discord_user_id: int) -> None:
+        """Note the erasure where something of theirs stays, and who it was nowhere."""
+        self._session.by = AuditActor(ActorKind.PERSON)
+        made = (hooks, subscriptions)
+        in_guilds = union(
+            *(select(one.c.guild_id).where(one.c.created_by == discord_user_id) for one in made)
+        )
+        for guild_id in sorted(self._session.scalars(in_guilds)):
+            record(self._session, AuditAction.ERASED, guild_id)
+        theirs = update(audit_log).where(audit_log.c.actor_id == discord_user_id)
+        self._session.execute(theirs.values(actor_id=None))
+        chose = update(audit_channels).where(audit_channels.c.set_by == discord_user_id)
+        self._session.execute(chose.values(set_by=NOBODY))
+
     def count(self, discord_user_id: int) -> Mapping[str, int]:
         """How many rows name a person, by table."""
         counted: dict[str, int] = {}
@@ -90,6 +120,7 @@ class PersonalTraces:
             notices.c.user_id,
             hooks.c.created_by,
             subscriptions.c.created_by,
+            audit_log.c.actor_id,
         ):
             table = column.table
             rows = select(func.count()).select_from(table).where(column == discord_user_id)

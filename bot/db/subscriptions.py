@@ -1,16 +1,19 @@
 """Subscriptions: which channel follows which hook, and what it wants to see."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import and_, case, delete, exists, or_, select, update
 
+from bot.audit import AuditAction, filter_facts
+from bot.db.audit_log import record_subscriptions
 from bot.db.channel_queues import HELD_BY_CHANNEL, make_due
 from bot.db.held_events import make_held_due, move_events
 from bot.db.rows import value_of
 from bot.db.session import Session
 from bot.db.tables import hooks, subscriptions
-from bot.db.webhook_removals import write_removals
+from bot.db.webhook_removals import audit_removal, write_removals
 from bot.errors import StorageError
 from bot.model import (
     SENDING_PAUSES,
@@ -21,6 +24,7 @@ from bot.model import (
     SubscriptionState,
 )
 from bot.speckle.subscription_options import SubscriptionOptions
+from bot.speckle.visibility import PUBLIC
 
 
 class Subscriptions:
@@ -82,6 +86,7 @@ class Subscriptions:
         if before is not None:
             change = update(subscriptions).where(*there).values(wanted)
             after = _one(self._session, change.returning(subscriptions))
+            self._audit_change(before, after)
             return before, after
         new = subscriptions.insert().values(
             hook_id=hook_id,
@@ -92,7 +97,26 @@ class Subscriptions:
             created_at=now,
             **wanted,
         )
-        return None, _one(self._session, new.returning(subscriptions))
+        made = _one(self._session, new.returning(subscriptions))
+        self._audit(AuditAction.SUBSCRIBED, made.id, filters=filter_facts(options))
+        self._audit_consent(None, made)
+        return None, made
+
+    def _audit_change(self, before: Subscription, after: Subscription) -> None:
+        """Note what somebody changed of what a channel shows, and what they agreed to."""
+        if before.options != after.options:
+            filters = filter_facts(after.options, before.options)
+            self._audit(AuditAction.FILTERS_CHANGED, after.id, filters=filters)
+        self._audit_consent(before.consent, after)
+
+    def _audit_consent(self, before: Consent | None, after: Subscription) -> None:
+        consent = after.consent
+        if consent is None or consent == before or consent.visibility in PUBLIC:
+            return
+        self._audit(AuditAction.CONSENTED, after.id, audience=_audience_facts(consent))
+
+    def _audit(self, action: AuditAction, *subscription_ids: int, **facts: Any) -> None:
+        record_subscriptions(self._session, action, subscription_ids, **facts)
 
     def set_state(
         self,
@@ -115,6 +139,7 @@ class Subscriptions:
         if state is SubscriptionState.ACTIVE and before.pause_reason in SENDING_PAUSES:
             others = and_(subscriptions.c.channel_id == before.channel_id, HELD_BY_CHANNEL)
             changing = or_(this, others)
+        self._audit_state(changing, state, reason)
         change = update(subscriptions).where(changing).values(state=state, **values)
         self._session.execute(change)
         if state is SubscriptionState.ACTIVE:
@@ -122,6 +147,16 @@ class Subscriptions:
             guild_of = {before.channel_id: before.guild_id}
             make_due(self._session, guild_of, self._now(), at_once=True)
         return _first(self._session, select(subscriptions).where(this))
+
+    def _audit_state(
+        self, changing: Any, state: SubscriptionState, reason: PauseReason | None
+    ) -> None:
+        others = select(subscriptions.c.id).where(changing, subscriptions.c.state != state)
+        ids = list(self._session.scalars(others))
+        if state is SubscriptionState.ACTIVE:
+            self._audit(AuditAction.RESUMED, *ids)
+        else:
+            self._audit(AuditAction.PAUSED, *ids, reason=reason)
 
     def answered(
         self,
@@ -147,7 +182,11 @@ class Subscriptions:
             moves = subscriptions.c.hook_id != hook_id
             values["moved_at"] = case((moves, now), else_=subscriptions.c.moved_at)
         this = subscriptions.c.id == subscription_id
+        before = _first(self._session, select(subscriptions).where(this))
+        if before is None:
+            return
         self._session.execute(update(subscriptions).where(this).values(values))
+        self._audit_consent(before.consent, replace(before, consent=consent))
         if hook_id is not None:
             move_events(self._session, subscription_id, hook_id)
 
@@ -167,12 +206,14 @@ class Subscriptions:
         if found is None:
             return None
         _lock_hook(self._session, found.hook_id)
+        self._audit(AuditAction.UNSUBSCRIBED, found.id)
         removed = self._session.execute(delete(subscriptions).where(wanted))
         if not removed.rowcount:
             return None
         used = exists().where(subscriptions.c.hook_id == found.hook_id)
         unused = and_(hooks.c.id == found.hook_id, ~used)
         webhooks = write_removals(self._session, unused, self._now())
+        audit_removal(self._session, unused)
         removed = self._session.execute(delete(hooks).where(unused))
         self._session.at_end(self._forget_hooks)
         return Deleted(found, removed.rowcount == 1, next(iter(webhooks), None))
@@ -181,6 +222,16 @@ class Subscriptions:
         statement = select(subscriptions).where(condition).order_by(subscriptions.c.id)
         rows = self._session.execute(statement).mappings().all()
         return [value_of(Subscription, row) for row in rows]
+
+
+def _audience_facts(consent: Consent) -> Mapping[str, Any] | None:
+    """To how many somebody agreed; None where the bot could not look."""
+    seen = consent.audience
+    if seen is None:
+        return None
+    people = seen.people if seen.everyone else None
+    counts = {"roles": len(seen.roles), "members": len(seen.members)}
+    return {"everyone": seen.everyone, "people": people, **counts}
 
 
 def _lock_hook(session: Session, hook_id: int) -> int | None:

@@ -5,6 +5,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, insert, select, update
 
+from bot.audit import AuditAction
+from bot.db.audit_log import record_hooks
 from bot.db.session import Session
 from bot.db.tables import hooks, webhook_removals
 from bot.model import WebhookRemoval
@@ -60,3 +62,9 @@ def write_removals(session: Session, condition: ColumnElement[bool], now: dateti
         )
         ids.append(added.scalar_one())
     return ids
+
+
+def audit_removal(session: Session, condition: ColumnElement[bool]) -> None:
+    """Note in the audit log, before these hooks are erased, that their webhooks go."""
+    rows = session.execute(select(hooks).where(condition)).mappings().all()
+    record_hooks(session, AuditAction.WEBHOOK_REMOVED, rows)

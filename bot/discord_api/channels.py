@@ -56,22 +56,29 @@ def nowhere(_channel_id: int) -> bool:
 
 
 def actor_by_cache(guild: discord.Guild, member: discord.Member) -> Actor:
-    in_guild = member.guild_permissions.manage_webhooks
+    in_guild = member.guild_permissions
 
     def manages(channel_id: int) -> bool:
         channel = guild.get_channel_or_thread(channel_id)
         if channel is None:
-            return in_guild
+            return in_guild.manage_webhooks
         may = raw_permissions(channel, member).manage_webhooks
         return may and _sees(channel, member)
 
     def sees(channel_id: int) -> bool:
         channel = guild.get_channel_or_thread(channel_id)
         if channel is None:  # it may be gone, or an archived thread
-            return member.guild_permissions.administrator
+            return in_guild.administrator
         return _sees(channel, member)
 
-    return Actor(member.id, in_guild, manages, sees)
+    return Actor(
+        member.id,
+        in_guild.manage_webhooks,
+        manages,
+        sees,
+        manages_server=in_guild.manage_guild,
+        reads_audit_log=in_guild.view_audit_log,
+    )
 
 
 def _sees(channel: discord.abc.GuildChannel | discord.Thread, member: discord.Member) -> bool:

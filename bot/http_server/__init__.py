@@ -9,14 +9,18 @@ from bot.http_server.bodies import Bodies
 from bot.http_server.limits import Limits
 from bot.http_server.paths import BELOW_PUBLIC_PATH, PublicPath
 from bot.http_server.server import serving
+from bot.http_server.short_way import Answer, ShortWay, WholePost
 from bot.http_server.sockets import bind, why_not_bound
 
 __all__ = [
     "BELOW_PUBLIC_PATH",
+    "Answer",
     "BadAttempts",
     "Bodies",
     "Limits",
     "PublicPath",
+    "ShortWay",
+    "WholePost",
     "bind",
     "serving",
     "why_not_bound",

@@ -16,6 +16,8 @@ from aiohttp import web
 from aiohttp.streams import StreamReader
 
 from bot.http_server.limits import Limits
+from bot.http_server.paths import PublicPath
+from bot.http_server.short_way import ShortWay, WholePost
 
 log = structlog.get_logger()
 
@@ -37,14 +39,36 @@ class ConnectionState(Enum):
 class HttpConnection(web.RequestHandler):
     """aiohttp's protocol, which reports to `connections` what it does.
 
-    Reads two of its private attributes, `_request_count` and `_messages`.
+    It starts aiohttp's own task only with the first request that cannot be answered by
+    `short_way`. So it knows private attributes of aiohttp's: `_messages`, which were parsed and
+    wait, and their `_request_count`; `_task_handler`, who answers; and what tells a server that
+    shuts down that there is an answer to wait for.
     """
 
-    __slots__ = ("_connections", "_loose_bytes", "_malformed", "_wire", "content", "since", "state")
+    __slots__ = (
+        "_connections",
+        "_loose_bytes",
+        "_malformed",
+        "_public_path",
+        "_short_way",
+        "_wire",
+        "content",
+        "since",
+        "state",
+    )
 
-    def __init__(self, server: web.Server, connections: "Connections", **options: Any) -> None:
+    def __init__(
+        self,
+        server: web.Server,
+        connections: "Connections",
+        short_way: ShortWay | None,
+        public_path: PublicPath,
+        **options: Any,
+    ) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self._connections = connections
+        self._short_way = short_way
+        self._public_path = public_path
         self._loose_bytes = 0  # of half a head, or behind an answer
         self._malformed = False
         self._wire: asyncio.Transport | None = None
@@ -56,7 +80,10 @@ class HttpConnection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._wire = cast(asyncio.Transport, transport)
-        super().connection_made(cast(asyncio.Transport, _Closing(self, self._wire)))
+        closing = cast(asyncio.Transport, _Closing(self, self._wire))
+        # Without super(), which begins a task and a timer before there is a request.
+        self.transport = closing
+        cast(web.Server, self._manager).connection_made(self, closing)
         self._connections.add(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -80,12 +107,56 @@ class HttpConnection(web.RequestHandler):
         elif self.state is ConnectionState.SILENT and data:
             self._half_a_head(len(data))
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Each read of a body asks for it, and parses nothing once again."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def _begun(self) -> None:
         """A whole head came, or something that is none."""
         if self.content is not None and not self.content.is_eof():
             # Only what breaks the framing of a body can come before the body's end.
             self.content.set_exception(web.RequestPayloadError())
         self.answering(self._messages[-1][1])
+        if self._task_handler is None:
+            self._answer_next()
+
+    def _answer_next(self) -> None:
+        """Have the request answered that waits; from the first that is not short on, by aiohttp."""
+        post = None
+        # One that does not take its answers is for aiohttp, which then waits.
+        if self._short_way is not None and len(self._messages) == 1 and not self.writing_paused:
+            post = self._short_way.post_of(*self._messages[0], self._public_path)
+        if self._short_way is None or post is None:
+            self._task_handler = self._loop.create_task(self.start())
+            return
+        self._messages.popleft()
+        cast(Any, self._parser).message_consumed()
+        self._request_in_progress = True
+        answering = self._answer_shortly(self._short_way, post)
+        self._task_handler = self._loop.create_task(answering)
+
+    async def _answer_shortly(self, short_way: ShortWay, post: WholePost) -> None:
+        try:
+            answer = await short_way.answer(post, self._caller())
+        finally:
+            self._request_in_progress = False
+            if self._handler_waiter is not None:
+                self._handler_waiter.set_result(None)
+        self.answered()
+        self._task_handler = None
+        if self._wire is None or self.transport is None:  # the caller is gone
+            return
+        close = post.close or self._close or self._force_close
+        self._wire.write(answer.to_bytes(close=close))
+        if close:
+            self.transport.close()
+        elif self._messages:
+            self._answer_next()
+
+    def _caller(self) -> str:
+        peer = None if self._wire is None else self._wire.get_extra_info("peername")
+        return str(peer[0]) if isinstance(peer, tuple) else ""
 
     def _half_a_head(self, size: int) -> None:
         if self._loose_bytes == 0 and self._request_count:

@@ -4,7 +4,6 @@ import asyncio
 import errno
 import socket
 import time
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, cast
@@ -13,8 +12,10 @@ import structlog
 from aiohttp import hdrs, web
 
 from bot.http_server.connections import Connections, HttpConnection
+from bot.http_server.faults import OUR_FAULT, log_fault
 from bot.http_server.limits import Limits
 from bot.http_server.paths import PublicPath
+from bot.http_server.short_way import ShortWay
 from bot.http_server.sockets import BACKLOG
 
 log = structlog.get_logger()
@@ -26,7 +27,6 @@ READ_BYTES: Final = 64 * 1024  # of a body, which aiohttp keeps twice before it 
 NO_FILES_LEFT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 SAY_EVERY_S: Final = 60.0
 SEND_PLAIN: Final = "Send the body as it is, without a Content-Encoding."
-OUR_FAULT: Final = "Internal error. The bot's log has the details. Tell the person who runs it."
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -39,6 +39,7 @@ async def serving(
     *,
     public_path: PublicPath,
     on_memory_full: Callable[[], bool],
+    short_way: ShortWay | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[None]:
     """Serve the application on these sockets until the block ends, and close them."""
@@ -53,6 +54,8 @@ async def serving(
         return HttpConnection(
             server,
             connections,
+            short_way,
+            public_path,
             access_log=None,
             keepalive_timeout=limits.idle_s,
             tcp_keepalive=False,  # a caller that is gone is as silent as any
@@ -116,8 +119,8 @@ def _stand_in_front(server: web.Server, app: web.Application, public_path: Publi
             raise
         except ConnectionError:  # the caller broke off, and hears nothing of this
             return web.Response(status=400)
-        except Exception as error:  # the top: aiohttp would log it with what the request held
-            log.error("http.failed", error=type(error).__name__, at=_places(error))
+        except Exception as error:  # the top
+            log_fault(error)
             response = web.Response(status=500, text=OUR_FAULT)
         finally:
             connection.answered()
@@ -149,12 +152,6 @@ def _refused(request: web.BaseRequest) -> web.Response | None:
 def _codings(request: web.BaseRequest, name: str) -> set[str]:
     values = ",".join(request.headers.getall(name)).split(",")
     return {value.strip().lower() for value in values} - {""}
-
-
-def _places(error: BaseException) -> str:
-    """Where in our code it happened, the innermost last. Its text is left out: it may quote."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return " ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames[-4:])
 
 
 # ── without files ─────────────────────────────────────────────────────────────────────────────

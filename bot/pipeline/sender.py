@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -24,6 +24,8 @@ from bot.discord_api.outcomes import (
 )
 from bot.discord_api.rate_limits import RateLimiter
 from bot.fairness import FairSemaphore
+from bot.log import about_events
+from bot.metrics import Metrics, SendResult
 from bot.model import PauseReason
 from bot.permissions import PostingAllowed
 from bot.pipeline.access_gate import ChannelState
@@ -56,6 +58,13 @@ PAUSES = {
     Fault.CHANNEL_GONE: PauseReason.CHANNEL_GONE,
     Fault.NO_PERMISSION: PauseReason.NO_PERMISSION,
     Fault.THREAD_CLOSED: PauseReason.THREAD_CLOSED,
+}
+RESULTS: Mapping[type[Outcome], SendResult] = {
+    Sent: SendResult.SENT,
+    RetryLater: SendResult.RETRY_LATER,
+    Rejected: SendResult.REJECTED,
+    ChannelUnavailable: SendResult.CHANNEL_UNAVAILABLE,
+    BotUnavailable: SendResult.BOT_UNAVAILABLE,
 }
 NEXT_LEVEL = {
     FallbackLevel.FULL: FallbackLevel.NO_MEDIA,
@@ -115,8 +124,10 @@ class Sender:
         now: Callable[[], datetime],
         timings: SenderTimings = SenderTimings(),
         rand: Callable[[], float] = random.random,
+        metrics: Metrics | None = None,
     ) -> None:
         self._storage = storage
+        self._metrics = metrics or Metrics()
         self._send = send
         self._explain_refusal = explain_refusal
         self._hold_back = hold_back
@@ -199,12 +210,14 @@ class Sender:
         if opened is None:
             return False
         batch, rows = opened
+        about_events(row.inbox_id for row in rows)
         if any(row.subscription_id in withheld for row in rows):
             await self._hold_back_batch(queue, batch, rows)
             return None
         begun_in = self._global_hold.round
         cards = [card_of(row) for row in rows]
         outcome = await self._send(batch, cards, rows[0].level)
+        self._metrics.count_send(RESULTS[type(outcome)])
         if not isinstance(outcome, BotUnavailable | RetryLater):
             self._global_hold.succeeded(begun_in)
         if isinstance(outcome, Sent):
@@ -227,7 +240,10 @@ class Sender:
                 tx.outbox.end_silence(batch.channel_id)
             return tx.outbox.mark_sent(batch, message_id, self._now())
 
+        accepted_at = self._now()
         more = await self._storage.write_together(note)
+        arrived = (row.received_at for row in rows if row.received_at is not None)
+        self._metrics.observe_card_delays((accepted_at - at).total_seconds() for at in arrived)
         log.info(
             "sender.sent",
             channel_id=batch.channel_id,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
+from bot.audit import by_person
 from bot.permissions import Actor, TargetChannel
 from bot.services.channel_rules import require_guild_manager, require_manager, require_posting
 from bot.services.quotas import QuotaService, Usage
@@ -62,7 +63,9 @@ class GuildService:
             require_manager(actor, target.channel_id)
             require_posting(target, Retry.NOTICES)
         channel_id = None if target is None else target.channel_id
-        await self._storage.write(lambda tx: tx.guilds.set_notice_channel(guild_id, channel_id))
+        await self._storage.write(
+            lambda tx: tx.guilds.set_notice_channel(guild_id, channel_id), by=by_person(actor.id)
+        )
 
     async def erase_left(self, keep: timedelta) -> int:
         """Erase all of the guilds that the bot left longer than `keep` ago; how many they were."""

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
+from bot.audit import by_person
 from bot.errors import (
     BotError,
     SpeckleError,
@@ -253,7 +254,8 @@ class AccountLinking:
         account = await self._storage.write(
             lambda tx: tx.accounts.link(
                 nonce, me.user_id, me.name, tokens, scopes, notified=notified
-            )
+            ),
+            by=by_person(request.discord_user_id),
         )
         if account is None:
             raise LinkFailed(WhyNotLinked.USED, server_url)
@@ -301,7 +303,8 @@ class AccountLinking:
 
     async def confirm(self, account: Account) -> None:
         """Use an account again that its person confirms, after the database was restored."""
-        if await self._storage.write(lambda tx: tx.accounts.confirm(account.id)):
+        by = by_person(account.discord_user_id)
+        if await self._storage.write(lambda tx: tx.accounts.confirm(account.id), by=by):
             log.info("accounts.confirmed", account_id=account.id)
 
     async def dependents(self, account: Account) -> Dependents:

@@ -15,6 +15,8 @@ class RefusalReason(Enum):
     """Refusals that need no further facts."""
 
     NOT_GUILD_MANAGER = auto()  # no Manage Webhooks in the whole server
+    NOT_SERVER_MANAGER = auto()  # no Manage Server
+    NOT_AUDITOR = auto()  # neither View Audit Log nor Manage Server
     SUBSCRIPTION_GONE = auto()
     SECRET_OF_OTHERS = auto()  # the webhook serves channels, too, that the caller does not manage
     SECRET_UNOPENABLE = auto()  # no encryption key opens it

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TypeAlias
 from weakref import WeakValueDictionary
 
+from bot.audit import AuditActor, by_person
 from bot.model import (
     AccessPause,
     Entitlement,
@@ -138,11 +139,12 @@ class Subscribing:
         resumes = plan.pause is None and new.state is SubscriptionState.PAUSED and request.resume
         if plan.pause is not None:
             await self._pause(new.id, plan.pause)
-        kept = await self._resume(new.id) if resumes else 0
+        by = by_person(request.actor.id)
+        kept = await self._resume(new.id, by) if resumes else 0
         webhook = await self._ensure_webhook(hook, planner, plan)
         also, unanswered = await self._answer_others(hook, planner, plan, webhook)
         if also:
-            webhook = _with_more(webhook, await self._webhooks.ensure(hook.id))
+            webhook = _with_more(webhook, await self._webhooks.ensure(hook.id, by=by))
         await self._remove_unused_hook(hook, planner, plan)
         if new.account_id is not None:
             await self._known_names.refresh(new.account_id, planner.server_url, planner.project_id)
@@ -177,15 +179,16 @@ class Subscribing:
             if here is not None and here.hook.id != hook.id and consent is not None:
                 moved = here.subscription.id
                 await self._storage.write(
-                    lambda tx: tx.subscriptions.answered(moved, consent, hook_id=hook.id)
+                    lambda tx: tx.subscriptions.answered(moved, consent, hook_id=hook.id),
+                    by=by_person(request.actor.id),
                 )
             return hook, before, await self._keep_subscription(hook, request, plan)
 
-    async def _resume(self, subscription_id: int) -> int:
+    async def _resume(self, subscription_id: int, by: AuditActor) -> int:
         """Resume it; how many events were kept."""
         kept = await self._storage.read(lambda tx: tx.held_events.count([subscription_id]))
         await self._storage.write(
-            lambda tx: tx.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE)
+            lambda tx: tx.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE), by=by
         )
         return kept
 
@@ -213,7 +216,8 @@ class Subscribing:
                 request.actor.id,
                 plan.account_id,
                 plan.consent,
-            )
+            ),
+            by=by_person(request.actor.id),
         )
         return new
 
@@ -228,15 +232,15 @@ class Subscribing:
         self, hook: Hook, planner: Planner, plan: SubscribePlan
     ) -> Ensured | EnsureFailed | None:
         """Have the webhook made, or follow what the channels want now, if it is the bot's."""
-        access = planner.access
+        access, by = planner.access, by_person(planner.request.actor.id)
         if hook.kind is HookKind.SHARED:
             return None
         if plan.makes and access.account is not None:
-            ensured = await self._webhooks.ensure(hook.id, access.account.id)
+            ensured = await self._webhooks.ensure(hook.id, access.account.id, by=by)
             works_by_hand = hook.is_by_hand and hook.state is HookState.LIVE
             return None if works_by_hand and isinstance(ensured, EnsureFailed) else ensured
         if not hook.is_by_hand:
-            return await self._webhooks.ensure(hook.id)
+            return await self._webhooks.ensure(hook.id, by=by)
         waits = hook.state is HookState.WAITING
         return access.cannot_make if waits and not planner.request.by_hand else None
 
@@ -265,7 +269,7 @@ class Subscribing:
                 if one.is_paused_for_rights:
                     tx.subscriptions.set_state(one.id, SubscriptionState.ACTIVE)
 
-        await self._storage.write(note)
+        await self._storage.write(note, by=by_person(planner.request.actor.id))
         unanswered = [one for one in plan.unanswered if one.hook_id == hook.id]
         for one in unanswered:
             await self._pause(one.id, PauseWhy.NOT_ANSWERED)
@@ -295,7 +299,9 @@ class Subscribing:
         account = planner.access.account
         for emptied in await self._storage.read(lambda tx: tx.hooks.these(left - {hook.id})):
             await self._webhooks.remover.remove_unused(
-                emptied, None if account is None else account.id
+                emptied,
+                None if account is None else account.id,
+                by=by_person(planner.request.actor.id),
             )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from bot.audit import by_person
 from bot.model import (
     PREVIOUS_SECRET_VALID,
     Hook,
@@ -197,7 +198,7 @@ class SubscriptionService:
         if not await self._may_see_secret(entry.hook, actor):
             return entry, None
         if unopenable:
-            entry = await self._started_again(entry)
+            entry = await self._started_again(entry, actor)
         return entry, await self._set_up(entry, renewed=unopenable)
 
     # ── /unsubscribe ──────────────────────────────────────────────────────────────────────────
@@ -210,7 +211,7 @@ class SubscriptionService:
         meant = await self.meant(guild_id, actor, project)
         for entry in meant:
             if entry.subscription.channel_id == channel_id:
-                return await self._delete(entry)
+                return await self._delete(entry, actor)
         return NotFollowed(project, tuple(one.subscription.channel_id for one in meant))
 
     async def meant(self, guild_id: int, actor: Actor, project: str) -> list[Followed]:
@@ -222,10 +223,10 @@ class SubscriptionService:
         meant = self._input.offline(project, listed)
         return [entry for entry in listed if len(meant) == 1 and _project_of(entry) in meant]
 
-    async def _delete(self, entry: Followed) -> Unsubscribed:
+    async def _delete(self, entry: Followed, actor: Actor) -> Unsubscribed:
         async with self._changing:
             deleted = await self._storage.write(
-                lambda tx: tx.subscriptions.delete(entry.subscription.id)
+                lambda tx: tx.subscriptions.delete(entry.subscription.id), by=by_person(actor.id)
             )
         hook = entry.hook
         last = deleted is not None and deleted.last_of_hook
@@ -272,7 +273,8 @@ class SubscriptionService:
             await self._storage.write(
                 lambda tx: tx.subscriptions.set_state(
                     subscription_id, SubscriptionState.PAUSED, PauseReason.MEMBER, str(actor.id)
-                )
+                ),
+                by=by_person(actor.id),
             )
         return await self.entry(guild_id, actor, subscription_id)
 
@@ -296,7 +298,8 @@ class SubscriptionService:
 
     async def _resumed(self, guild_id: int, actor: Actor, subscription_id: int) -> Followed:
         await self._storage.write(
-            lambda tx: tx.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE)
+            lambda tx: tx.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE),
+            by=by_person(actor.id),
         )
         return await self.entry(guild_id, actor, subscription_id)
 
@@ -349,7 +352,7 @@ class SubscriptionService:
 
     async def remove(self, guild_id: int, actor: Actor, subscription_id: int) -> Unsubscribed:
         """End a subscription."""
-        return await self._delete(await self.entry(guild_id, actor, subscription_id))
+        return await self._delete(await self.entry(guild_id, actor, subscription_id), actor)
 
     # ── the form of *Edit* ────────────────────────────────────────────────────────────────────
 
@@ -403,15 +406,18 @@ class SubscriptionService:
         hook = entry.hook
         if not hook.unopenable:
             return await self.show_setup(guild_id, actor, subscription_id)
-        if isinstance(webhook := await self._webhooks.ensure(hook.id), Ensured):
+        webhook = await self._webhooks.ensure(hook.id, by=by_person(actor.id))
+        if isinstance(webhook, Ensured):
             return MadeSetUp(entry, await self._made_by(hook), webhook, renewed=True)
         await self._check_secret(replace(hook, webhook_id=None), actor)
-        return await self._set_up(await self._started_again(entry), renewed=True)
+        return await self._set_up(await self._started_again(entry, actor), renewed=True)
 
-    async def _started_again(self, entry: Followed) -> Followed:
+    async def _started_again(self, entry: Followed, actor: Actor) -> Followed:
         """The entry, its hook by hand and with a secret that opens."""
         async with self._changing:
-            hook = await self._storage.write(lambda tx: tx.hooks.reset_webhook(entry.hook.id))
+            hook = await self._storage.write(
+                lambda tx: tx.hooks.reset_webhook(entry.hook.id), by=by_person(actor.id)
+            )
         return replace(entry, hook=hook or entry.hook)
 
     async def new_secret(
@@ -426,7 +432,9 @@ class SubscriptionService:
         if entry.hook.kind is HookKind.SHARED:
             return SharedSetUp(entry)
         if not entry.hook.is_by_hand:
-            webhook = await self._webhooks.ensure(entry.hook.id, new_secret=True)
+            webhook = await self._webhooks.ensure(
+                entry.hook.id, new_secret=True, by=by_person(actor.id)
+            )
             return MadeSetUp(entry, await self._made_by(entry.hook), webhook, renewed=True)
         async with self._changing:
             await self._check_secret(entry.hook, actor)
@@ -434,7 +442,8 @@ class SubscriptionService:
                 raise CommandRefused(RefusalReason.SECRET_UNOPENABLE)
             until = self._now() + PREVIOUS_SECRET_VALID if overlap else None
             hook = await self._storage.write(
-                lambda tx: tx.hooks.new_secret(entry.hook.id, overlap=overlap)
+                lambda tx: tx.hooks.new_secret(entry.hook.id, overlap=overlap),
+                by=by_person(actor.id),
             )
         return await self._set_up(replace(entry, hook=hook or entry.hook), until, renewed=True)
 

@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from bot.audit import AuditActor, by_person
 from bot.errors import (
     AccountUnconfirmed,
     AccountUnopenable,
@@ -140,19 +141,21 @@ class WebhookRemover:
                 failed = failed or error
                 if isinstance(error, SpeckleUnavailable):
                     break  # it will not answer for the others either
-        paused = await self._storage.write(lambda tx: tx.hooks.detach_account(account.id))
+        paused = await self._storage.write(
+            lambda tx: tx.hooks.detach_account(account.id), by=by_person(account.discord_user_id)
+        )
         log.info("webhooks.detached", account_id=account.id, paused=len(paused))
         if failed is not None:
             raise failed
 
-    async def remove_unused(self, hook: Hook, account_id: int | None) -> None:
+    async def remove_unused(self, hook: Hook, account_id: int | None, *, by: AuditActor) -> None:
         """Remove a hook that nothing goes through any more, and what leads to it at Speckle.
 
         Calls of what this account may not remove there fail from now on.
         """
         if await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id)):
             return
-        await self._storage.write(lambda tx: tx.hooks.delete(hook.id))
+        await self._storage.write(lambda tx: tx.hooks.delete(hook.id), by=by)
         if account_id is None:
             return
         try:

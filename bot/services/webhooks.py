@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import structlog
 
+from bot.audit import BY_BOT, AuditActor
 from bot.errors import (
     AccountUnconfirmed,
     AccountUnopenable,
@@ -163,8 +164,9 @@ class WebhookService:
         *,
         new_secret: bool = False,
         reconciling: bool = False,
+        by: AuditActor = BY_BOT,
     ) -> Ensured | EnsureFailed | None:
-        """Have the hook's webhook as its channels want it now.
+        """Have the hook's webhook as its channels want it now; `by` is who wants that.
 
         With an account, one is made if there is none; without, only what the bot made before is
         looked after. None if there is nothing of the bot's to look after. One that is made or
@@ -181,7 +183,7 @@ class WebhookService:
                 return None
             made_with = hook.account_id if hook.webhook_id is not None else None
             candidates = [one for one in dict.fromkeys((made_with, account_id)) if one is not None]
-            ensured = await self._ensure_with_any(candidates, hook, new_secret, reconciling)
+            ensured = await self._ensure_with_any(candidates, hook, new_secret, reconciling, by)
             # What somebody else's account cannot do says nothing of the one that made it.
             if isinstance(ensured, Ensured) or account_id is None:
                 await self._note_trouble(hook, ensured)
@@ -201,12 +203,17 @@ class WebhookService:
             await self._storage.write(lambda tx: tx.hooks.record_trouble(hook.id, trouble))
 
     async def _ensure_with_any(
-        self, account_ids: Sequence[int], hook: Hook, new_secret: bool, reconciling: bool
+        self,
+        account_ids: Sequence[int],
+        hook: Hook,
+        new_secret: bool,
+        reconciling: bool,
+        by: AuditActor,
     ) -> Ensured | EnsureFailed | None:
         failed: EnsureFailed | None = None
         for account_id in account_ids:
             try:
-                return await self._ensure(hook, account_id, new_secret, reconciling)
+                return await self._ensure(hook, account_id, new_secret, reconciling, by)
             except PASSED_ON as error:
                 failed = _ensure_failed(error, hook)
             except SpeckleError as error:
@@ -222,7 +229,7 @@ class WebhookService:
         return failed
 
     async def _ensure(
-        self, hook: Hook, account_id: int, new_secret: bool, reconciling: bool
+        self, hook: Hook, account_id: int, new_secret: bool, reconciling: bool, by: AuditActor
     ) -> Ensured | EnsureFailed | None:
         subscriptions = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         if not subscriptions:
@@ -235,7 +242,7 @@ class WebhookService:
         mine = _mine(found, hook)
         triggers = triggers_for(subscriptions, mine[0].triggers if mine else ())
         if not mine:
-            return await self._create(hook, account_id, triggers, len(found))
+            return await self._create(hook, account_id, triggers, len(found), by)
         there, *duplicates = mine
         for duplicate in duplicates:
             await self._at_speckle.delete(account_id, hook.project_id, duplicate.id)
@@ -247,7 +254,10 @@ class WebhookService:
         ensured = await self._repair(hook, account_id, there, triggers, secret, reconciling)
         if isinstance(ensured, EnsureFailed):
             return ensured
-        await self._note(hook, account_id, there.id, secret)
+        await self._note(hook, account_id, there.id, secret, by)
+        if ensured.repaired:
+            what = ensured.repaired
+            await self._storage.write(lambda tx: tx.hooks.record_repair(hook.id, what), by=by)
         return replace(
             ensured,
             change=WebhookChange.FOUND if adopted and hook.webhook_id is None else ensured.change,
@@ -264,7 +274,7 @@ class WebhookService:
         return reconciling and await self._last_call_failed(hook, account_id, there.id)
 
     async def _create(
-        self, hook: Hook, account_id: int, triggers: Sequence[str], there: int
+        self, hook: Hook, account_id: int, triggers: Sequence[str], there: int, by: AuditActor
     ) -> Ensured | EnsureFailed | None:
         made_before = hook.webhook_id is not None
         if not triggers:  # nobody who owns the project has answered for a channel any more
@@ -292,7 +302,7 @@ class WebhookService:
         webhook_id, taken = await _with_triggers(create, triggers)
         if (
             await self._storage.write(
-                lambda tx: tx.hooks.record_webhook(hook.id, account_id, webhook_id, secret)
+                lambda tx: tx.hooks.record_webhook(hook.id, account_id, webhook_id, secret), by=by
             )
             is None
         ):
@@ -373,12 +383,14 @@ class WebhookService:
             ),
         )
 
-    async def _note(self, hook: Hook, account_id: int, webhook_id: str, secret: str | None) -> None:
+    async def _note(
+        self, hook: Hook, account_id: int, webhook_id: str, secret: str | None, by: AuditActor
+    ) -> None:
         known = (hook.webhook_id, hook.account_id, hook.state)
         is_new = secret is not None and secret not in hook.secrets[:1]
         if is_new or known != (webhook_id, account_id, HookState.LIVE):
             await self._storage.write(
-                lambda tx: tx.hooks.record_webhook(hook.id, account_id, webhook_id, secret)
+                lambda tx: tx.hooks.record_webhook(hook.id, account_id, webhook_id, secret), by=by
             )
 
     async def reconcile_all(

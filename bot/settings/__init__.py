@@ -2,6 +2,7 @@
 
 from bot.settings.loading import load_settings, misspelt_names
 from bot.settings.settings import (
+    OperatorSettings,
     OrganisationSettings,
     RetentionSettings,
     Settings,
@@ -12,6 +13,7 @@ from bot.settings.validators import SECRET_HINTS
 
 __all__ = [
     "SECRET_HINTS",
+    "OperatorSettings",
     "OrganisationSettings",
     "RetentionSettings",
     "Settings",

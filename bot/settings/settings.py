@@ -19,6 +19,7 @@ from bot.network import Network
 from bot.settings import validators
 from bot.speckle.tokens import SpeckleApp
 
+MIN_WEBHOOK_SECRET: Final = 12  # of the operator's address; less is a word such as "hooks"
 REDIRECT_PATH: Final = "/link/callback"
 
 
@@ -141,6 +142,25 @@ class RetentionSettings(_Section):
     )
 
 
+class MetricsSettings(_Section):
+    """`GET /metrics` for Prometheus, on an address of its own (docs/monitoring.md)."""
+
+    host: validators.Host = _setting(
+        "127.0.0.1",
+        "Address that `GET /metrics` is answered on. `127.0.0.1` suits a Prometheus on the same "
+        "computer. In a container, or with Prometheus on another machine, use an address that it "
+        "reaches, or `0.0.0.0`, and let nobody else reach the port: there is no password.",
+        "text, such as 127.0.0.1",
+    )
+    port: int = _setting(
+        0,
+        "Port of that address, such as 8005. 0: off.",
+        "a whole number from 0 to 65535",
+        ge=0,
+        le=65535,
+    )
+
+
 class QuotaSettings(_Section):
     """What one Discord server (guild) may use; those in `[organisation]` have no quotas."""
 
@@ -184,6 +204,35 @@ class QuotaSettings(_Section):
     )
 
 
+class OperatorSettings(_Section):
+    """How the bot notifies you, the person who runs it, of what is wrong with it: once, and once
+    when it is over. `OPERATOR_WEBHOOK_URL` is another way, and both may be set.
+    """
+
+    channel: validators.ChannelId = _setting(
+        0,
+        "Id of a Discord channel that the bot may post in. 0: none. What is wrong is in the log in "
+        "any case.",
+        "a Discord channel id, such as 1180000000000000002, or 0",
+    )
+    free_disk_gb: float = _setting(
+        1.0,
+        "Room on the disk of an SQLite database, in GB (1,000,000,000 bytes), below which that "
+        "counts as trouble. 0: never.",
+        "a number from 0 to 1000000",
+        ge=0,
+        le=1_000_000,
+    )
+    backup_days: int = _setting(
+        7,
+        "Days after the last `backup` from which on its age counts as trouble. It never does where "
+        "there has been none. 0: never.",
+        "a whole number from 0 to 3650",
+        ge=0,
+        le=3650,
+    )
+
+
 class Settings(BaseSettings):
     """Everything that a host can set. Immutable; made by `load_settings`."""
 
@@ -217,6 +266,13 @@ class Settings(BaseSettings):
         None,
         "Secret of the shared hook `POST /webhook`. The hook works only if this is set and "
         "`guilds` in `[organisation]` names the guilds that it serves.",
+    )
+
+    operator_webhook_url: validators.OperatorWebhookUrl | None = _setting(
+        None,
+        "Where the bot says what is wrong with it, and when it is over: an incoming webhook of "
+        "Slack, Mattermost, Rocket.Chat, Google Chat, Discord, or whatever else takes a POST of "
+        '`{"text": "..."}`. One outside Discord also says when Discord itself is the trouble.',
     )
 
     database_url: validators.DatabaseUrl = _setting(
@@ -315,6 +371,8 @@ class Settings(BaseSettings):
     delivery: SendingSettings = SendingSettings()
     retention: RetentionSettings = RetentionSettings()
     quotas: QuotaSettings = QuotaSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    operator: OperatorSettings = OperatorSettings()
 
     def apps(self) -> Mapping[str, SpeckleApp]:
         """The applications for signing in, by the server that each is registered on."""
@@ -332,10 +390,15 @@ class Settings(BaseSettings):
             *self.encryption_keys,
             self.speckle_token,
             self.speckle_webhook_secret,
+            self.operator_webhook_url,
             *self.speckle_apps,
             *(SecretStr(app.secret) for app in self.apps().values()),
         )
         found = [secret.get_secret_value() for secret in secrets if secret]
+        if self.operator_webhook_url is not None:
+            # What a library writes down of an address may be any part of it.
+            rest = self.operator_webhook_url.get_secret_value().split("/", 3)[-1]
+            found += [one for one in (rest, *rest.split("/")) if len(one) >= MIN_WEBHOOK_SECRET]
         for address in (self.database_url, self.https_proxy, self.http_proxy):
             password = None if address is None else urlsplit(address).password
             found += [password] if password else []

@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_core import PydanticCustomError
 
 from bot.errors import NotASpeckleLink
+from bot.hosts import is_private_host
+from bot.program import PROGRAM
 from bot.speckle.links import normalise_server_url
 from bot.speckle.tokens import SpeckleApp
 
@@ -43,7 +45,7 @@ SECRET_HINTS: Final[Mapping[str, str]] = {
         "Bot, Reset Token, and put it in .env as DISCORD_TOKEN=..."
     ),
     "encryption_keys": (
-        "Make one with `python3 run.py key` and put what it prints in .env as ENCRYPTION_KEYS=..."
+        f"Make one with `{PROGRAM} key` and put what it prints in .env as ENCRYPTION_KEYS=..."
     ),
     "speckle_token": (
         "Make one on your Speckle server under /settings/user/developer and put it in .env as "
@@ -54,6 +56,10 @@ SECRET_HINTS: Final[Mapping[str, str]] = {
         "its id and secret in .env as SPECKLE_APPS=id:secret"
     ),
     "speckle_webhook_secret": "Put it in .env as SPECKLE_WEBHOOK_SECRET=...",
+    "operator_webhook_url": (
+        "Copy the address of an incoming webhook from Slack, Mattermost, Discord or a similar "
+        "service and put it in .env as OPERATOR_WEBHOOK_URL=https://..."
+    ),
 }
 """The secrets, by field name, and how a host comes by each."""
 
@@ -70,7 +76,12 @@ def _as_ids(value: object) -> object:
     """Discord ids: numbers, or the same digits in quotes, as Discord itself writes them."""
     if not isinstance(value, list | tuple):
         return value
-    return tuple(int(i) if isinstance(i, str) and i.isascii() and i.isdigit() else i for i in value)
+    return tuple(map(_as_id, value))
+
+
+def _as_id(value: object) -> object:
+    digits = isinstance(value, str) and value.isascii() and value.isdigit()
+    return int(value) if digits else value  # type: ignore[call-overload]
 
 
 def _lower(value: object) -> object:
@@ -191,6 +202,23 @@ def _check_webhook_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _check_operator_webhook(url: SecretStr) -> SecretStr:
+    text = url.get_secret_value()
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018  reading it is what checks it
+    except ValueError:
+        raise _wrong("is not a web address.", SECRET_HINTS["operator_webhook_url"]) from None
+    if not parts.hostname or parts.scheme not in ("http", "https") or re.search(r"\s", text):
+        raise _wrong("is not an http:// or https:// address.", SECRET_HINTS["operator_webhook_url"])
+    if parts.scheme == "http" and not is_private_host(parts.hostname):
+        raise _wrong(
+            "would send the notices, and its own secret, over the internet without encryption.",
+            "Begin it with https://; http:// is for addresses of your own network.",
+        )
+    return url
+
+
 def _check_database_url(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if scheme == FORMER_DRIVER:
@@ -274,6 +302,8 @@ SpeckleToken = Annotated[SecretStr, AfterValidator(_check_speckle_token)]
 SpeckleApps = Annotated[
     tuple[SecretStr, ...], BeforeValidator(_as_tuple), AfterValidator(_check_apps)
 ]
+OperatorWebhookUrl = Annotated[SecretStr, AfterValidator(_check_operator_webhook)]
+ChannelId = Annotated[int, BeforeValidator(_as_id), Field(ge=0, le=MAX_DISCORD_ID)]
 WebhookSecret = Annotated[SecretStr, AfterValidator(_check_webhook_secret)]
 DatabaseUrl = Annotated[str, AfterValidator(_check_database_url)]
 PublicUrl = Annotated[str, AfterValidator(_check_public_url)]

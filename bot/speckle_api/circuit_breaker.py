@@ -6,12 +6,13 @@ Shared by everything that asks Speckle servers. Used from the event loop alone.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
 
 from bot.errors import SpeckleUnavailable
+from bot.metrics import Metrics, SpeckleResult
 
 log = structlog.get_logger()
 
@@ -44,8 +45,10 @@ class CircuitBreakers:
         self,
         limits: BreakerLimits = BreakerLimits(),
         now: Callable[[], float] = time.monotonic,
+        metrics: Metrics | None = None,
     ) -> None:
         self.limits = limits
+        self.count = (metrics or Metrics()).count_speckle_request  # for all who ask
         self._now = now
         self._servers: dict[str, _Server] = {}
 
@@ -56,7 +59,16 @@ class CircuitBreakers:
             return
         left_s = server.rests_until - self._now()
         if left_s > 0:
+            self.count(server_url, SpeckleResult.LEFT_ALONE)
             raise SpeckleUnavailable(server_url, server.reason, left_s)
+
+    def silent(self) -> Mapping[str, str]:
+        """The servers that gave no answer when they were last asked, each with the reason."""
+        return {
+            server_url: server.reason
+            for server_url, server in self._servers.items()
+            if server.failures >= self.limits.failures
+        }
 
     def begin(self, server_url: str) -> None:
         """As `check`, for a question that is asked now: after a rest it is the trial."""

@@ -15,6 +15,7 @@ from yarl import URL
 
 from bot.errors import SpeckleUnavailable
 from bot.hosts import is_private_host
+from bot.metrics import SpeckleResult
 from bot.network import Network, why_not_reached
 from bot.speckle_api.circuit_breaker import CircuitBreakers
 from bot.speckle_api.error_answers import check_token
@@ -162,6 +163,7 @@ class SpeckleHttp:
             reason = "SPECKLE_SERVERS does not name it"
             raise SpeckleUnavailable(server_url, reason)
         self._breakers.begin(server_url)
+        result = SpeckleResult.FAILED
         try:
             async with (
                 asyncio.timeout(within_s),
@@ -171,6 +173,7 @@ class SpeckleHttp:
             ):
                 self._breakers.answered(server_url)
                 content = await _content(server_url, answer, max_bytes)
+                result = _result(answer.status)
         except TimeoutError:
             if within_s >= self._breakers.limits.silence_s:
                 self._breakers.failed(server_url)
@@ -179,7 +182,15 @@ class SpeckleHttp:
             reason = why_not_reached(error)
             self._breakers.failed(server_url, reason)
             raise SpeckleUnavailable(server_url, reason) from None
+        finally:
+            self._breakers.count(server_url, result)
         return HttpAnswer(answer.status, answer.headers, content)
+
+
+def _result(status: int) -> SpeckleResult:
+    if status < 400:
+        return SpeckleResult.ANSWERED
+    return SpeckleResult.FAILED if status == 429 or status >= 500 else SpeckleResult.REFUSED
 
 
 class PublicResolver(AbstractResolver):

@@ -16,6 +16,7 @@ import stamina
 
 from bot.errors import SpeckleError, SpeckleUnavailable
 from bot.fairness import FairSemaphore
+from bot.metrics import SpeckleResult
 from bot.network import Network
 from bot.speckle_api import graphql
 from bot.speckle_api.circuit_breaker import CircuitBreakers
@@ -204,6 +205,7 @@ class GraphQLTransport:
         outcome: GraphQLResponse | Exception,
     ) -> None:
         self._slots[server_url].release(whose)
+        self._breakers.count(server_url, _result(outcome))
         if isinstance(outcome, NoResponse):
             self._breakers.failed(server_url, outcome.reason)
         elif isinstance(outcome, GraphQLResponse | SpeckleError):
@@ -214,3 +216,13 @@ class GraphQLTransport:
             answer.set_result(outcome)
         else:
             answer.set_exception(outcome)
+
+
+def _result(outcome: GraphQLResponse | Exception) -> SpeckleResult:
+    match outcome:
+        case GraphQLResponse(errors=errors):
+            return SpeckleResult.REFUSED if errors else SpeckleResult.ANSWERED
+        case SpeckleError() if not isinstance(outcome, SpeckleUnavailable):
+            return SpeckleResult.REFUSED
+        case _:
+            return SpeckleResult.FAILED

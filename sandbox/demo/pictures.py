@@ -24,7 +24,7 @@ from sandbox.demo.stage import open_stage
 ROOT: Final = Path(__file__).resolve().parents[2]
 PICTURES: Final = ROOT / "docs" / "pictures"
 MADE_FROM: Final = PICTURES / "made-from.txt"
-SOURCES: Final = Path(__file__).parent / "page"
+PAGE: Final = Path(__file__).parent / "page"
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 SCHEMES: Final[Sequence[Literal["light", "dark"]]] = ("light", "dark")
 WIDE: Final = (1440, 900)
@@ -46,16 +46,13 @@ class NoBrowser(Exception):
 
 
 def digest_of_page() -> str:
-    """What the page is made of now, in short."""
-    files = sorted(
-        one
-        for one in SOURCES.rglob("*")
-        if one.is_file() and one.suffix in (".py", ".js", ".css", ".html", ".svg")
-    )
+    """What gives the page its looks now, in short: its files, and how text becomes HTML."""
+    static = [one for one in (PAGE / "static").rglob("*") if one.is_file()]
+    files = sorted([*static, PAGE / "markdown.py"])
     summed = hashlib.sha256()
     for one in files:
         content = one.read_bytes().replace(b"\r\n", b"\n")
-        summed.update(f"{one.relative_to(SOURCES).as_posix()}\0{len(content)}\0".encode())
+        summed.update(f"{one.relative_to(PAGE).as_posix()}\0{len(content)}\0".encode())
         summed.update(content)
     return summed.hexdigest()
 

@@ -24,7 +24,8 @@ from tests.services.conftest import Clock, services_over
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
 MANAGE_WEBHOOKS = 1 << 29
 FOR_EVERYONE = {"help", "link", "unlink", "account", "privacy"}
-FOR_MEMBERS = {"why", "events"}
+FOR_MEMBERS = {"why", "events", "status"}
+FOR_AUDITORS = {"audit": 1 << 7}  # View Audit Log
 CHAT, MESSAGE_MENU = 1, 3
 
 
@@ -99,7 +100,8 @@ async def test_what_is_about_channels_is_for_managers_in_servers_only(
         if command["name"] in FOR_MEMBERS:
             assert (command["default_member_permissions"], command["contexts"]) == (None, [0])
             continue
-        assert int(command["default_member_permissions"]) == MANAGE_WEBHOOKS
+        needed = FOR_AUDITORS.get(command["name"], MANAGE_WEBHOOKS)
+        assert int(command["default_member_permissions"]) == needed
         assert command["contexts"] == [0]
 
 
@@ -127,7 +129,9 @@ async def test_only_the_project_has_to_be_given(commands: list[dict[str, Any]]) 
         "doctor": [],
         "why": [],
         "events": [],
+        "status": [],
         "notices": [],
+        "audit": [],
         "link": [],
         "unlink": [],
         "account": [],

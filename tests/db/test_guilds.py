@@ -140,6 +140,8 @@ async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
         "webhook_removals": 0,
         "day_use": 0,
         "quota_notices": 0,
+        "audit_log": 1,
+        "audit_channels": 0,
         "discord_names": 2,  # of the other guild, and of its channel that follows something
     }
     opened = await storage.write(lambda tx: tx.outbox.open_batch(5, 10))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select, update
 
+from bot.audit import by_person
 from bot.db.connections import parse_url
 from bot.db.engine import Database
 from bot.db.personal_data import erase_from_texts, unnamed
@@ -164,7 +165,8 @@ async def test_erasing_a_persons_traces_leaves_the_subscriptions_of_the_guild(
     await storage.write(
         lambda tx: tx.subscriptions.set_state(
             subscription.id, SubscriptionState.PAUSED, PauseReason.MEMBER, str(MAREN_ODUYA)
-        )
+        ),
+        by=by_person(MAREN_ODUYA),
     )
     await storage.write(
         lambda tx: tx.link_requests.add("nonce", MAREN_ODUYA, SERVER, LinkDetails())
@@ -186,6 +188,7 @@ async def test_erasing_a_persons_traces_leaves_the_subscriptions_of_the_guild(
         "notices": 1,
         "hooks": 1,
         "subscriptions": 1,
+        "audit_log": 1,
     }
     await storage.erase_traces(MAREN_ODUYA)
     assert set((await storage.read(lambda tx: tx.personal_traces.count(MAREN_ODUYA))).values()) == {

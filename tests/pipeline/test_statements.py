@@ -1,4 +1,4 @@
-"""How many SQL statements an event costs, alone and in a burst, with the whole bot at work."""
+"""How many SQL statements an event of a burst costs, with the whole bot at work."""
 
 import asyncio
 import json
@@ -88,23 +88,6 @@ async def hook(studio: Studio, start_bot: StartBot) -> AsyncIterator[tuple[App, 
 
 async def _is(found: bool) -> bool:
     return found
-
-
-async def test_an_event_takes_24_statements_and_4_commits(
-    studio: Studio, hook: tuple[App, Hook], database_file: Path
-) -> None:
-    app, made = hook
-    costs = []
-    for number, delivery in enumerate(versions(8)):
-        app.storage.hook_lookup.forget()  # it is known for a second
-        with counted() as found:
-            assert await post(app, made, delivery) == 202
-            await until(lambda: _is(shown(studio) == number + 2 and not waiting(database_file)))
-        costs.append((len(found.statements), found.commits, found.statements))
-    # The least of several, as now and then somebody looks whether there is anything to do.
-    statements, commits, which = min(costs)
-    assert statements <= 24, which
-    assert commits <= 4
 
 
 async def test_an_event_of_a_burst_takes_6_statements(

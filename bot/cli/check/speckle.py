@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from bot.cards.text import joined
 from bot.cli.check.http_probe import ProbeResponse, origin, read_response, where_to_look, why_failed
 from bot.cli.check.report import CheckMark, CheckResult, printable
+from bot.program import IS_CHECKOUT, NAME, PROGRAM
 from bot.settings import SECRET_HINTS, Settings
 from bot.speckle.tokens import SCOPES, SpeckleApp
 from bot.speckle_api.activity_list import ACTIVITY
@@ -84,9 +85,11 @@ async def check_bundles(bundles: BundleReader) -> Sequence[CheckResult]:
     what = "Objects of bundles"
     if bundles.can_read:
         return [CheckResult(CheckMark.GOOD, what, "DuckDB is installed and counts them.")]
+    package = f"The package's extra `bundles` (`{NAME}[bundles]`)"
+    how = f"`{PROGRAM} bundles`" if IS_CHECKOUT else package
     found = (
         "not counted, as DuckDB is not installed: cards of versions that newer connectors send "
-        "have no number of objects. `python3 run.py bundles` installs it (70 MB)."
+        f"have no number of objects. {how} installs it (70 MB)."
     )
     return [CheckResult(CheckMark.SKIPPED, what, found)]
 

@@ -10,9 +10,10 @@ from bot.cogs.responses import COLOUR
 GROUPS: Final[Mapping[str, Sequence[str]]] = {
     "Show a Speckle project in a channel": ("subscribe", "subscriptions", "unsubscribe"),
     "Find out why an event came, or did not": ("why", "events"),
-    "See that it works, and repair it": ("test", "doctor"),
+    "See that it works, and repair it": ("status", "test", "doctor"),
     "Your Speckle account, and your data": ("link", "account", "unlink", "privacy"),
     "Where the bot reports what it paused": ("notices",),
+    "See who changed what": ("audit",),
 }
 """Each command is in one of them."""
 

@@ -1,5 +1,6 @@
 """Where something is done on the page's Speckle: the server, who acts, and what is meant there."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -34,7 +35,7 @@ class Workplace:
         return self.person.user
 
 
-class SpeckleAction(Action):
+class SpeckleAction(Action, ABC):
     """An action of a person (`by`) on a server."""
 
     server: int = Field(ge=0)
@@ -47,9 +48,9 @@ class SpeckleAction(Action):
         server = stage.servers[self.server].server
         return Workplace(server, PersonAtWork(server, user_of(server, self.by)))
 
+    @abstractmethod
     def act(self, there: Workplace) -> Fired:
         """Do it. Errors: CannotDo, NotPossible."""
-        raise NotImplementedError
 
 
 class ProjectAction(SpeckleAction):

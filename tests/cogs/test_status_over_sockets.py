@@ -1,0 +1,79 @@
+"""/status: what each member reads of how the bot is doing, in the sandbox Discord."""
+
+from datetime import timedelta
+from typing import Final
+
+from bot.cogs.status.texts import TROUBLES, status_embed
+from bot.problems import ActiveTrouble, NotReady, NotReadyWhy, TroubleKind
+from bot.services.guild_status import (
+    NOT_FOR_MEMBERS,
+    Delays,
+    GuildFigures,
+    GuildStatus,
+    GuildStatusService,
+)
+from bot.storage import Storage
+from tests.cogs.conftest import MakeStudio, RunClient, Studio, text_of
+from tests.services.conftest import CLOUD, OWN_SERVER, PAVILION, STRUCTURE, TOWER, Clock, manager
+
+WELL: Final = GuildFigures(1, None, 0, 0, None, 0, None)
+
+
+async def test_a_member_reads_of_the_channels_that_they_see_and_of_no_other_guild(
+    run_client: RunClient, studio: Studio, make_studio: MakeStudio, clock: Clock
+) -> None:
+    board = studio.guild.add_channel("board")
+    board.deny(None, "view_channel")
+    board.allow(studio.maren, "view_channel")
+    board.allow(studio.guild.bot, "view_channel")
+    heron = make_studio("Heron Engineers")
+    async with run_client() as bot:
+        nothing = text_of(await (await studio.type("status", who=studio.tobias)).settled())
+        assert "The bot works\nUp since <t:" in nothing
+        assert "No channel that you see follows a Speckle project" in nothing
+        await studio.type("subscribe", stream_id=TOWER)
+        await studio.type("subscribe", stream_id=f"{OWN_SERVER}/projects/{PAVILION}", where=board)
+        await heron.type("subscribe", stream_id=TOWER)
+        clock.forward(minutes=5)
+        bot.silent |= {CLOUD: "it gave no answer in time", OWN_SERVER: "it cannot be reached"}
+        tobias = text_of(await (await studio.type("status", who=studio.tobias)).settled())
+        of_heron = text_of(await (await heron.type("status")).settled())
+        maren = text_of(await (await studio.type("status")).settled())
+    assert f"The Speckle server {CLOUD} does not answer the bot." in tobias
+    assert OWN_SERVER not in tobias + of_heron
+    assert OWN_SERVER in maren
+    for said in (tobias, of_heron):
+        assert said.startswith("The bot has trouble\n")
+        assert "Last event\nNone yet." in said
+        assert "Waiting\nNothing." in said
+        assert not [word for word in (str(board.id), TOWER, PAVILION) if word in said]
+
+
+async def test_a_slow_database_is_said_at_once_in_place_of_the_figures(
+    run_client: RunClient, studio: Studio, storage: Storage, clock: Clock
+) -> None:
+    async with run_client() as bot:
+        service = GuildStatusService(storage, lambda: bot.known_trouble, clock, within_s=0.0)
+        status = await service.of(studio.guild.id, manager(), STRUCTURE)
+    assert status.figures is None
+    assert [one.kind for one in status.troubles] == [TroubleKind.DATABASE_NOT_WRITABLE]
+    said = str(status_embed(status).to_dict())
+    assert "The bot has trouble" in said
+    assert "did not answer in time. Try again in a minute." in said
+
+
+def test_each_trouble_that_members_notice_has_its_words() -> None:
+    assert set(TROUBLES) == set(TroubleKind) - NOT_FOR_MEMBERS
+    refused = NotReady(NotReadyWhy.DISCORD_TOKEN_REFUSED)
+    trouble = ActiveTrouble(TroubleKind.TOKEN_REFUSED, not_ready=refused)
+    said = str(status_embed(GuildStatus(Clock()(), WELL, [trouble])).to_dict())
+    assert "Discord does not accept the bot's token." in said
+
+
+def test_delays_and_what_waits_are_said_in_words() -> None:
+    since = Clock()() - timedelta(minutes=3)
+    figures = GuildFigures(2, None, 3, 1, since, 2, Delays(0.44, 181.0, 20))
+    said = str(status_embed(GuildStatus(since, figures, ())).to_dict())
+    assert "0.4 s, at most 3 min, 20 cards" in said
+    assert "3 cards, 1 of them for this channel; the oldest since <t:" in said
+    assert "2 cards for paused channels: `/subscriptions`" in said
