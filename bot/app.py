@@ -63,6 +63,7 @@ from bot.services.discord_names import DiscordNameService
 from bot.services.doctor import DoctorService
 from bot.services.event_log import EventLogService
 from bot.services.former_addresses import FormerAddresses
+from bot.services.guild_settings import GuildSettingsService
 from bot.services.guild_status import GuildStatusService
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
@@ -424,7 +425,7 @@ async def _discord_side(
     on_samples: Callable[[], None],
 ) -> _DiscordSide:
     """Build the client, its services and its cogs; what is handed in is there when they work."""
-    guilds = GuildService(storage, utc_now, quotas)
+    guilds = GuildService(storage, utc_now)
     bot = _client(storage, guilds, rate_limiter, network, timings)
     webhooks = WebhookService(
         storage,
@@ -453,6 +454,7 @@ async def _discord_side(
         subscriptions,
         pending_commands,
         guilds,
+        GuildSettingsService(storage, quotas),
         speckle.lender,
         linking,
         PersonalDataService(storage, linking, _retention_policy(settings.retention)),
