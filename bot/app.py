@@ -23,6 +23,7 @@ from bot.link_pages import LinkPages
 from bot.metrics import Metrics
 from bot.model import RetentionPolicy
 from bot.network import Network
+from bot.notifiers.audit_poster import AuditPoster
 from bot.notifiers.link_followups import LinkFollowUps
 from bot.notifiers.operator_notifier import (
     CHANNEL,
@@ -404,6 +405,7 @@ class _DiscordSide:
             "link_followups": follow_ups.run,
             "webhook_reconciler": reconciler.run,
             "discord_names": NameKeeper(bot, DiscordNameService(storage)).run,
+            "audit_poster": AuditPoster(bot, storage, blocked_for_s).run,
             "setup_reminder": SetupReminder(
                 bot, WaitingSetups(storage, utc_now), blocked_for_s
             ).run,
@@ -760,6 +762,7 @@ def _retention_policy(retention: RetentionSettings) -> RetentionPolicy:
         timedelta(days=retention.body_days),
         timedelta(days=retention.delivered_days),
         timedelta(days=retention.undeliverable_days),
+        timedelta(days=retention.audit_days),
     )
 
 

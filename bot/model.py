@@ -188,11 +188,14 @@ class QuotaUse:
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
-    """How long things are kept: what finished events brought, cards sent, and cards given up."""
+    """How long things are kept: what finished events brought, cards sent, and cards given up; the
+    audit log.
+    """
 
     bodies: timedelta
     delivered: timedelta
     undeliverable: timedelta
+    audit: timedelta = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True)
