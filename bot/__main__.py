@@ -11,10 +11,12 @@ import click
 from click.core import ParameterSource
 
 from bot.cli.commands.audit import audit
+from bot.cli.commands.backup import backup, copy_database, restore
 from bot.cli.commands.events import event_log
 from bot.cli.commands.keys import keys
 from bot.cli.commands.outbox import outbox
 from bot.cli.commands.sandbox import bench, demo, pictures, soak
+from bot.cli.commands.support import support
 from bot.cli.terminal import (
     FAILED,
     UNUSABLE_SETTINGS,
@@ -24,6 +26,7 @@ from bot.cli.terminal import (
     print_line,
     replace_what_cannot_be_shown,
     until_stopped,
+    without_garbage_collection,
 )
 from bot.errors import BotError, ConfigError
 from bot.launch import COMMANDS
@@ -109,9 +112,10 @@ def init(files: Files) -> None:
 @click.pass_obj
 def run(files: Files) -> None:
     """Run the bot until Ctrl-C or SIGTERM."""
-    settings = files.load("discord_token", "encryption_keys")
+    with without_garbage_collection():
+        settings = files.load("discord_token", "encryption_keys")
 
-    from bot import app, log
+        from bot import app, log
 
     log.configure(settings)
     until_stopped(app.run(settings))
@@ -149,6 +153,8 @@ def key() -> None:
     click.echo(Fernet.generate_key().decode())
 
 
+for group_or_command in (backup, restore, copy_database, support):
+    cli.add_command(group_or_command)
 for group_or_command in (keys, outbox, event_log, audit, demo, pictures, soak, bench):
     cli.add_command(group_or_command)
 

@@ -22,6 +22,8 @@ from bot.errors import ConfigError, Problem
 from bot.link_pages import LinkPages
 from bot.metrics import Metrics
 from bot.model import RetentionPolicy
+from bot.monitoring.readings import RunningParts
+from bot.monitoring.site import MetricsPage, serving_metrics
 from bot.network import Network
 from bot.notifiers.audit_poster import AuditPoster
 from bot.notifiers.link_followups import LinkFollowUps
@@ -145,11 +147,15 @@ async def run(settings: Settings) -> None:
     """Run the bot until a stop signal; a second signal ends the process at once."""
     stopping = asyncio.Event()
     vault, metrics = _vault(settings), Metrics(settings.speckle_servers)
+    page = MetricsPage(metrics)
     with stop_signals(stopping):
-        async with open_when_ready(settings, vault, metrics, stopping) as storage:
+        async with (
+            serving_metrics(page, settings.metrics.host, settings.metrics.port),
+            open_when_ready(settings, vault, metrics, stopping) as storage,
+        ):
             if storage is None:
                 return
-            async with _at_work(settings, storage, metrics):
+            async with _at_work(settings, storage, metrics, page):
                 tune_interpreter()
                 await stopping.wait()
                 log.info("app.stopping")
@@ -163,18 +169,24 @@ async def running(settings: Settings, timings: Timings = Timings()) -> AsyncIter
     ends the block, because a bot that works by halves looks healthy and is not.
     """
     vault, metrics = _vault(settings), Metrics(settings.speckle_servers)
+    page = MetricsPage(metrics)
     async with (
+        serving_metrics(page, settings.metrics.host, settings.metrics.port),
         Storage.open(
             settings.database_url, vault, utc_now, timings=timings.storage, metrics=metrics
         ) as storage,
-        _at_work(settings, storage, metrics, timings) as app,
+        _at_work(settings, storage, metrics, page, timings) as app,
     ):
         yield app
 
 
 @asynccontextmanager
 async def _at_work(
-    settings: Settings, storage: Storage, metrics: Metrics, timings: Timings = Timings()
+    settings: Settings,
+    storage: Storage,
+    metrics: Metrics,
+    page: MetricsPage,
+    timings: Timings = Timings(),
 ) -> AsyncIterator[App]:
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
@@ -220,13 +232,34 @@ async def _at_work(
             ).run,
         }
         leading = lead(storage, alone=storage.is_sqlite, workers=workers)
+        parts = _running_parts(settings, storage, quotas, known_trouble, breakers, bot)
         try:
-            async with _all_started(settings, bot, leading, listener) as port:
+            async with page.reading(parts), _all_started(settings, bot, leading, listener) as port:
                 lender, catch_up = speckle_side.lender, pipeline.catch_up
                 yield App(storage, metrics, bot, lender, linking, catch_up, port, known_trouble)
         finally:
             pipeline.close()
             speckle_side.client.close()
+
+
+def _running_parts(
+    settings: Settings,
+    storage: Storage,
+    quotas: QuotaService,
+    known_trouble: KnownTrouble,
+    breakers: CircuitBreakers,
+    bot: SpeckleBot,
+) -> RunningParts:
+    return RunningParts(
+        storage,
+        quotas,
+        settings.speckle_servers,
+        trouble=known_trouble.now,
+        silent_servers=breakers.silent,
+        gateway_problems=bot.gateway.problems,
+        gateway_latency_s=lambda: bot.latency_s,
+        now=utc_now,
+    )
 
 
 @asynccontextmanager

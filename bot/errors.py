@@ -7,6 +7,7 @@ BotError
 │   ├── SchemaTooNew         the database was made by a newer bot
 │   ├── SchemaTooOld         the database was made long before the first release
 │   ├── HookGone             the hook that a delivery came through has been removed since
+│   ├── DatabaseCopyError    a database is not copied, backed up or put back, and why
 │   ├── AlreadyFinished      another process has finished the same events
 │   └── SealError            a sealed value does not open
 ├── NotADelivery           a request body that is no Speckle delivery
@@ -26,6 +27,7 @@ BotError
 """
 
 from dataclasses import dataclass
+from enum import Enum, auto
 
 
 class BotError(Exception):
@@ -66,6 +68,35 @@ class StorageUnavailable(StorageError):
         super().__init__(reason)
         self.reason = reason
         self.lasting = lasting
+
+
+class CopyProblem(Enum):
+    """Why a database is not copied."""
+
+    FILE_EXISTS = auto()
+    NOT_WRITTEN = auto()  # the file that was to be made
+    NOT_READ = auto()  # the file that was named, or the database
+    NO_DATABASE = auto()
+    NOT_OURS = auto()  # a database of another program
+    DAMAGED = auto()
+    BOT_RUNS = auto()
+    USED = auto()  # the one to be filled
+    OLD_TABLES = auto()
+    SAME = auto()
+    COUNTS_DIFFER = auto()
+
+
+class DatabaseCopyError(StorageError):
+    """A database was not copied, backed up or put back; all is as it was.
+
+    `what`: the file or database that it is about, or a detail.
+    """
+
+    def __init__(self, problem: CopyProblem, what: str, reason: str = "") -> None:
+        super().__init__(f"{problem.name.lower()}: {what} {reason}".strip())
+        self.problem = problem
+        self.what = what
+        self.reason = reason
 
 
 class SchemaTooNew(StorageError):

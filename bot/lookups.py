@@ -1,6 +1,6 @@
 """What people look up: cards and events with what became of them, as frozen values."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -158,6 +158,31 @@ class DiscordName:
     id: int
     guild_id: int
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many there are, and since when the oldest waits; None where nothing does."""
+
+    count: int
+    oldest_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What all guilds have together.
+
+    `outbox` are the cards that may go, `held_cards` those that wait until somebody does something,
+    `held_events` the events whose cards are not made before somebody has said who may see them.
+    `subscriptions` are counted by why they are paused, None for those that are not.
+    """
+
+    inbox: Waiting
+    outbox: Waiting
+    held_cards: int
+    undeliverable_cards: int
+    held_events: int
+    subscriptions: Mapping[PauseReason | None, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """What storage keeps and all rooms speak of: hooks, subscriptions, accounts, answers, pauses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Self
 
 from bot.permissions import Audience
@@ -583,3 +584,42 @@ class PauseNotice:
     created_at: datetime
     attempts: int
     next_try_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseContent:
+    """What a database holds, counted; `projects` are those that some channel follows."""
+
+    version: str
+    guilds: int
+    projects: int
+    subscriptions: int
+    accounts: int
+    waiting_cards: int
+    waiting_events: int
+    last_backup_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TableRows:
+    """How many rows of a table were copied."""
+
+    table: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a database holds after a backup was put back, and the file with its former content."""
+
+    content: DatabaseContent
+    kept: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class SupportReport:
+    """What a report of a bug may hold of a database, to be written as JSON."""
+
+    database: Mapping[str, Any]
+    failures: Sequence[Mapping[str, Any]]
+    events: Sequence[Mapping[str, Any]]

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from bot.audit import BY_BOT, BY_HOST, AuditActor, by_person
-from bot.db import schema
+from bot.db import backups, schema
 from bot.db.accounts import Accounts
 from bot.db.audit_channels import AuditChannels
 from bot.db.audit_log import AuditLog
 from bot.db.connections import SQLITE, StorageTimings, parse_url
+from bot.db.content import read_content
 from bot.db.day_use import DayUseRepository, UseOfToday
 from bot.db.discord_names import DiscordNames
 from bot.db.due_times import DueTimes
@@ -47,9 +48,11 @@ from bot.db.session import Session
 from bot.db.silent_webhooks import SilentWebhooks
 from bot.db.sqlite_file import free_bytes, sqlite_path
 from bot.db.subscriptions import Subscriptions
+from bot.db.totals import TotalsRepository
 from bot.db.webhook_removals import WebhookRemovals
 from bot.lookups import OutboxActionResult
 from bot.metrics import Metrics
+from bot.model import DatabaseContent, Restored, SupportReport, TableRows
 from bot.timing import utc_now
 from bot.vault import Vault
 
@@ -89,6 +92,7 @@ class Transaction:
         self.samples = Samples(session)
         self.subscriptions = Subscriptions(session, forget_hooks)
         self.due_times = DueTimes(session)
+        self.totals = TotalsRepository(session)
         self.discord_names = DiscordNames(session)
 
 
@@ -159,6 +163,10 @@ class Storage:
         session.by = by
         return Transaction(session, self._vault, self.hook_lookup.forget)
 
+    async def content(self) -> DatabaseContent:
+        """What it holds, counted."""
+        return await self._database.read(lambda session: read_content(session.connection))
+
     async def ping_write(self) -> None:
         """Write something, really.
 
@@ -204,6 +212,11 @@ class Storage:
         """
         return await self._leader.lead()
 
+    @property
+    def leads(self) -> bool:
+        """Whether this process leads, as it was last asked."""
+        return self._leader.leads
+
     async def _close(self) -> None:
         await self.hook_lookup.close()
         await self.intake.close()
@@ -230,6 +243,68 @@ def database_file(database_url: str) -> Path | None:
     """
     url = parse_url(database_url)
     return sqlite_path(url) if url.drivername == SQLITE else None
+
+
+async def make_backup(
+    database_url: str, path: Path, now: datetime, *, replace: bool = False
+) -> DatabaseContent:
+    """Write the whole database into one SQLite file, whole and looked at, while bots use it.
+
+    `replace`: also over a file that is there. Errors: DatabaseCopyError, StorageUnavailable,
+    SchemaTooNew, SchemaTooOld, ConfigError for an address of no known kind.
+    """
+    url = parse_url(database_url)
+    return await asyncio.to_thread(backups.make_backup, url, path, now, replace=replace)
+
+
+async def restore_backup(
+    database_url: str,
+    path: Path,
+    now: datetime,
+    *,
+    replace: bool = False,
+    shown_until: datetime | None = None,
+) -> Restored:
+    """Have the database hold what a backup holds; its next start knows that it is a copy.
+
+    `replace`: also over one that is used, which is kept. `shown_until`: Speckle's lists are read
+    from then on. Errors: as `make_backup`.
+    """
+    from bot.db import replacing
+
+    return await asyncio.to_thread(
+        replacing.restore_backup,
+        parse_url(database_url),
+        path,
+        now,
+        replace=replace,
+        shown_until=shown_until,
+    )
+
+
+async def support_report(database_url: str, salt: bytes) -> SupportReport:
+    """What a report of a bug may hold; `salt` is of this report alone. The database stays as it is.
+
+    Errors: as `make_backup`.
+    """
+    from bot.db import support
+
+    def report() -> SupportReport:
+        with backups.connected(parse_url(database_url), writes=False) as connection:
+            backups.require_todays_tables(connection)
+            return support.support_report(connection, salt)
+
+    return await asyncio.to_thread(report)
+
+
+async def copy_database(from_url: str, to_url: str) -> Sequence[TableRows]:
+    """Move all that one database holds into another one that is empty.
+
+    Errors: as `make_backup`.
+    """
+    from bot.db import replacing
+
+    return await asyncio.to_thread(replacing.copy_database, parse_url(from_url), parse_url(to_url))
 
 
 @asynccontextmanager

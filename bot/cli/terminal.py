@@ -1,11 +1,13 @@
 """What every command needs: the settings files, printing, running to an end, errors in words."""
 
 import asyncio
+import gc
 import io
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -15,6 +17,7 @@ import click
 from bot.errors import (
     BotError,
     ConfigError,
+    DatabaseCopyError,
     SchemaTooNew,
     SchemaTooOld,
     SealError,
@@ -71,6 +74,20 @@ def replace_what_cannot_be_shown() -> None:
             stream.reconfigure(errors="replace")
 
 
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Let Python not look for garbage while much is loaded: nothing of that is, and it takes long.
+
+    What was loaded is not looked at later either.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def until_stopped(work: Coroutine[None, None, T]) -> T | None:
     """Run to the end; a stop signal is a good end too, also one before the work handles them."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -98,6 +115,10 @@ def in_words(error: BotError) -> str:
                 "release, and this release cannot bring them up to date. Start the bot's commit "
                 f"{error.commit} with it once, then this release, or begin with a new database."
             )
+        case DatabaseCopyError():
+            from bot.cli.copy_texts import copy_error_text
+
+            return f"✘ {copy_error_text(error)}"
         case WorkerFailed():
             return (
                 f"✘ The bot stopped, because its part “{error.worker}” failed; the log above shows "

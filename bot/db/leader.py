@@ -3,12 +3,13 @@
 import asyncio
 import os
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, text
+from sqlalchemy import URL, Connection, text
 
-from bot.db.connections import own_connection
+from bot.db.connections import SQLITE, own_connection
 from bot.db.engine import Database
 from bot.db.sqlite_file import PRIVATE_FILE, beside, sqlite_path
 from bot.errors import StorageUnavailable
@@ -28,6 +29,11 @@ class Leader:
         self._lock_file: int | None = None
         self._session: Connection | None = None
         self._stack = ExitStack()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process led when it was last asked."""
+        return self._lock_file is not None or self._session is not None
 
     async def lead(self) -> bool:
         """Whether this process leads; takes the lead if it is free. Asking again checks it."""
@@ -68,6 +74,22 @@ class Leader:
     def _end_session(self) -> None:
         self._session = None
         self._stack.close()
+
+
+@contextmanager
+def leading(url: URL) -> Iterator[bool]:
+    """Hold the lead while the block lasts, so that no bot works; False where one has it."""
+    if url.drivername != SQLITE:
+        with own_connection(url) as session:
+            statement = text("SELECT pg_try_advisory_lock(:lock)")
+            yield bool(session.scalar(statement, {"lock": LEADER_LOCK}))
+        return
+    descriptor = _locked(beside(sqlite_path(url), ".lock"))
+    try:
+        yield descriptor is not None
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def _locked(path: Path) -> int | None:

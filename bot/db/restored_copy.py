@@ -6,12 +6,11 @@ What people took back since then, such as an account that they unlinked, is ther
 import asyncio
 from contextlib import suppress
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from bot.db.engine import Database
 from bot.db.key_values import KeyValues
-from bot.db.session import Session
 from bot.db.sqlite_file import kept_mark, sqlite_path
 from bot.db.sqlite_marks import MARK_KEY, CopyMark
 
@@ -39,7 +38,10 @@ class RestoredCopy:
         """Whether this may be a copy, or has come to another place; to be asked before `accept`."""
         if not self._database.is_sqlite:
             known, identity = await self._database.read(
-                lambda session: (KeyValues(session).get(IDENTITY_KEY), _identity(session))
+                lambda session: (
+                    KeyValues(session).get(IDENTITY_KEY),
+                    identity_of(session.connection),
+                )
             )
             return known is not None and known != identity
         mark = CopyMark.parse(await self._database.read(lambda s: KeyValues(s).get(MARK_KEY)))
@@ -53,14 +55,15 @@ class RestoredCopy:
         if self._database.is_sqlite:
             await self._database.keep_marks()
         else:
-            identity = await self._database.read(_identity)
+            identity = await self._database.read(lambda session: identity_of(session.connection))
             await self._database.write(
                 lambda session: KeyValues(session).set(IDENTITY_KEY, identity)
             )
 
 
-def _identity(session: Session) -> str:
-    found = [*session.execute(TABLES).one()]
+def identity_of(connection: Connection) -> str:
+    """How a PostgreSQL names what holds the tables; asked outside a transaction, as it may fail."""
+    found = [*connection.execute(TABLES).one()]
     with suppress(DBAPIError):  # a server that lets only its administrators ask
-        found += session.execute(CLUSTER).one()
+        found += connection.execute(CLUSTER).one()
     return ":".join(map(str, found))

@@ -19,8 +19,10 @@ from bot.db.connections import (
 )
 from bot.db.engine import Database
 from bot.db.failures import driver_errors_translated
-from bot.db.sqlite_file import make_place
+from bot.db.file_copies import keep_before_upgrade
+from bot.db.sqlite_file import make_place, sqlite_path
 from bot.errors import SchemaTooNew, SchemaTooOld, StorageUnavailable
+from bot.timing import utc_now
 
 # Every revision in migrations/versions, oldest first. Listed here so that a start with today's
 # tables need not load Alembic; a test compares.
@@ -37,10 +39,11 @@ MIGRATION_LOCK = 0x53504B4D  # "SPKM", see leader.py
 
 async def found_version(database: Database) -> str | None:
     """The version of the tables that are there; None for an empty database."""
-    return await database.read(lambda session: _version(session.connection))
+    return await database.read(lambda session: version_of(session.connection))
 
 
-def _version(connection: Connection) -> str | None:
+def version_of(connection: Connection) -> str | None:
+    """The version of the tables; None where there are none."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -66,15 +69,21 @@ async def migrate(database_url: str) -> None:
     Errors: StorageUnavailable, SchemaTooNew, SchemaTooOld, ConfigError for an address of no known
     kind.
     """
-    await asyncio.to_thread(_migrate, parse_url(database_url))
+    await asyncio.to_thread(migrate_now, parse_url(database_url))
 
 
-def _migrate(url: URL) -> None:
+def migrate_now(url: URL, *, keep_copy: bool = True) -> None:
+    """The same, in this thread; `keep_copy`: an SQLite file that is upgraded is copied first.
+
+    Errors: as `migrate`, but for ConfigError.
+    """
     if url.drivername == SQLITE:
         make_place(url)
     with _one_migrator(url) as connection:
-        found = _version(connection)
+        found = version_of(connection)
         if needs_migration(found):
+            if found is not None and keep_copy and url.drivername == SQLITE:
+                keep_before_upgrade(sqlite_path(url), found, utc_now())
             _upgrade(connection, found)
 
 

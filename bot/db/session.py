@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import (
     Connection,
@@ -14,15 +14,18 @@ from sqlalchemy import (
     Table,
     insert,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from bot.audit import BY_BOT
 from bot.db.rows import Row
 
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
+
 SQLITE_ROWS_A_STATEMENT = 1_000  # SQLite takes 32,766 values in one
 
-Insert = sqlite.Insert | postgresql.Insert
-NewInsert = Callable[[Table], Insert]
+Insert: TypeAlias = "sqlite.Insert | postgresql.Insert"
+NewInsert: TypeAlias = "Callable[[Table], Insert]"
 
 
 class Session:
@@ -37,7 +40,7 @@ class Session:
         self.now = now
         self.is_sqlite = connection.dialect.name == "sqlite"
         # An INSERT that knows ON CONFLICT, which SQLite and PostgreSQL agree on.
-        self.insert: NewInsert = sqlite.insert if self.is_sqlite else postgresql.insert
+        self.insert: NewInsert = sqlite.insert if self.is_sqlite else _postgresql_insert
         self._at_end: list[Callable[[], None]] = []
 
     def execute(self, statement: Executable, rows: Any = None) -> CursorResult[*tuple[Any, ...]]:
@@ -99,6 +102,12 @@ class Session:
             some = rows[start : start + SQLITE_ROWS_A_STATEMENT]
             statement = _sqlite_insert(self.connection.dialect, table, some)
             yield some, self.connection.exec_driver_sql(*statement)
+
+
+def _postgresql_insert(table: Table) -> "postgresql.Insert":
+    from sqlalchemy.dialects import postgresql  # slow to load, and not needed over SQLite
+
+    return postgresql.insert(table)
 
 
 def _sqlite_insert(

@@ -1,5 +1,7 @@
 """The tables, as SQLAlchemy Core sees them; migrations/ makes them, a test compares the two.
 
+Their indexes that have a condition are in indexes.py.
+
 Stored names are kept where the code has a better one by now: `lane` is an ordering key, `form` a
 fallback level, `fill_ins` are jobs of late enrichment, `facts` are key values.
 """
@@ -50,7 +52,6 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
 
 # SQLite counts up automatically only in a column that is exactly INTEGER.
 AutoId = BigInteger().with_variant(Integer(), "sqlite")
@@ -352,29 +353,13 @@ bodies = Table(
 # Written out rather than bound: both databases use a partial index only for a condition that they
 # can read in the statement itself.
 IS_NEW = inbox.c.state == literal_column("'new'")
-Index("ix_inbox_new", inbox.c.lane, inbox.c.id, sqlite_where=IS_NEW, postgresql_where=IS_NEW)
-# By time first, so that rows are added at its end and a look-up reads the last minute alone.
 HAS_BODY = inbox.c.body_bytes.is_not(None)
-Index("ix_inbox_finished", inbox.c.finished_at, sqlite_where=HAS_BODY, postgresql_where=HAS_BODY)
+# By time first, so that rows are added at its end and a look-up reads the last minute alone.
 Index("ix_inbox_received_at_digest", inbox.c.received_at, inbox.c.digest)
 
 HAS_KEY = inbox.c.event_key.is_not(None)
-Index(
-    "ix_inbox_event_key",
-    inbox.c.lane,
-    inbox.c.event_key,
-    sqlite_where=HAS_KEY,
-    postgresql_where=HAS_KEY,
-)
 
 HAS_SUBJECT = inbox.c.subject.is_not(None)
-Index(
-    "ix_inbox_subject",
-    inbox.c.lane,
-    inbox.c.subject,
-    sqlite_where=HAS_SUBJECT,
-    postgresql_where=HAS_SUBJECT,
-)
 
 history_taken = Table(
     "history_taken",
@@ -428,13 +413,6 @@ batches = Table(
 )
 
 IS_OPEN = batches.c.state == literal_column("'open'")
-Index(
-    "uq_batches_open",
-    batches.c.channel_id,
-    unique=True,
-    sqlite_where=IS_OPEN,
-    postgresql_where=IS_OPEN,
-)
 
 outbox = Table(
     "outbox",
@@ -461,22 +439,8 @@ outbox = Table(
 )
 
 IS_WAITING = outbox.c.state == literal_column("'waiting'")
-Index(
-    "ix_outbox_waiting",
-    outbox.c.channel_id,
-    outbox.c.id,
-    sqlite_where=IS_WAITING,
-    postgresql_where=IS_WAITING,
-)
 
 SHOWS_SUBJECT = outbox.c.subject.is_not(None)
-Index(
-    "ix_outbox_subject",
-    outbox.c.subscription_id,
-    outbox.c.subject,
-    sqlite_where=SHOWS_SUBJECT,
-    postgresql_where=SHOWS_SUBJECT,
-)
 
 pictures = Table(
     "pictures",

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -99,6 +100,11 @@ class SpeckleBot(commands.Bot):
         if not self.logged_in.is_set() and self._not_logged_in is not None:
             return [self._not_logged_in]
         return self.gateway.problems()
+
+    @property
+    def latency_s(self) -> float | None:
+        """Seconds from the gateway's last heartbeat to its answer; None before there was one."""
+        return self.latency if math.isfinite(self.latency) else None
 
     async def on_socket_raw_receive(self, _frame: str | bytes) -> None:
         """Note the gateway's sign of life: `is_ready()` stays true on a dead connection."""

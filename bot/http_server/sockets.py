@@ -8,9 +8,7 @@ from typing import Final
 
 BACKLOG: Final = 128  # connections that the system keeps until they are accepted
 EVERYWHERE: Final = {"::": "0.0.0.0"}  # noqa: S104  # what the host asked for
-NO_ADDRESS: Final = (
-    "WEBHOOK_HOST is no address of this computer. Use 127.0.0.1, or 0.0.0.0 for every network."
-)
+NO_ADDRESS: Final = "is no address of this computer. Use 127.0.0.1, or 0.0.0.0 for every network."
 NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
@@ -49,20 +47,20 @@ def bind(host: str, port: int) -> Sequence[socket.socket]:
     return bound
 
 
-def why_not_bound(error: OSError) -> str:
-    """Why a port cannot be listened on, and what to do about it."""
+def why_not_bound(error: OSError, *, host: str = "WEBHOOK_HOST", port: str = "WEBHOOK_PORT") -> str:
+    """Why a port cannot be listened on, and what to do about it; by the settings' names."""
     if isinstance(error, socket.gaierror):
-        return NO_ADDRESS
+        return f"{host} {NO_ADDRESS}"
     match error.errno:
         case errno.EADDRINUSE:
-            return "another program uses it. End that program, or choose another WEBHOOK_PORT."
+            return f"another program uses it. End that program, or choose another {port}."
         case errno.EACCES:
-            return "the bot's user may not use it. Choose a WEBHOOK_PORT above 1023."
+            return f"the bot's user may not use it. Choose a {port} above 1023."
         case errno.EADDRNOTAVAIL:
-            return NO_ADDRESS
+            return f"{host} {NO_ADDRESS}"
         case _:
             said = os.strerror(error.errno or 0)
-            return f"the system says {said!r}. Look at WEBHOOK_HOST and WEBHOOK_PORT."
+            return f"the system says {said!r}. Look at {host} and {port}."
 
 
 def close(sockets: Sequence[socket.socket]) -> None:

@@ -3,16 +3,18 @@
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Final
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from typing import TYPE_CHECKING, Final
 
 from bot.cards.text import one_line, shorten_plain
 from bot.model import Account, LinkRequest
 from bot.services.linking import LinkFailed, WhyNotLinked
 from bot.speckle.tokens import SCOPES, TokenScope
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 MAX_NAME: Final = 120  # characters
 
@@ -37,15 +39,23 @@ class PageMessage:
 class Pages:
     """The templates, and the digest by which a policy allows their style."""
 
-    def __init__(self) -> None:
-        self._templates = Environment(
+    @cached_property
+    def _templates(self) -> "Environment":
+        # Slow to load, and many hosts let nobody sign in.
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+
+        return Environment(
             loader=PackageLoader("bot.link_pages"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
         )
+
+    @cached_property
+    def style_digest(self) -> str:
+        """The digest of the style, as a policy names it."""
         style = self._render("style.css").encode()
-        self.style_digest: Final = f"sha256-{b64encode(sha256(style).digest()).decode()}"
+        return f"sha256-{b64encode(sha256(style).digest()).decode()}"
 
     def confirm(self, link: LinkRequest, proof: str) -> str:
         """Who links what, and what Speckle will ask; the form sends `proof` back."""

@@ -1,6 +1,6 @@
 """What one guild may use, so that a stranger's guild cannot fill the disk or the day."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -10,7 +10,7 @@ import structlog
 from bot.errors import StorageUnavailable
 from bot.model import DayQuota, Guild, Hook, QuotaNotice, QuotaUse
 from bot.services.refusals import CommandRefused, Limited, NoRoom
-from bot.storage import Storage
+from bot.storage import Storage, Transaction
 
 log = structlog.get_logger()
 
@@ -130,6 +130,19 @@ class QuotaService:
             return None
         used = await self._storage.read(lambda tx: tx.day_use.used(guild_id))
         return Usage(limits, used, self._ends_at(self._now()))
+
+    def highest_shares(self, tx: Transaction) -> Mapping[str, float]:
+        """The most that any guild uses of each of its quotas, as a part of it; none without."""
+        limits = self._limits
+        if limits is None:
+            return {}
+        use = tx.totals.highest_use(self._without)
+        return {
+            "events": use.events / limits.events_a_day,
+            "bytes": use.bytes / limits.bytes_a_day,
+            "webhooks": use.hooks / limits.hooks,
+            "subscriptions": use.subscriptions / limits.subscriptions,
+        }
 
     async def require_room_for_hook(self, guild_id: int) -> None:
         """Refuse a new hook that would be one too many. Errors: CommandRefused."""

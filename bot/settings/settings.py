@@ -149,6 +149,25 @@ class RetentionSettings(_Section):
     )
 
 
+class MetricsSettings(_Section):
+    """`GET /metrics` for Prometheus, on an address of its own (docs/monitoring.md)."""
+
+    host: validators.Host = _setting(
+        "127.0.0.1",
+        "Address that `GET /metrics` is answered on. `127.0.0.1` suits a Prometheus on the same "
+        "computer. In a container, or with Prometheus on another machine, use an address that it "
+        "reaches, or `0.0.0.0`, and let nobody else reach the port: there is no password.",
+        "text, such as 127.0.0.1",
+    )
+    port: int = _setting(
+        0,
+        "Port of that address, such as 8004. 0: off.",
+        "a whole number from 0 to 65535",
+        ge=0,
+        le=65535,
+    )
+
+
 class QuotaSettings(_Section):
     """What one Discord server (guild) may use; those in `[organisation]` have no quotas."""
 
@@ -359,6 +378,7 @@ class Settings(BaseSettings):
     delivery: SendingSettings = SendingSettings()
     retention: RetentionSettings = RetentionSettings()
     quotas: QuotaSettings = QuotaSettings()
+    metrics: MetricsSettings = MetricsSettings()
     operator: OperatorSettings = OperatorSettings()
 
     def apps(self) -> Mapping[str, SpeckleApp]:
@@ -383,9 +403,9 @@ class Settings(BaseSettings):
         )
         found = [secret.get_secret_value() for secret in secrets if secret]
         if self.operator_webhook_url is not None:
-            # What a library writes down of an address may be all but its host.
+            # What a library writes down of an address may be any part of it.
             rest = self.operator_webhook_url.get_secret_value().split("/", 3)[-1]
-            found += [rest] if len(rest) >= MIN_WEBHOOK_SECRET else []
+            found += [one for one in (rest, *rest.split("/")) if len(one) >= MIN_WEBHOOK_SECRET]
         for address in (self.database_url, self.https_proxy, self.http_proxy):
             password = None if address is None else urlsplit(address).password
             found += [password] if password else []

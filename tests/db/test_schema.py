@@ -21,6 +21,7 @@ from sqlalchemy import Connection, MetaData, select, text
 
 from bot.db.connections import parse_url
 from bot.db.engine import Database
+from bot.db.indexes import INDEXES
 from bot.db.schema import MIGRATIONS, REVISIONS, TOO_OLD, WANTED
 from bot.db.tables import bodies, inbox, metadata, outbox
 from bot.errors import ConfigError, SchemaTooNew, SchemaTooOld, StorageUnavailable
@@ -46,6 +47,10 @@ def differences(connection: Connection) -> list[Sequence[Any]]:
     options = {"compare_type": True, "compare_server_default": True}
     context = MigrationContext.configure(connection, opts=options)
     return list(compare_metadata(context, metadata))
+
+
+def test_the_tables_know_their_indexes() -> None:
+    assert all(index in index.table.indexes for index in INDEXES if index.table is not None)
 
 
 async def test_migrations_and_tables_agree(database_url: str) -> None:
