@@ -259,6 +259,13 @@ class Studio:
         """Submit the form with these fields; those that are not named stay as they were opened."""
         return await (await self.sandbox.submit_modal(form, fields, self.maren)).settled()
 
+    async def report_in(self, channel: SandboxChannel) -> None:
+        """Choose the channel for notices under /settings, as someone who manages the server."""
+        manager = self.guild.add_member("Ines Falk", permissions="manage_guild")
+        panel = await self.type("settings", who=manager)
+        chosen = await self.sandbox.select(panel, "settings:notices", [channel], manager)
+        await chosen.settled()
+
     async def open_entry(self, label: str = TOWER) -> InteractionView:
         """The panel of one subscription."""
         return await self.choose(await self.type("subscriptions"), label)

@@ -160,7 +160,7 @@ async def test_the_notice_channel_is_used_if_one_is_set_and_mentions_that_member
     ops = studio.guild.add_channel("bim-ops")
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
-        await studio.type("notices", channel=ops)
+        await studio.report_in(ops)
         await pause()
         await teller(bot).notify_due()
     [message] = studio.sandbox.messages(ops)
@@ -177,7 +177,7 @@ async def test_a_notice_channel_that_refuses_is_passed_by(
     ops = studio.guild.add_channel("bim-ops")
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
-        await studio.type("notices", channel=ops)
+        await studio.report_in(ops)
         await pause()
         ops.deny(studio.guild.bot, "view_channel")
         await teller(bot).notify_due()
@@ -392,7 +392,7 @@ async def test_nobody_resumes_what_he_may_not_manage(
     ops = studio.guild.add_channel("bim-ops")
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
-        await studio.type("notices", channel=ops)
+        await studio.report_in(ops)
         await pause()
         await teller(bot).notify_due()
         [message] = studio.sandbox.messages(ops)
