@@ -14,6 +14,7 @@ R = TypeVar("R")
 Work = Callable[[Session], T]
 
 READS_TOGETHER = 16
+WITHIN_S = 60.0  # longer than the databases themselves wait for anything
 # Few, because one may write what 32 events led to, and a delivery's own commit waits for all.
 WRITES_TOGETHER = 8
 
@@ -30,7 +31,9 @@ class Together(Generic[T, R]):
     ) -> None:
         self._name = name
         self._do = do
-        self._group = GroupCommit[T, R | Exception](name, self._all, max_items=most)
+        self._group = GroupCommit[T, R | Exception](
+            name, self._all, within_s=WITHIN_S, max_items=most
+        )
         self.close = self._group.close
 
     async def __call__(self, item: T) -> R:
