@@ -13,6 +13,7 @@ JUDGED: Final = (
     "listener",
     "outage",
     "start",
+    "subscriptions",
     "throughput",
 )
 REPORTED: Final = (
