@@ -7,8 +7,11 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from io import StringIO
+from secrets import token_hex
 from typing import Final, TextIO
 
 import structlog
@@ -35,6 +38,9 @@ SECRET_SHAPES: Final = tuple(
 )
 # What moves a terminal's cursor, writes its title or turns a line around.
 CONTROLS: Final = re.compile("[\\x00-\\x1f\\x7f-\\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# Named as structlog's merge_contextvars finds it: to set it alone is what a delivery has time for.
+DELIVERY: Final[ContextVar[str]] = ContextVar("structlog_delivery")
+MOST_EVENTS: Final = 20  # named in one line
 # What others' libraries say at these levels is chatter, a message's text or an address.
 QUIET: Final = {
     "discord": logging.WARNING,
@@ -43,6 +49,7 @@ QUIET: Final = {
     "asyncio": logging.WARNING,
     "sqlalchemy": logging.WARNING,
     "gql": logging.WARNING,
+    "PIL": logging.INFO,
     "urllib3": logging.WARNING,
 }
 
@@ -123,6 +130,33 @@ def _use_handler(formatter: logging.Formatter, level: int, stream: TextIO) -> No
     root.setLevel(level)
     for name, least in QUIET.items():
         logging.getLogger(name).setLevel(max(least, level))
+
+
+def about_events(inbox_ids: Iterable[int | None]) -> None:
+    """Name these events in each line of the running task from now on, and of those it begins.
+
+    Only as many as fit a line; `events_in_all` says how many there are then.
+    """
+    ids = [*dict.fromkeys(one for one in inbox_ids if one is not None)]
+    structlog.contextvars.bind_contextvars(events=ids[:MOST_EVENTS])
+    if len(ids) > MOST_EVENTS:
+        structlog.contextvars.bind_contextvars(events_in_all=len(ids))
+
+
+@contextmanager
+def about_delivery() -> Iterator[None]:
+    """Name a delivery in each line of the block, until it has become an event with an id."""
+    before = DELIVERY.set(token_hex(4))
+    try:
+        yield
+    finally:
+        # The task is the connection's, and a reverse proxy sends others' requests over it too.
+        DELIVERY.reset(before)
+
+
+def is_debugging() -> bool:
+    """Whether lines of the lowest level are written: asking costs less than such a line."""
+    return logging.getLogger().isEnabledFor(logging.DEBUG)
 
 
 def hide_secret_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -1,6 +1,6 @@
 """What storage keeps and all rooms speak of: hooks, subscriptions, accounts, answers, pauses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -607,3 +607,12 @@ class Restored:
 
     content: DatabaseContent
     kept: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class SupportReport:
+    """What a report of a bug may hold of a database, to be written as JSON."""
+
+    database: Mapping[str, Any]
+    failures: Sequence[Mapping[str, Any]]
+    events: Sequence[Mapping[str, Any]]

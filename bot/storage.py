@@ -51,7 +51,7 @@ from bot.db.totals import TotalsRepository
 from bot.db.webhook_removals import WebhookRemovals
 from bot.lookups import OutboxActionResult
 from bot.metrics import Metrics
-from bot.model import DatabaseContent, Restored, TableRows
+from bot.model import DatabaseContent, Restored, SupportReport, TableRows
 from bot.timing import utc_now
 from bot.vault import Vault
 
@@ -278,6 +278,21 @@ async def restore_backup(
         replace=replace,
         shown_until=shown_until,
     )
+
+
+async def support_report(database_url: str, salt: bytes) -> SupportReport:
+    """What a report of a bug may hold; `salt` is of this report alone. The database stays as it is.
+
+    Errors: as `make_backup`.
+    """
+    from bot.db import support
+
+    def report() -> SupportReport:
+        with backups.connected(parse_url(database_url), writes=False) as connection:
+            backups.require_todays_tables(connection)
+            return support.support_report(connection, salt)
+
+    return await asyncio.to_thread(report)
 
 
 async def copy_database(from_url: str, to_url: str) -> Sequence[TableRows]:

@@ -37,6 +37,7 @@ from bot.http_server import (
     serving,
     why_not_bound,
 )
+from bot.log import about_delivery, is_debugging
 from bot.metrics import DeliveryResult, Metrics
 from bot.model import Hook, HookState, InboxSource, shared_ordering_key
 from bot.problem_texts import not_ready_text
@@ -303,6 +304,10 @@ class WebhookListener:
 
         Who knows no secret hears the same of each address, whatever the request is.
         """
+        with about_delivery():
+            return await self._answered(find, attempt)
+
+    async def _answered(self, find: Find, attempt: Attempt) -> Answer:
         try:
             taken = await self._taken(find, attempt)
         except (web.HTTPException, ConnectionError):
@@ -393,6 +398,8 @@ class WebhookListener:
             log.info("webhook.duplicate", inbox_id=receipt.id)
             return Answer(202, "This delivery had arrived already.")
         self._count(DeliveryResult.TAKEN)
+        if is_debugging():
+            log.debug("webhook.taken", inbox_id=receipt.id, hook_id=endpoint.hook_id)
         self._on_stored(InboxKey(event.ordering_key, endpoint.guild_id))
         return Answer(202, "Taken.")
 

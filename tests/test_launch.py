@@ -24,7 +24,18 @@ if sys.argv[1:] == ["run"]:
 print("toy", *sys.argv[1:], flush=True)
 sys.exit(7)
 """
-UNREACHED = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "1"}
+UNREACHED = {
+    "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+    "PIP_RETRIES": "1",
+    "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple",
+    "UV_HTTP_RETRIES": "0",
+}
+UV = shutil.which("uv")
+WITHOUT_UV = "import shutil; shutil.which = lambda *_: None"
+INSTALLERS = [
+    pytest.param(WITHOUT_UV, id="pip"),
+    pytest.param("", id="uv", marks=pytest.mark.skipif(UV is None, reason="uv is not installed")),
+]
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +87,8 @@ def test_even_python_2_can_read_run_py() -> None:
 def test_a_missing_venv_module_gets_one_sentence_with_the_package_to_install(
     project: Path,
 ) -> None:
-    code, _, said = start(project, "demo", stub="sys.modules['ensurepip'] = None")
+    stub = f"{WITHOUT_UV}; sys.modules['ensurepip'] = None"
+    code, _, said = start(project, "demo", stub=stub)
     version = "{}.{}".format(*sys.version_info[:2])
     assert code == 1
     assert said.count("\n") == 1
@@ -110,6 +122,7 @@ def test_it_makes_the_environment_once_and_hands_over(project: Path) -> None:
 
 
 def test_bundles_are_installed_and_nothing_is_started(project: Path) -> None:
+    start(project, "demo")  # whichever test comes first
     code, out, said = start(project, "bundles")
     assert (code, out) == (0, "")
     assert said.splitlines()[-1].startswith("DuckDB is installed. Start the bot again")
@@ -217,16 +230,58 @@ def test_an_environment_that_somebody_made_by_hand_is_kept(workshop: Workshop) -
     assert workshop.prepare() == ["install 1"]
 
 
-def test_a_registry_that_cannot_be_reached_gets_one_sentence(project: Path) -> None:
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_a_registry_that_cannot_be_reached_gets_one_sentence(installer: str, project: Path) -> None:
     start(project, "demo")
     pins = (project / "requirements.txt").read_text()
     (project / "requirements.txt").write_text("no-such-package-here==1\n")
-    code, _, said = start(project, "demo", **UNREACHED)
+    code, _, said = start(project, "demo", stub=installer, **UNREACHED)
     (project / "requirements.txt").write_text(pins)
     assert code == 1
     assert "registry cannot be reached" in said.splitlines()[-1]
     assert len(said.splitlines()) == 2  # and the line that says what it does
     assert start(project, "demo") == (7, "toy demo\n", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "reason"),
+    [
+        (
+            "pip",
+            "ERROR: No matching distribution found for a==1\nnoise",
+            "No matching distribution",
+        ),
+        ("uv", "error: No solution found\n  cause: Because there is no a==1\n", "there is no a==1"),
+        (
+            "uv",
+            "error: No solution\n  cause: Because the current Python version\n",
+            "Python version",
+        ),
+    ],
+)
+def test_what_an_installer_says_of_a_package_is_passed_on(
+    name: str, output: str, reason: str
+) -> None:
+    said = launch.why_not_installed(name, output)
+    assert reason in said
+    assert "noise" not in said
+    assert said.endswith(f"The packages could not be installed; see {name}'s message above.")
+
+
+@pytest.mark.skipif(UV is None, reason="uv is not installed")
+def test_an_environment_of_uv_is_one_for_pip_and_the_other_way_round(
+    project: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(project, tmp_path / "copy", ignore=shutil.ignore_patterns(".venv"))
+    of_uv = start(copy, "demo")
+    assert (of_uv[0], "Making .venv" in of_uv[2]) == (7, True)
+    assert not list(copy.glob(".venv/lib/*/site-packages/pip"))
+
+    assert start(copy, "demo", stub=WITHOUT_UV) == (7, "toy demo\n", "")
+    for stub in (WITHOUT_UV, ""):
+        (copy / "requirements.txt").write_text(f"# {stub}\n")
+        code, _, said = start(copy, "demo", stub=stub)
+        assert (code, "Installing" in said, "Making" in said) == (7, True, False)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")

@@ -1,14 +1,24 @@
 """Log lines: their form, and that no secret gets through."""
 
+import asyncio
 import io
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
 
-from bot.log import HANDLER_NAME, HIDDEN, QUIET, setup
+from bot.log import (
+    HANDLER_NAME,
+    HIDDEN,
+    MOST_EVENTS,
+    QUIET,
+    about_delivery,
+    about_events,
+    setup,
+)
 
 TOKEN = "MTE4MDAwMDAwMDAwMDAwMDAwMQ.GabcDe.kJ8sL0pQ2rT4vW6xY8zA1bC3dE5fG7hI9jK1lM"
 FERNET = "BDGfx_XtuvkOYJafd-ORqqJZQM1UtL1Uq8Fn3kqrOjs="
@@ -142,3 +152,48 @@ def test_on_a_console_no_text_moves_the_cursor_or_begins_a_line(speak_to: SpeakT
     assert {char for line in lines for char in line if not char.isprintable()} == set()
     assert [line for line in lines if line.startswith("fake")] == []
     assert "\\x1b[31mred" in stream.getvalue()
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+async def test_lines_name_the_events_that_they_are_about_also_in_tasks_that_are_begun(
+    speak_to: SpeakTo, form: str
+) -> None:
+    stream = speak_to(form)
+
+    async def about_these(ids: list[int | None]) -> None:
+        about_events(ids)
+        await asyncio.create_task(line())
+
+    async def line() -> None:
+        structlog.get_logger().info("sender.sent")
+        logging.getLogger("discord.http").warning("slower")
+
+    await asyncio.gather(about_these([12, None, 13, 12]), about_these([7]))
+    await line()
+    said = re.findall(r"events\"?[:=] ?(\[.*?\])", re.sub(r"\x1b\[\d*m", "", stream.getvalue()))
+    assert sorted(said) == ["[12, 13]", "[12, 13]", "[7]", "[7]"]
+
+
+async def test_of_many_events_a_line_names_some_and_says_how_many_there_are(
+    speak_to: SpeakTo,
+) -> None:
+    stream = speak_to()
+
+    async def line() -> None:
+        about_events(range(500))
+        structlog.get_logger().info("sender.sent")
+
+    await asyncio.create_task(line())
+    said = json.loads(stream.getvalue())
+    assert (said["events"], said["events_in_all"]) == (list(range(MOST_EVENTS)), 500)
+
+
+def test_a_delivery_is_named_until_it_is_dealt_with(speak_to: SpeakTo) -> None:
+    stream = speak_to()
+    for _ in range(2):
+        with about_delivery():
+            structlog.get_logger().info("webhook.refused")
+    structlog.get_logger().info("listener.up")
+    first, second, then = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert first["delivery"] != second["delivery"]
+    assert "delivery" not in then

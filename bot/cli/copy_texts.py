@@ -3,6 +3,7 @@
 from typing import assert_never
 
 from bot.errors import CopyProblem, DatabaseCopyError
+from bot.program import PROGRAM
 
 UNCHANGED = "Nothing was changed."
 
@@ -40,7 +41,7 @@ def copy_error_text(error: DatabaseCopyError) -> str:
         case CopyProblem.OLD_TABLES:
             return (
                 f"The database has the tables of an older release, version {what} and not "
-                f"{reason}. Type `python3 run.py migrate`, then this again."
+                f"{reason}. Type `{PROGRAM} migrate`, then this again."
             )
         case CopyProblem.SAME:
             return "FROM and TO are the same database."

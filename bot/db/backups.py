@@ -71,7 +71,7 @@ def copy_into(url: URL, new: Path) -> None:
             raise DatabaseCopyError(CopyProblem.NO_DATABASE, str(path))
         vacuum_into(path, new)
         return
-    with connected(url, ONE_MOMENT) as source:
+    with connected(url, writes=False) as source:
         require_todays_tables(source)
         with tables_in(new) as target:
             copy_tables(source, target)
@@ -140,13 +140,14 @@ def require_todays_tables(connection: Connection) -> None:
 
 
 @contextmanager
-def connected(url: URL, *first: str) -> Iterator[Connection]:
-    """A transaction of its own, without the bot's time limits; `first` are its first statements.
+def connected(url: URL, *, writes: bool = True) -> Iterator[Connection]:
+    """A transaction of its own, without the bot's time limits, which sees one moment if it reads.
 
     Errors: StorageUnavailable.
     """
     if url.drivername == SQLITE:
-        engine, first = file_engine(sqlite_path(url)), ("BEGIN IMMEDIATE", *first)
+        engine = file_engine(sqlite_path(url))
+        begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
     else:
         engine = create_engine(
             url,
@@ -155,10 +156,11 @@ def connected(url: URL, *first: str) -> Iterator[Connection]:
             hide_parameters=True,
         )
         event.listen(engine, "connect", _without_time_outs)
+        begin = "" if writes else ONE_MOMENT
     try:
         with driver_errors_translated(), engine.begin() as connection:
-            for statement in first:
-                connection.exec_driver_sql(statement)
+            if begin:
+                connection.exec_driver_sql(begin)
             yield connection
     finally:
         engine.dispose()

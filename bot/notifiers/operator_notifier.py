@@ -15,6 +15,7 @@ from bot.discord_api.client import SpeckleBot
 from bot.discord_api.outcomes import DISCORD_ERRORS, error_text
 from bot.network import Network, why_not_reached
 from bot.notifiers.operator_texts import notice_text
+from bot.program import PROGRAM
 from bot.services.known_trouble import KnownTrouble
 from bot.services.operator_notices import NoticeBook, NoticeLimits, OperatorNotice
 from bot.timing import Backoff, periodic
@@ -132,7 +133,7 @@ class OperatorChannel:
                 channel_id=self._channel_id,
                 reason=error_text(error),
                 hint="See whether the bot may view the channel and send messages there: "
-                "`python3 run.py check`. It is tried again.",
+                f"`{PROGRAM} check`. It is tried again.",
             )
             return False
         return True

@@ -11,6 +11,7 @@ from typing import Final
 from bot.cards.text import counted
 from bot.problem_texts import not_ready_text
 from bot.problems import NotReady, NotReadyWhy, ProblemFacts, SendProblem, TroubleKind
+from bot.program import PROGRAM
 from bot.services.operator_notices import OperatorNotice, TroubleRecord
 
 GB: Final = 1_000_000_000
@@ -19,7 +20,10 @@ KEPT: Final = "Every event is kept and shown later."
 
 @dataclass(frozen=True, slots=True)
 class NoticeText:
-    """How a kind of trouble is described; `{}` are its facts, and `{reason}` its own sentence."""
+    """How a kind of trouble is described.
+
+    `{}` are its facts, `{reason}` its own sentence, `{program}` the command that starts the bot.
+    """
 
     title: str
     what: str
@@ -32,14 +36,14 @@ TEXTS: Final[Mapping[TroubleKind, NoticeText]] = {
         "no cards are sent to Discord",
         f"{{reason}} The bot tries again by itself. {KEPT}",
         "Look at https://discordstatus.com, then at this machine's way to Discord with "
-        "`python3 run.py check`. `python3 run.py outbox list` shows what waits.",
+        "`{program} check`. `{program} outbox list` shows what waits.",
         "What waited is being sent now.",
     ),
     TroubleKind.TOKEN_REFUSED: NoticeText(
         "Discord does not accept the bot's token",
         f"It was reset on the developer portal, or the bot was removed there. {KEPT}",
         "Copy the token from https://discord.com/developers/applications (your application, Bot, "
-        "Reset Token) into .env as DISCORD_TOKEN, try it with `python3 run.py check`, and restart "
+        "Reset Token) into .env as DISCORD_TOKEN, try it with `{program} check`, and restart "
         "the bot.",
         "What waited is being sent now.",
     ),
@@ -47,21 +51,21 @@ TEXTS: Final[Mapping[TroubleKind, NoticeText]] = {
         "Discord blocks this machine's address",
         f"It answers 429 from its front door to all that comes from this address. {KEPT}",
         "Wait an hour: the bot tries again every minute. If it stays so, look for another program "
-        "that calls Discord from this address, and see `python3 run.py check`.",
+        "that calls Discord from this address, and see `{program} check`.",
         "What waited is being sent now.",
     ),
     TroubleKind.GATEWAY_AWAY: NoticeText(
         "the connection to Discord's gateway is down",
         "{reason} Cards are sent all the same; commands and buttons do not work.",
         "Look at https://discordstatus.com, then at this machine's network with "
-        "`python3 run.py check`. The bot connects again by itself.",
+        "`{program} check`. The bot connects again by itself.",
         "Commands and buttons work again.",
     ),
     TroubleKind.KEYS_MISSING: NoticeText(
         "the encryption keys do not open what is stored",
         "{reason} Events of these webhooks are refused, and Speckle keeps them as failed.",
         "Add the former key to ENCRYPTION_KEYS in .env after the others, after a comma, and "
-        "restart the bot; `python3 run.py check` counts what does not open. If the key is lost, "
+        "restart the bot; `{program} check` counts what does not open. If the key is lost, "
         "people press Set up again under /subscriptions and type /link again.",
         "Everything that is stored can be opened.",
     ),
@@ -69,7 +73,7 @@ TEXTS: Final[Mapping[TroubleKind, NoticeText]] = {
         "the database cannot be written",
         "{reason} New events are refused until it can, and Speckle keeps them as failed; where the "
         "bot may read the webhook's history, it fetches them from there afterwards.",
-        "Look at the disk (`df -h`) and at the database, then see `python3 run.py check`. No "
+        "Look at the disk (`df -h`) and at the database, then see `{program} check`. No "
         "restart is needed once it can be written.",
         "Events are taken again. What Speckle kept as failed is being fetched where that can be "
         "done.",
@@ -85,7 +89,7 @@ TEXTS: Final[Mapping[TroubleKind, NoticeText]] = {
         "some events may be missing for good",
         "Speckle's history of {webhooks} begins only after the last event that the bot had of it, "
         "so what happened in between cannot be fetched. The first card after the gap says so.",
-        "Look at these projects in Speckle. `python3 run.py events list` shows what came. Speckle "
+        "Look at these projects in Speckle. `{program} events list` shows what came. Speckle "
         "keeps a limited number of deliveries for each webhook: the shorter the bot is off, the "
         "less can be missed.",
         "Later looks into the history found no further gap.",
@@ -93,14 +97,14 @@ TEXTS: Final[Mapping[TroubleKind, NoticeText]] = {
     TroubleKind.SPECKLE_NOT_ANSWERING: NoticeText(
         "the Speckle server {server} does not answer",
         "{why}. Cards go out without object counts and pictures, and commands that ask it fail.",
-        "Open {server} in a browser. If it answers there, see what `python3 run.py check` says of "
+        "Open {server} in a browser. If it answers there, see what `{program} check` says of "
         "it. The bot asks again by itself.",
         "It answers again.",
     ),
     TroubleKind.BACKUP_TOO_OLD: NoticeText(
         "the last backup is {age} old",
         "No `backup` has been made since.",
-        "Make one with `python3 run.py backup FILE`, best by a timer. If you back up in another "
+        "Make one with `{program} backup FILE`, best by a timer. If you back up in another "
         "way, set backup_days = 0 in [operator].",
         "There is a new backup.",
     ),
@@ -110,7 +114,7 @@ TEXTS: Final[Mapping[TroubleKind, NoticeText]] = {
 def notice_text(notice: OperatorNotice) -> str:
     """The whole notice."""
     record = notice.record
-    text, facts = TEXTS[record.kind], _facts(record)
+    text, facts = TEXTS[record.kind], {**_facts(record), "program": PROGRAM}
     title = text.title.format_map(facts)
     if record.over_at is not None:
         return f"✔ Over: {title}.\n{_lasted(record.since, record.over_at)} {text.afterwards}"

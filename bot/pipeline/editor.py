@@ -17,6 +17,7 @@ from bot.discord_api.outcomes import (
     Sent,
 )
 from bot.discord_api.rate_limits import RateLimiter
+from bot.log import about_events
 from bot.pipeline.batching import card_of
 from bot.pipeline.keyed_worker import KeyedWorker
 from bot.problems import ProblemFacts, SendProblem, SendReason
@@ -92,6 +93,7 @@ class Editor:
         edit = await self._storage.read(lambda tx: tx.edits.next(channel.channel_id))
         if edit is None:
             return
+        about_events(row.inbox_id for row in edit.rows)
         if edit.message_id is None or not edit.rows:
             await self._give_up(edit, {"reason": "card_not_kept"})
             return

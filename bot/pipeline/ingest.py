@@ -10,6 +10,7 @@ import structlog
 
 from bot.errors import AlreadyFinished, NotADelivery, StorageUnavailable
 from bot.fairness import FairSemaphore
+from bot.log import about_events
 from bot.model import HookState, InboxSource, Subscription
 from bot.pipeline.keyed_worker import KeyedWorker
 from bot.pipeline.reading import LARGE_BODY_BYTES, read
@@ -154,6 +155,7 @@ class Ingest:
 
         Everything that they lead to is written in one transaction.
         """
+        about_events(row.id for row in rows)
         events, failed = await self._understood(rows)
         of_hooks = await self._of_hooks(events)
         results = [*failed, *(_event_result(one, of_hooks[one.row.id]) for one in events)]
@@ -163,6 +165,7 @@ class Ingest:
         except AlreadyFinished:
             return len(results)
         for event in events:
+            about_events([event.row.id])
             log.info("ingest.done", inbox_id=event.row.id, kind=event.delivery.event.kind.value)
         routed = [each for found in of_hooks.values() for one in found for each in one.results]
         self._outlets.wake(routed, cards)

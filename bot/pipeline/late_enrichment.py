@@ -17,6 +17,7 @@ from bot.cards.pictures import with_image
 from bot.cards.render import fill_in
 from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable, StorageUnavailable
 from bot.fairness import current_tenant
+from bot.log import about_events
 from bot.model import AccessPause, Hook, HookState, Subscription
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.access_gate import is_outdated
@@ -140,6 +141,7 @@ class LateEnrichment:
                 raise error
 
     async def _one(self, job: LateEnrichmentJob) -> None:
+        about_events([job.inbox_id])
         incomplete = await self._found(job)
         if incomplete is None:
             await self._storage.write(lambda tx: tx.late_enrichment.drop(job))

@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 
 from bot.errors import NotADelivery
+from bot.log import about_events
 from bot.model import Hook, HookKind, InboxSource, Subscription
 from bot.pipeline.keyed_worker import KeyedWorker
 from bot.pipeline.reading import read
@@ -103,6 +104,7 @@ class Replay:
         if found is None:
             return  # removed meanwhile, and what was held with it
         row, subscription, hook = found
+        about_events([row.id])
         trace = Trace(self._now, row)
         trace.lines.clear()
         result = await self._again(held, row, hook, subscription, trace)

@@ -24,6 +24,7 @@ from bot.discord_api.outcomes import (
 )
 from bot.discord_api.rate_limits import RateLimiter
 from bot.fairness import FairSemaphore
+from bot.log import about_events
 from bot.metrics import Metrics, SendResult
 from bot.model import PauseReason
 from bot.permissions import PostingAllowed
@@ -207,6 +208,7 @@ class Sender:
         if opened is None:
             return False
         batch, rows = opened
+        about_events(row.inbox_id for row in rows)
         if any(row.subscription_id in withheld for row in rows):
             await self._hold_back_batch(queue, batch, rows)
             return None

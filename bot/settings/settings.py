@@ -396,9 +396,9 @@ class Settings(BaseSettings):
         )
         found = [secret.get_secret_value() for secret in secrets if secret]
         if self.operator_webhook_url is not None:
-            # What a library writes down of an address may be all but its host.
+            # What a library writes down of an address may be any part of it.
             rest = self.operator_webhook_url.get_secret_value().split("/", 3)[-1]
-            found += [rest] if len(rest) >= MIN_WEBHOOK_SECRET else []
+            found += [one for one in (rest, *rest.split("/")) if len(one) >= MIN_WEBHOOK_SECRET]
         for address in (self.database_url, self.https_proxy, self.http_proxy):
             password = None if address is None else urlsplit(address).password
             found += [password] if password else []

@@ -5,6 +5,7 @@ import socket
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +31,7 @@ from bot.problems import NotReady
 from bot.settings import OrganisationSettings, Settings
 from bot.speckle.tokens import SCOPES, Tokens
 from bot.speckle_api.bundles import BundleReader
-from bot.storage import Storage, migrate
+from bot.storage import Storage, make_backup, migrate
 from bot.timing import utc_now
 from bot.vault import Vault
 from bot.webhook_listener import WebhookListener
@@ -463,8 +464,26 @@ async def test_a_database_yet_to_be_made_is_good_and_stays_unmade(
 async def test_a_good_database_and_its_keys_are_good(database: str) -> None:
     await migrate(database)
     rows = await check_database(with_key(database))
-    assert [row.mark for row in rows] == [CheckMark.GOOD, CheckMark.GOOD]
+    assert {row.what: row.mark for row in rows} == {
+        "Database": CheckMark.GOOD,
+        "Content": CheckMark.GOOD,
+        "Backup": CheckMark.WARNED,
+        "Encryption keys": CheckMark.GOOD,
+    }
     assert rows[0].text.startswith("SQLite, can be written, version")
+
+
+@pytest.mark.parametrize(
+    ("age", "mark"), [(timedelta(days=6), CheckMark.GOOD), (timedelta(days=8), CheckMark.WARNED)]
+)
+async def test_the_last_backup_is_said(
+    age: timedelta, mark: CheckMark, database: str, tmp_path: Path
+) -> None:
+    await migrate(database)
+    await make_backup(database, tmp_path / "copy.db", utc_now() - age)
+    row = next(row for row in await check_database(with_key(database)) if row.what == "Backup")
+    assert row.mark is mark
+    assert f"{utc_now() - age:%Y-%m-%d}" in row.text
 
 
 @pytest.mark.parametrize(
@@ -495,9 +514,9 @@ async def test_secrets_that_no_key_opens_are_said(database: str) -> None:
         await storage.write(
             lambda tx: tx.link_requests.add("nonce", 1, "https://a.test", LinkDetails())
         )
-    _, good = await check_database(with_key(database))
+    *_, good = await check_database(with_key(database))
     assert good.mark is CheckMark.GOOD
-    _, bad = await check_database(with_key(database, Fernet.generate_key().decode()))
+    *_, bad = await check_database(with_key(database, Fernet.generate_key().decode()))
     assert bad.mark is CheckMark.BAD
     assert "can decrypt 1 webhook secret." in bad.text
 
@@ -516,19 +535,19 @@ async def test_a_restored_copy_is_said_before_and_after_the_bot_has_seen_it(
             )
         )
     beside(sqlite_path(parse_url(database)), ".mark").unlink()
-    _, before, _ = await check_database(with_key(database))
+    *_, before, _ = await check_database(with_key(database))
     assert (before.mark, before.what) == (CheckMark.WARNED, "Restored")
     async with Storage.open(database, Vault([KEY])) as storage:
         await storage.write(lambda tx: tx.accounts.unconfirm_all())
         await storage.restored_copy.accept()
-    _, after, _ = await check_database(with_key(database))
+    *_, after, _ = await check_database(with_key(database))
     assert (after.mark, after.what) == (CheckMark.WARNED, "Restored")
     assert "1 linked account not used" in after.text
 
 
 async def test_no_key_at_all_is_said(database: str) -> None:
     await migrate(database)
-    _, keys = await check_database(Settings(database_url=database))
+    *_, keys = await check_database(Settings(database_url=database))
     assert keys.mark is CheckMark.BAD
     assert "python3 run.py key" in keys.text
 
@@ -631,6 +650,8 @@ async def test_everything_good_is_healthy(
     assert [row.what.split(" http")[0] for row in rows] == [
         "Settings",
         "Database",
+        "Content",
+        "Backup",
         "Encryption keys",
         "Discord token",
         "Invite link",

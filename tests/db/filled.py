@@ -35,14 +35,19 @@ JSONS = (
 )
 
 
-async def fill(url: str) -> None:
-    """Fill every table; the last ids of each are given to rows that are gone."""
+async def fill(url: str, name: str = "") -> None:
+    """Fill every table; the last ids of each are given to rows that are gone.
+
+    `name` is in every text, every JSON and every blob.
+    """
     async with Database.open(parse_url(url)) as database:
         with database.writing() as session:
             for table in metadata.sorted_tables:
                 counts = table.autoincrement_column is not None
                 names = [one for one in table.columns if not counts or one.name != "id"]
-                rows = [{one.name: _value(one, number) for one in names} for number in range(ROWS)]
+                rows = [
+                    {one.name: _value(one, number, name) for one in names} for number in range(ROWS)
+                ]
                 if not counts:
                     session.insert_all(table, rows)
                     continue
@@ -82,13 +87,13 @@ def _one_more(table: Table) -> dict[str, Any]:
     return row | dict.fromkeys(UNIQUE_WITH.get(table.name, ()), 2)
 
 
-def _value(column: Column[Any], number: int) -> Any:
+def _value(column: Column[Any], number: int, name: str = "") -> Any:
     kind = column.type
     if column.nullable and number == 2:
         return None
     if column.foreign_keys:
         (reference,) = column.foreign_keys
-        return _value(reference.column, number)
+        return _value(reference.column, number, name)
     if isinstance(kind, EnumText):
         members = tuple(kind.kind.__members__.values())
         return (
@@ -101,14 +106,14 @@ def _value(column: Column[Any], number: int) -> Any:
     if isinstance(kind, JsonValue):
         return _json_value(kind.kind)
     if isinstance(kind, JSON):
-        return JSONS[number % 3]
+        return {name: [name, JSONS[number % 3]]} if name else JSONS[number % 3]
     if isinstance(kind, LargeBinary):
-        return BLOBS[number % 3]
+        return name.encode() + BLOBS[number % 3]
     if isinstance(kind, BigInteger) and column.name != "id":
         return LARGEST - number
     if isinstance(kind, Integer):
         return number + 1
-    return f"{number} {TEXTS[number % 3]}"
+    return f"{number} {name} {TEXTS[number % 3]}"
 
 
 def _json_value(kind: type[Any]) -> Any:

@@ -3,18 +3,25 @@
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from cryptography.fernet import Fernet
 
 from bot.cards.text import counted
+from bot.cli.backup import content_text
 from bot.cli.check.http_probe import TIMEOUT_S
 from bot.cli.check.report import CheckMark, CheckResult
 from bot.errors import ConfigError, SchemaTooNew, SchemaTooOld, StorageUnavailable
+from bot.model import DatabaseContent
 from bot.problem_texts import unopenable_text
 from bot.settings import SECRET_HINTS, Settings
 from bot.storage import Storage, database_file, needs_migration, schema_version
+from bot.timing import utc_now
 from bot.vault import Vault
+
+BACKUP_OLD_AFTER: Final = timedelta(days=7)
 
 
 async def check_database(settings: Settings) -> Sequence[CheckResult]:
@@ -54,10 +61,31 @@ async def _database_rows(settings: Settings) -> Sequence[CheckResult]:
     vault = Vault(keys or [Fernet.generate_key().decode()])
     async with Storage.open(settings.database_url, vault) as storage:  # writes once, to try
         text = f"{kind}, can be written, version {found} as wanted."
-        rows = [CheckResult(CheckMark.GOOD, "Database", text), *await _copy_rows(storage)]
+        content = await storage.content()
+        rows = [
+            CheckResult(CheckMark.GOOD, "Database", text),
+            CheckResult(CheckMark.GOOD, "Content", f"{content_text(content)}."),
+            _backup_row(content, utc_now(), is_sqlite=storage.is_sqlite),
+            *await _copy_rows(storage),
+        ]
         if not keys:
             return [*rows, _keys_skipped(settings)]
         return [*rows, _keys_row(await storage.sealed.unopenable())]
+
+
+def _backup_row(content: DatabaseContent, now: datetime, *, is_sqlite: bool) -> CheckResult:
+    """When `backup` last worked; of a PostgreSQL its server may make backups, unseen here."""
+    at = content.last_backup_at
+    advice = "`python3 run.py backup FILE` makes one while the bot runs; have it done each day."
+    if not is_sqlite:
+        advice = f"If the database server's own backups are in use, all is well; else {advice}"
+    if at is None:
+        return CheckResult(CheckMark.WARNED, "Backup", f"none was made yet. {advice}")
+    text = f"the last one was made {at:%Y-%m-%d %H:%M} (UTC)"
+    if now - at > BACKUP_OLD_AFTER:
+        days = counted((now - at).days, "day")
+        return CheckResult(CheckMark.WARNED, "Backup", f"{text}, {days} ago. {advice}")
+    return CheckResult(CheckMark.GOOD, "Backup", f"{text}.")
 
 
 async def _copy_rows(storage: Storage) -> Sequence[CheckResult]:
