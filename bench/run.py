@@ -8,7 +8,9 @@ from bench.results import RESULTS, Options, say, write_section
 
 # Modules of this folder with `rows(options)`.
 JUDGED: Final = (
+    "database_size",
     "listener",
+    "memory",
     "start",
     "throughput",
 )
@@ -16,7 +18,9 @@ REPORTED: Final = (
     "backlog",
     "fairness",
     "hostile_port",
+    "idle",
     "old_rows",
+    "postgresql",
 )
 NAMES: Final = (*JUDGED, *REPORTED)
 
