@@ -19,9 +19,10 @@ pins:
 site:
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build
 
-# Write docs/configuration.md from the settings, docs/command-line.md from the commands, and the tables
-# of docs/events.md from the events.
+# Write docs/configuration.md from the settings, docs/command-line.md from the commands, the tables of
+# docs/events.md from the events, and that of docs/monitoring.md from the metrics.
 pages:
 	.venv/bin/python -m bot command-line-page > docs/command-line.md
 	.venv/bin/python -m bot settings-page > docs/configuration.md
 	.venv/bin/python -m bot events-page docs/events.md
+	.venv/bin/python -m bot metrics-page docs/monitoring.md

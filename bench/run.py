@@ -11,6 +11,7 @@ JUDGED: Final = (
     "database_size",
     "listener",
     "memory",
+    "outage",
     "start",
     "throughput",
 )

@@ -177,6 +177,15 @@ def events_page(page: Path) -> None:
 
 
 @cli.command(hidden=True)
+@click.argument("page", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def metrics_page(page: Path) -> None:
+    """Bring the table of docs/monitoring.md up to date."""
+    from bot.monitoring.docs_page import with_metrics_table
+
+    page.write_text(with_metrics_table(page.read_text("utf-8")), "utf-8")
+
+
+@cli.command(hidden=True)
 def command_line_page() -> None:
     """Print docs/command-line.md."""
     from bot.cli.docs_page import command_line_page

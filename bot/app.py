@@ -252,7 +252,7 @@ def _running_parts(
         storage,
         quotas,
         settings.speckle_servers,
-        trouble=known_trouble.now,
+        trouble=known_trouble.lately,
         silent_servers=breakers.silent,
         gateway_problems=bot.gateway.problems,
         gateway_latency_s=lambda: bot.latency_s,

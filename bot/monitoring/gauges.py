@@ -119,7 +119,7 @@ GAUGES: Final = (
     ),
     Gauge(
         "inbox_oldest_age_seconds",
-        "How long the oldest of them has waited; 0 if there is none",
+        "How long the oldest event has waited to be handled; 0 if none does",
         _stored(lambda found: _age_s(found, found.totals.inbox.oldest_at)),
     ),
     Gauge(
@@ -129,7 +129,7 @@ GAUGES: Final = (
     ),
     Gauge(
         "outbox_oldest_age_seconds",
-        "How long the oldest of them has waited; 0 if there is none",
+        "How long the oldest card has waited to be sent; 0 if none does",
         _stored(lambda found: _age_s(found, found.totals.outbox.oldest_at)),
     ),
     Gauge(

@@ -1,7 +1,7 @@
 """What is read at the moment that it is asked for: depths, ages and states.
 
-One reading asks the database once, and what is wrong now once. Neither is waited for long: what
-does not come in time is missing.
+One reading asks the database once, and is not waited for long: what does not come in time is
+missing, and the answer says so.
 """
 
 import asyncio
@@ -17,9 +17,7 @@ from bot.services.known_trouble import LAST_BACKUP_KEY
 from bot.services.quotas import QuotaService
 from bot.storage import Storage, Transaction
 
-# Prometheus waits 10 s for an answer, Readiness 3 s of them for a write.
-DATABASE_WITHIN_S: Final = 3.0
-TROUBLE_WITHIN_S: Final = 7.0
+WITHIN_S: Final = 4.0  # Prometheus gives an answer 10 s; whether a write works takes 3 s
 
 T = TypeVar("T")
 
@@ -36,7 +34,7 @@ class FromDatabase:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What was read for one answer; None is what could not be read in time.
+    """What was read for one answer; None is what could not be read.
 
     The defaults are those of a bot that waits for its database.
     """
@@ -57,7 +55,7 @@ class RunningParts:
     storage: Storage
     quotas: QuotaService
     servers: Sequence[str]  # Speckle's, that the settings name
-    trouble: Callable[[], Awaitable[Sequence[ActiveTrouble]]]
+    trouble: Callable[[float], Awaitable[Sequence[ActiveTrouble]]]  # within so many seconds
     silent_servers: Callable[[], Collection[str]]
     gateway_problems: Callable[[], Sequence[NotReady]]
     gateway_latency_s: Callable[[], float | None]
@@ -67,20 +65,17 @@ class RunningParts:
 class Reader:
     """Reads a bot at work."""
 
-    def __init__(
-        self,
-        parts: RunningParts,
-        database_within_s: float = DATABASE_WITHIN_S,
-        trouble_within_s: float = TROUBLE_WITHIN_S,
-    ) -> None:
+    def __init__(self, parts: RunningParts, within_s: float = WITHIN_S) -> None:
         self._parts = parts
-        self._database = _OneAtATime(self._read_database, database_within_s)
-        self._trouble = _OneAtATime(parts.trouble, trouble_within_s)
+        self._within_s = within_s
+        self._database = _OneAtATime(self._read_database, within_s)
 
     async def read(self) -> Readings:
         """Everything, as it is now."""
         parts = self._parts
-        database, trouble = await asyncio.gather(self._database.answer(), self._trouble.answer())
+        database, trouble = await asyncio.gather(
+            self._database.answer(), parts.trouble(self._within_s)
+        )
         silent = parts.silent_servers()
         return Readings(
             database_kind="sqlite" if parts.storage.is_sqlite else "postgresql",
@@ -88,14 +83,13 @@ class Reader:
             gateway_connected=not parts.gateway_problems(),
             gateway_latency_s=parts.gateway_latency_s(),
             breakers={(server,): server in silent for server in parts.servers},
-            trouble=None if trouble is None else {one.kind for one in trouble},
+            trouble={one.kind for one in trouble},
             database=database,
         )
 
     def close(self) -> None:
         """Wait for nothing more."""
         self._database.close()
-        self._trouble.close()
 
     async def _read_database(self) -> FromDatabase:
         def read(tx: Transaction) -> FromDatabase:

@@ -154,7 +154,7 @@ class MetricsSettings(_Section):
     )
     port: int = _setting(
         0,
-        "Port of that address, such as 8004. 0: off.",
+        "Port of that address, such as 8005. 0: off.",
         "a whole number from 0 to 65535",
         ge=0,
         le=65535,

@@ -71,6 +71,6 @@ async def test_an_address_that_every_network_reaches_is_warned_of(http: ClientSe
 
 
 async def test_a_host_that_is_no_address_of_this_computer_is_reported(http: ClientSession) -> None:
-    row = await said(http, "192.0.2.7", 8004)
+    row = await said(http, "192.0.2.7", 8005)
     assert row.mark is CheckMark.BAD
     assert "host in [metrics] is no address of this computer" in row.text

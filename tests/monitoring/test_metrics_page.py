@@ -162,7 +162,7 @@ async def test_nobody_is_answered_where_it_is_off() -> None:
 
 
 def parts_of(storage: Storage, trouble: list[ActiveTrouble]) -> RunningParts:
-    async def known() -> list[ActiveTrouble]:
+    async def known(_within_s: float) -> list[ActiveTrouble]:
         return trouble
 
     return RunningParts(
@@ -203,7 +203,7 @@ async def test_a_database_that_hangs_is_reported_in_time_and_asked_once(
     async with Storage.open(database_url, vault) as storage:
         parts = parts_of(storage, [ActiveTrouble(TroubleKind.DISK_LOW)])
         # The clock is read in the thread of the transaction, which so never ends.
-        reader = Reader(replace(parts, now=hang), database_within_s=0.05)
+        reader = Reader(replace(parts, now=hang), within_s=0.05)
         for _ in range(3):
             readings = await reader.read()
             assert readings.database is None
@@ -224,7 +224,7 @@ async def test_who_asks_meanwhile_gets_the_same_page(database_url: str) -> None:
     async with Storage.open(database_url, vault) as storage:
         parts = parts_of(storage, [])
 
-        async def trouble() -> list[ActiveTrouble]:
+        async def trouble(_within_s: float) -> list[ActiveTrouble]:
             nonlocal asked
             asked += 1
             return []
