@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 from bot.audit import BY_BOT, BY_HOST, AuditActor, by_person
 from bot.db import backups, schema
 from bot.db.accounts import Accounts
+from bot.db.audit_channels import AuditChannels
 from bot.db.audit_log import AuditLog
 from bot.db.connections import SQLITE, StorageTimings, parse_url
 from bot.db.content import read_content
@@ -68,6 +69,7 @@ class Transaction:
         self.link_requests = LinkRequests(session, vault)
         self.accounts = Accounts(session, vault, self.link_requests, forget_hooks)
         self.audit_log = AuditLog(session)
+        self.audit_channels = AuditChannels(session)
         self.outbox_admin = OutboxAdmin(session)
         self.edits = Edits(session)
         self.event_log = EventLog(session)
