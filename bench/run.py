@@ -8,7 +8,9 @@ from bench.results import RESULTS, Options, say, write_section
 
 # Modules of this folder with `rows(options)`.
 JUDGED: Final = (
+    "channels",
     "database_size",
+    "latency",
     "listener",
     "memory",
     "outage",
