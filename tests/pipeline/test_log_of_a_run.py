@@ -195,7 +195,7 @@ async def test_an_event_is_followed_through_the_log_which_holds_nothing_secret_o
         "the bot's token": studio.sandbox.token,
     }
     assert [what for what, text in secrets.items() if text in written] == []
-    told = [line for line in lines_of(stream) if event in line.get("events", ())]
+    said_of_it = [line for line in lines_of(stream) if event in line.get("events", ())]
     taken = next(line for line in lines_of(stream) if line["event"] == "webhook.taken")
     assert (taken["inbox_id"], len(taken["delivery"])) == (event, 8)
     way = [
@@ -205,4 +205,4 @@ async def test_an_event_is_followed_through_the_log_which_holds_nothing_secret_o
         "late_enrichment.done",
         "editor.done",
     ]
-    assert [line["event"] for line in told if line["event"] in way] == way
+    assert [line["event"] for line in said_of_it if line["event"] in way] == way
