@@ -47,7 +47,7 @@ from bot.services.quotas import QuotaService
 from bot.services.refused_deliveries import RefusedDeliveries
 from bot.speckle.payloads import event_name_of, project_id_of, read_envelope, server_url_of
 from bot.speckle.raw_json import find_inner_text
-from bot.speckle.signature import is_signed
+from bot.speckle.signature import is_signed, signs
 from bot.storage import Storage
 from bot.work import InboxKey, NewInboxEvent
 
@@ -455,7 +455,7 @@ async def _signed(
 
 def _read(body: bytes, signature: bytes, secrets: Sequence[str], parse: bool) -> Signed | None:
     """The same at once. Before a signature holds, nothing is parsed and size does not matter."""
-    if not is_signed((body,), signature, secrets):
+    if not signs(body, signature, secrets):
         text = find_inner_text(body)
         if text is None or not is_signed(text.parts(), signature, secrets):
             return None

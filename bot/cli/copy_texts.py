@@ -13,7 +13,10 @@ def copy_error_text(error: DatabaseCopyError) -> str:
     what, reason = error.what, error.reason
     match error.problem:
         case CopyProblem.FILE_EXISTS:
-            return f"There is a file {what} already. Choose another name, or add --replace."
+            return (
+                f"There is a file {what} already. Choose another name, or, with `backup`, add "
+                "--replace."
+            )
         case CopyProblem.NOT_WRITTEN:
             return (
                 f"A file in {what} cannot be written: {reason}. {UNCHANGED} Make room there, or "

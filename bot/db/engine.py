@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -132,9 +132,22 @@ class Database:
         work: Work[T],
         then: Callable[[], None] | None = None,
     ) -> T:
-        done = asyncio.get_running_loop().run_in_executor(threads, do, work)
-        done.add_done_callback(lambda ended: _over(ended, then))
-        return await asyncio.shield(done)
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[T] = loop.create_future()
+
+        def in_thread() -> None:
+            result: T | None = None
+            error: BaseException | None = None
+            try:
+                result = do(work)
+            except BaseException as raised:
+                error = raised
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_over, waiting, result, error, then)
+
+        # Not loop.run_in_executor, which comes back by way of three futures.
+        threads.submit(in_thread)
+        return await waiting
 
     def _read(self, work: Work[T]) -> T:
         with self.reading() as session:
@@ -170,9 +183,18 @@ class Database:
             self._file.check()  # what was replaced meanwhile has lost what was written
 
 
-def _over(ended: "asyncio.Future[Any]", then: Callable[[], None] | None) -> None:
+def _over(
+    waiting: "asyncio.Future[Any]",
+    result: Any,
+    error: BaseException | None,
+    then: Callable[[], None] | None,
+) -> None:
     """The thread is done, whether anybody still waits for it or not."""
-    if not ended.cancelled():
-        ended.exception()  # raised to who waits, if anybody does
     if then is not None:
         then()
+    if waiting.done():  # who waited was cancelled
+        return
+    if error is None:
+        waiting.set_result(result)
+    else:
+        waiting.set_exception(error)

@@ -9,6 +9,7 @@ from sqlalchemy import exc
 from bot.errors import StorageUnavailable
 
 UNREACHABLE = "the database cannot be reached"
+TOO_LONG = "the database took too long"
 
 # Primary result codes, https://www.sqlite.org/rescode.html
 SQLITE_REASONS: Mapping[int, str] = {
@@ -81,7 +82,7 @@ async def answered_within(seconds: float) -> AsyncIterator[None]:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError:
-        raise StorageUnavailable("the database took too long") from None
+        raise StorageUnavailable(TOO_LONG) from None
 
 
 def reason_of(error: exc.DBAPIError) -> str | None:

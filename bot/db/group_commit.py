@@ -5,6 +5,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from bot.db.failures import TOO_LONG
+from bot.errors import StorageUnavailable
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -16,7 +19,9 @@ class GroupCommit(Generic[T, R]):
 
     `flush(items)` gives one result an item, in order. Items are flushed in the order in which they
     were submitted. An exception of a flush reaches each of its waiters. A waiter that is cancelled
-    before its flush begins takes its item back; later ones take nothing back.
+    before its flush begins takes its item back; later ones take nothing back. So does one that has
+    waited for `within_s`, which gets StorageUnavailable: one timer for all, as one for each costs a
+    good part of what a delivery costs.
     """
 
     def __init__(
@@ -24,18 +29,29 @@ class GroupCommit(Generic[T, R]):
         name: str,
         flush: Callable[[Sequence[T]], Awaitable[Sequence[R]]],
         *,
+        within_s: float,
         max_items: int = MAX_ITEMS,
     ) -> None:
         self._name = name
         self._flush = flush
+        self._within_s = within_s
         self._max_items = max_items
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
+        self._due: deque[tuple[float, asyncio.Future[R]]] = deque()  # by when each has its result
+        self._timer: asyncio.TimerHandle | None = None
         self._worker: asyncio.Task[None] | None = None
 
     async def submit(self, item: T) -> R:
-        """Have the item flushed with whatever else waits, and give its result."""
-        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        """Have the item flushed with whatever else waits, and give its result.
+
+        Errors: StorageUnavailable if that takes too long; and what the flush raises.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[R] = loop.create_future()
         self._waiting.append((item, future))
+        self._due.append((loop.time() + self._within_s, future))
+        if self._timer is None:
+            self._timer = loop.call_at(self._due[0][0], self._give_up, loop)
         if self._worker is None:
             self._worker = asyncio.create_task(self._work(), name=f"batcher {self._name}")
         return await future
@@ -59,7 +75,7 @@ class GroupCommit(Generic[T, R]):
         batch: list[tuple[T, asyncio.Future[R]]] = []
         while self._waiting and len(batch) < self._max_items:
             item, future = self._waiting.popleft()
-            if not future.cancelled():
+            if not future.done():
                 batch.append((item, future))
         return batch
 
@@ -77,3 +93,15 @@ class GroupCommit(Generic[T, R]):
         finally:
             for future in futures:
                 future.cancel()  # no effect on those that are done
+            while self._due and self._due[0][1].done():
+                self._due.popleft()
+
+    def _give_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let those go that have waited too long, and look again when it is so of the next."""
+        self._timer = None
+        while self._due and (self._due[0][1].done() or self._due[0][0] <= loop.time()):
+            _, future = self._due.popleft()
+            if not future.done():
+                future.set_exception(StorageUnavailable(TOO_LONG))
+        if self._due:
+            self._timer = loop.call_at(self._due[0][0], self._give_up, loop)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from cachetools import TTLCache
 
 from bot.db.engine import Database
-from bot.db.failures import answered_within
 from bot.db.group_commit import GroupCommit
 from bot.db.hooks import Hooks
 from bot.db.session import Session
@@ -31,7 +30,9 @@ class HookLookup:
         self._vault = vault
         self._clock = clock
         self._known = self._nothing_known()
-        self._asked = GroupCommit[str, Hook | None]("hook look-ups", self._look_up)
+        self._asked = GroupCommit[str, Hook | None](
+            "hook look-ups", self._look_up, within_s=LOOK_UP_WITHIN_S
+        )
 
     async def by_key(self, key: str) -> Hook | None:
         """The hook whose address ends in `key`.
@@ -44,8 +45,7 @@ class HookLookup:
         if len(key) > LONGEST_KEY:
             return None
         known = self._known
-        async with answered_within(LOOK_UP_WITHIN_S):
-            hook = await self._asked.submit(key)
+        hook = await self._asked.submit(key)
         if hook is not None:
             known[key] = hook
         return hook

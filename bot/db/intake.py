@@ -12,7 +12,6 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from bot.db.day_use import Counting, UseOfToday, counting_for, lock_names, write_counting
 from bot.db.engine import Database
-from bot.db.failures import answered_within
 from bot.db.group_commit import GroupCommit
 from bot.db.inbox import insert_events, lock_texts
 from bot.db.session import Session
@@ -64,7 +63,7 @@ class Intake:
         self._use = use
         self._now = now
         self._puts = GroupCommit[NewInboxEvent, InboxReceipt | Exception](
-            "inbox", self._accept_together
+            "inbox", self._accept_together, within_s=PUT_WITHIN_S
         )
         # What came within the last minute, oldest first. On SQLite this spares each commit a
         # look-up in an index: what another process put there has a higher id than all of these.
@@ -90,8 +89,7 @@ class Intake:
         Errors: StorageUnavailable, within PUT_WITHIN_S; if the write was under way then, it may
         be kept all the same. HookGone.
         """
-        async with answered_within(PUT_WITHIN_S):
-            receipt = await self._puts.submit(event)
+        receipt = await self._puts.submit(event)
         if isinstance(receipt, Exception):
             raise receipt
         return receipt

@@ -1,7 +1,8 @@
 """What Speckle's own lists know and the inbox lacks: taken in once, however often it is read."""
 
+import json
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -19,6 +20,7 @@ from bot.db.event_pairs import (
     portions,
 )
 from bot.db.inbox import insert_events, lock_texts
+from bot.db.key_values import KeyValues
 from bot.db.session import Session
 from bot.db.tables import IS_NEW, history_taken, hooks, inbox, subscriptions
 from bot.model import (
@@ -39,6 +41,8 @@ from bot.work import (
     MissedEntry,
     TakenIn,
 )
+
+GAPS_KEY = "catch_up.gaps"  # JSON: when gaps were found, by the id of the hook
 
 
 class MissedEvents:
@@ -150,6 +154,29 @@ class MissedEvents:
         for gone in portions(there.difference(visible)):
             these = history_taken.c.call_id.in_(gone)
             self._session.execute(delete(history_taken).where(mine, these))
+
+    def note_gap(self, hook_id: int) -> None:
+        """Note that a list may begin only after something that was missed, as it was now seen."""
+        found = {**self._gaps(), hook_id: self._session.now()}
+        text = json.dumps({str(hook): at.isoformat() for hook, at in found.items()})
+        KeyValues(self._session).set(GAPS_KEY, text)
+
+    def hooks_with_gaps(self) -> Sequence[int]:
+        """The hooks whose lists began too late when they were last looked at."""
+        return [*self._gaps()]
+
+    def _gaps(self) -> Mapping[int, datetime]:
+        """When they were found, by hook; the next look that is done to its end settles it."""
+        stored = json.loads(KeyValues(self._session).get(GAPS_KEY) or "{}")
+        found = {int(hook_id): datetime.fromisoformat(at) for hook_id, at in stored.items()}
+        if not found:
+            return {}
+        looked = select(hooks.c.id, hooks.c.caught_up_at).where(hooks.c.id.in_(found))
+        return {
+            hook_id: found[hook_id]
+            for hook_id, at in self._session.execute(looked)
+            if at is None or at <= found[hook_id]
+        }
 
     def add_from_lists(
         self,

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
@@ -27,6 +28,7 @@ from bot.lookups import (
     OutboxActionResult,
 )
 from bot.model import PauseReason
+from bot.problems import SendReason
 from bot.work import FallbackLevel, OutboxState
 
 CARDS_A_TRANSACTION = 200
@@ -49,6 +51,16 @@ class OutboxAdmin:
         """How many such cards there are."""
         statement = select(func.count()).select_from(outbox).where(*_conditions(wanted))
         return self._session.scalar(statement) or 0
+
+    def failing(self, since: datetime) -> tuple[Sequence[SendReason], int]:
+        """Why channels have got nothing since then or longer; and how many have something due."""
+        due = channel_queues.c.due_at.is_not(None)
+        failed = select(channel_queues.c.last_error).where(
+            due, channel_queues.c.first_failed_at <= since, channel_queues.c.last_error.is_not(None)
+        )
+        count = select(func.count()).select_from(channel_queues).where(due)
+        reasons = [SendReason.from_stored(error) for error in self._session.scalars(failed)]
+        return reasons, self._session.scalar(count) or 0
 
     def ids(self, wanted: CardFilter) -> Sequence[int]:
         """The ids of all these cards, the oldest first."""

@@ -81,8 +81,8 @@ class HttpConnection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._wire = cast(asyncio.Transport, transport)
         closing = cast(asyncio.Transport, _Closing(self, self._wire))
-        # Past RequestHandler's own, which begins a task and a timer before there is a request.
-        super(web.RequestHandler, self).connection_made(closing)
+        # Without super(), which begins a task and a timer before there is a request.
+        self.transport = closing
         cast(web.Server, self._manager).connection_made(self, closing)
         self._connections.add(self)
 
@@ -106,6 +106,11 @@ class HttpConnection(web.RequestHandler):
             self._begun()
         elif self.state is ConnectionState.SILENT and data:
             self._half_a_head(len(data))
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Each read of a body asks for it, and parses nothing once again."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
 
     def _begun(self) -> None:
         """A whole head came, or something that is none."""

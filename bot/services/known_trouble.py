@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from bot.errors import StorageUnavailable
-from bot.problems import ActiveTrouble, NotReady, NotReadyWhy, SendProblem, TroubleKind
+from bot.problems import ActiveTrouble, NotReady, NotReadyWhy, SendProblem, SendReason, TroubleKind
 from bot.services.readiness import Readiness
-from bot.storage import Storage
+from bot.storage import Storage, Transaction
 
 GB: Final = 1_000_000_000
 LATELY: Final = timedelta(seconds=60)
@@ -40,6 +40,16 @@ SENDING_KINDS: Final[Mapping[str, TroubleKind]] = {
 }
 """Why nothing is sent, where that is a trouble of its own."""
 
+UNREACHED: Final = frozenset(
+    {SendProblem.NOT_REACHED, SendProblem.NO_ANSWER, SendProblem.NOT_SECURE}
+)
+OUTAGES: Final = UNREACHED | {
+    SendProblem.ANSWERED,
+    SendProblem.NOT_DISCORD,
+    SendProblem.UNREADABLE,
+}
+"""Why a channel gets nothing, where that says nothing of the channel."""
+
 CAUSES: Final = frozenset({TroubleKind.TOKEN_REFUSED, TroubleKind.ADDRESS_BLOCKED})
 FOLLOWS: Final = frozenset({TroubleKind.SENDING_STOPPED, TroubleKind.GATEWAY_AWAY})
 """What goes without saying where Discord refuses the token or the address."""
@@ -51,6 +61,7 @@ class TroubleLimits:
 
     free_disk_bytes: int = GB
     backup_age: timedelta | None = timedelta(days=7)
+    outage_after: timedelta = timedelta(minutes=5)
 
 
 class KnownTrouble:
@@ -78,7 +89,7 @@ class KnownTrouble:
         found = [
             *map(_of_readiness, await self._readiness.problems()),
             *await self._low_disk(),
-            *await self._old_backup(),
+            *await self._stored(),
             *self._silent(),
         ]
         self._seen = _without_consequences({one.key: one for one in reversed(found)}.values())
@@ -103,16 +114,28 @@ class KnownTrouble:
         facts = {"free_bytes": free, "margin_bytes": self._limits.free_disk_bytes}
         return [ActiveTrouble(TroubleKind.DISK_LOW, facts)]
 
-    async def _old_backup(self) -> Sequence[ActiveTrouble]:
-        """Only where there has been a backup: who never made one does it in another way."""
-        if self._limits.backup_age is None:
-            return []
+    async def _stored(self) -> Sequence[ActiveTrouble]:
+        """What the database knows of; while it is away, that is trouble enough."""
         try:
-            last = await self._storage.read(lambda tx: tx.key_values.get(LAST_BACKUP_KEY))
+            return await self._storage.read(self._of_database)
         except StorageUnavailable:
             return []
-        age = None if last is None else self._now() - datetime.fromisoformat(last)
-        if age is None or age <= self._limits.backup_age:
+
+    def _of_database(self, tx: Transaction) -> Sequence[ActiveTrouble]:
+        reasons, due = tx.outbox_admin.failing(self._now() - self._limits.outage_after)
+        gaps = len(tx.missed_events.hooks_with_gaps())
+        return [
+            *_outage(reasons, due),
+            *([ActiveTrouble(TroubleKind.CATCH_UP_TOO_SHORT, {"webhooks": gaps})] if gaps else []),
+            *self._old_backup(tx.key_values.get(LAST_BACKUP_KEY)),
+        ]
+
+    def _old_backup(self, last: str | None) -> Sequence[ActiveTrouble]:
+        """Only where there has been a backup: who never made one does it in another way."""
+        if self._limits.backup_age is None or last is None:
+            return []
+        age = self._now() - datetime.fromisoformat(last)
+        if age <= self._limits.backup_age:
             return []
         return [ActiveTrouble(TroubleKind.BACKUP_TOO_OLD, {"age_days": age.days})]
 
@@ -127,6 +150,16 @@ def _of_readiness(problem: NotReady) -> ActiveTrouble:
     if problem.why is NotReadyWhy.DISCORD_TAKES_NOTHING:
         kind = SENDING_KINDS.get(str(problem.facts["reason"]), kind)
     return ActiveTrouble(kind, {"problem": problem.why, **problem.facts}, not_ready=problem)
+
+
+def _outage(reasons: Sequence[SendReason], due: int) -> Sequence[ActiveTrouble]:
+    """Whether so many channels that get nothing mean that Discord is away, and not one of them."""
+    away = [one for one in reasons if one.problem in OUTAGES]
+    unreached = [one for one in away if one.problem in UNREACHED]
+    if len(away) * 2 < due or not (len(away) > 1 or unreached):
+        return []
+    problem = NotReadyWhy.DISCORD_TAKES_NOTHING
+    return [ActiveTrouble(TroubleKind.SENDING_STOPPED, {"problem": problem, **away[0].to_facts()})]
 
 
 def _without_consequences(found: Iterable[ActiveTrouble]) -> Sequence[ActiveTrouble]:

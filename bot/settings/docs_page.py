@@ -1,9 +1,11 @@
 """docs/configuration.md, written from the settings themselves so that the two never differ."""
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from pydantic.fields import FieldInfo
 
+from bot.problems import TroubleKind
 from bot.settings.settings import Settings, environment_names, expects, sections
 from bot.settings.validators import SECRET_HINTS
 
@@ -29,6 +31,64 @@ Lists are comma-separated in `.env` and in the environment.
 """
 SECTIONS_HEAD = """## Sections of config.toml
 """
+NOTICES = """## What you are notified of
+
+The person who runs the bot is notified once of each trouble, and once when it is over, with how
+long it took: always in the log (`operator.trouble`, `operator.trouble_over`), and where
+`[operator]` and `OPERATOR_WEBHOOK_URL` say. Each notice says what happened, why, and what to do
+next. There is no name, no message and no secret in it. While Discord itself is the trouble, a
+Discord channel cannot be reached: it is said there afterwards, and at the webhook at once, if that
+is not Discord's.
+
+| trouble | when |
+|---|---|
+{rows}
+
+A trouble is said after 20 seconds, if no other time stands there, and is over after two minutes
+without it. One that comes and goes has to stay away longer each time, up to two hours, so that you
+get no storm of notices. What was said is kept in the database, over restarts and for the process
+that leads. If the bot is killed between saying it and noting that, it says it once more.
+
+`GET /readyz`, `/status` in Discord and the metrics know of the same troubles.
+"""
+TROUBLES: Final[Mapping[TroubleKind, str]] = {
+    TroubleKind.SENDING_STOPPED: "Discord takes no card from the bot, or several channels have got "
+    "nothing for 5 minutes because it does not answer.",
+    TroubleKind.TOKEN_REFUSED: "Discord does not accept `DISCORD_TOKEN`.",
+    TroubleKind.ADDRESS_BLOCKED: "Discord blocks the address of this machine.",
+    TroubleKind.GATEWAY_AWAY: "No connection to Discord's gateway for 3 minutes: commands and "
+    "buttons do not work.",
+    TroubleKind.KEYS_MISSING: "None of `ENCRYPTION_KEYS` opens some of what is stored.",
+    TroubleKind.DATABASE_NOT_WRITABLE: "The database cannot be written, or takes more than 3 s for "
+    "it.",
+    TroubleKind.DISK_LOW: "The disk of an SQLite database has less room than `free_disk_gb`. Of a "
+    "PostgreSQL server the bot cannot see the disk.",
+    TroubleKind.CATCH_UP_TOO_SHORT: "Speckle's history of a webhook begins after the last event "
+    "that the bot had of it: some may be missing for good. It is over when the next look finds no "
+    "gap.",
+    TroubleKind.SPECKLE_NOT_ANSWERING: "A Speckle server has not answered for 3 minutes.",
+    TroubleKind.BACKUP_TOO_OLD: "The last `backup` is more than `backup_days` days old.",
+}
+LOG = """## The log
+
+Log lines go to standard error and nowhere else. Keeping and rotating them is the service manager's
+work: systemd's journal does it by itself (`SystemMaxUse` in `journald.conf`), Docker with
+`--log-opt max-size=10m --log-opt max-file=5` (compose: `logging`), and `logrotate` where you send
+them to a file.
+
+`LOG_FORMAT=json` writes one object a line, for a collector; `console` is for people. Each line of
+an event's way names the event in `events`, as a list, because events travel together: from its
+processing to what Discord answered and to late edits. A number there is the one that
+`python3 run.py events show` takes. Of more than 20 events a line names 20, and `events_in_all` says
+how many there are. Before a delivery has become an event its lines have a `delivery`; with
+`LOG_LEVEL=debug` the line `webhook.taken` has both.
+
+    journalctl -u speckle-discord-bot -o cat | jq -c 'select(.events // [] | index(1234))'
+
+No line holds a token, a secret, a signature, what people wrote, or what they and their projects are
+called; known secrets, and what has the shape of one, are replaced by `[hidden]` in what libraries
+write too.
+"""
 EXTRAS = """## Objects of versions that are bundles
 
 Newer connectors send a version as a bundle of tables, and the number of its objects is in one of
@@ -50,7 +110,8 @@ def settings_page() -> str:
     for name, model in sections().items():
         parts.append(f"### [{name}]\n\n{(model.__doc__ or '').strip()}\n")
         parts.append(_table(model.model_fields, True))
-    parts.append(EXTRAS)
+    rows = (f"| `{kind}` | {when} |" for kind, when in TROUBLES.items())
+    parts += [NOTICES.format(rows="\n".join(rows)), LOG, EXTRAS]
     return "\n".join(parts)
 
 

@@ -23,14 +23,28 @@ def is_signed(parts: Iterable[bytes], signature: bytes, secrets: Sequence[str]) 
     for part in parts:
         for mac in macs:
             mac.update(part)
+    return _is_one_of([mac.digest() for mac in macs], signature, secrets)
+
+
+def signs(body: bytes, signature: bytes, secrets: Sequence[str]) -> bool:
+    """The same for a whole body, in half the time."""
+    macs = [hmac.digest(_key(secret), body, "sha256") for secret in secrets]
+    return _is_one_of(macs, signature, secrets)
+
+
+def _is_one_of(macs: Sequence[bytes], signature: bytes, secrets: Sequence[str]) -> bool:
     found = False
     for secret, mac in zip(secrets, macs, strict=True):
         # Both are bytes: compare_digest raises for text with characters beyond ASCII.
-        equal = hmac.compare_digest(mac.hexdigest().encode(), signature)
+        equal = hmac.compare_digest(mac.hex().encode(), signature)
         found |= equal and secret != ""
     return found
 
 
 def _mac(secret: str, begun: bytes = b"") -> hmac.HMAC:
+    return hmac.new(_key(secret), begun, hashlib.sha256)
+
+
+def _key(secret: str) -> bytes:
     # A lone surrogate, such as an environment variable can hold, must not raise.
-    return hmac.new(secret.encode("utf-8", "surrogatepass"), begun, hashlib.sha256)
+    return secret.encode("utf-8", "surrogatepass")

@@ -662,6 +662,7 @@ async def test_everything_good_is_healthy(
         "Signing in",
         "Public URL",
         "Shared hook",
+        "Operator's notices",
         "Metrics",
     ]
     said = "\n".join(map(str, rows))

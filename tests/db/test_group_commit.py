@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Sequence
 
 from bot.db.group_commit import GroupCommit
+from bot.errors import StorageUnavailable
 
 
 class Flushes:
@@ -22,7 +23,7 @@ class Flushes:
 
 async def test_all_who_wait_share_one_flush_and_get_their_own_result() -> None:
     flushes = Flushes()
-    batcher = GroupCommit[int, int]("test", flushes)
+    batcher = GroupCommit[int, int]("test", flushes, within_s=9.0)
     results = await asyncio.gather(*(batcher.submit(n) for n in range(50)))
     assert results == [2 * n for n in range(50)]
     assert flushes.batches == [list(range(50))]
@@ -31,7 +32,7 @@ async def test_all_who_wait_share_one_flush_and_get_their_own_result() -> None:
 async def test_who_comes_during_a_flush_is_in_the_next_one_in_order() -> None:
     flushes = Flushes()
     flushes.gate.clear()
-    batcher = GroupCommit[int, int]("test", flushes, max_items=3)
+    batcher = GroupCommit[int, int]("test", flushes, within_s=9.0, max_items=3)
     tasks = [asyncio.create_task(batcher.submit(0))]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -43,7 +44,7 @@ async def test_who_comes_during_a_flush_is_in_the_next_one_in_order() -> None:
 
 
 async def test_an_error_reaches_each_waiter_of_its_flush_and_no_other() -> None:
-    batcher = GroupCommit[int, int]("test", Flushes())
+    batcher = GroupCommit[int, int]("test", Flushes(), within_s=9.0)
     results = await asyncio.gather(batcher.submit(1), batcher.submit(-1), return_exceptions=True)
     assert [type(result) for result in results] == [ValueError, ValueError]
     assert await batcher.submit(4) == 8
@@ -52,7 +53,7 @@ async def test_an_error_reaches_each_waiter_of_its_flush_and_no_other() -> None:
 async def test_a_cancelled_waiter_harms_no_other() -> None:
     flushes = Flushes()
     flushes.gate.clear()
-    batcher = GroupCommit[int, int]("test", flushes)
+    batcher = GroupCommit[int, int]("test", flushes, within_s=9.0)
     tasks = [asyncio.create_task(batcher.submit(n)) for n in range(3)]
     await asyncio.sleep(0.01)
     tasks[1].cancel()
@@ -66,7 +67,7 @@ async def test_a_cancelled_waiter_harms_no_other() -> None:
 async def test_closing_waits_until_everything_is_flushed() -> None:
     flushes = Flushes()
     flushes.gate.clear()
-    batcher = GroupCommit[int, int]("test", flushes)
+    batcher = GroupCommit[int, int]("test", flushes, within_s=9.0)
     task = asyncio.create_task(batcher.submit(1))
     await asyncio.sleep(0.01)
     closing = asyncio.create_task(batcher.close())
@@ -82,6 +83,32 @@ async def test_too_few_results_are_an_error_and_no_wrong_answer() -> None:
     async def forgetful(items: Sequence[int]) -> Sequence[int]:
         return list(items)[1:]
 
-    batcher = GroupCommit[int, int]("test", forgetful)
+    batcher = GroupCommit[int, int]("test", forgetful, within_s=9.0)
     results = await asyncio.gather(batcher.submit(1), batcher.submit(2), return_exceptions=True)
     assert isinstance(results[1], ValueError)
+
+
+async def test_who_waits_too_long_gets_an_error_and_later_ones_have_their_own_time() -> None:
+    flushes = Flushes()
+    flushes.gate.clear()
+    batcher = GroupCommit[int, int]("test", flushes, within_s=0.2)
+    late = [asyncio.create_task(batcher.submit(n)) for n in range(2)]
+    await asyncio.sleep(0.15)
+    in_time = asyncio.create_task(batcher.submit(2))
+    found = await asyncio.gather(*late, return_exceptions=True)
+    assert [type(one) for one in found] == [StorageUnavailable] * 2
+    assert not in_time.done()
+    flushes.gate.set()
+    assert await in_time == 4
+    assert flushes.batches == [[0, 1], [2]]
+
+
+async def test_an_item_whose_time_is_up_before_its_flush_is_not_flushed() -> None:
+    flushes = Flushes()
+    flushes.gate.clear()
+    batcher = GroupCommit[int, int]("test", flushes, within_s=0.03, max_items=1)
+    tasks = [asyncio.create_task(batcher.submit(n)) for n in range(2)]
+    await asyncio.gather(*tasks, return_exceptions=True)
+    flushes.gate.set()
+    await batcher.close()
+    assert flushes.batches == [[0]]

@@ -15,6 +15,7 @@ from bot.db.tables import hooks, inbox, subscriptions
 from bot.model import Entitlement, Hook, HookKind, InboxSource, PauseReason, SubscriptionState
 from bot.pipeline.catch_up import from_lists
 from bot.pipeline.catch_up.from_history import CatchUpLimits
+from bot.problems import TroubleKind
 from bot.settings import environment_names
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
@@ -273,6 +274,8 @@ async def test_a_history_that_begins_after_the_last_known_event_is_said_to_be_to
         first, second = cards(studio)
         assert "begins only on" in first["description"]
         assert "begins only on" not in second["description"]
+        (trouble,) = await app.known_trouble.now()
+        assert (trouble.kind, trouble.facts) == (TroubleKind.CATCH_UP_TOO_SHORT, {"webhooks": 1})
 
 
 async def test_a_long_history_of_large_bodies_is_read_in_steps(

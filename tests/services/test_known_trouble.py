@@ -1,11 +1,13 @@
 """What is wrong now, as /status, the operator's notices and the metrics read it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
 import pytest
 
+from bot.db.channel_queues import make_due
+from bot.model import HookKind
 from bot.problems import (
     ActiveTrouble,
     NotReady,
@@ -17,8 +19,16 @@ from bot.problems import (
 from bot.services.known_trouble import KINDS, LAST_BACKUP_KEY, KnownTrouble, TroubleLimits
 from bot.services.readiness import Readiness
 from bot.speckle_api.circuit_breaker import BreakerLimits, CircuitBreakers
-from bot.storage import Storage
-from tests.services.conftest import CLOUD, OWN_SERVER, Clock
+from bot.storage import Storage, Transaction
+from tests.services.conftest import (
+    CLOUD,
+    KESTREL,
+    MAREN,
+    OWN_SERVER,
+    STRUCTURE,
+    TOWER,
+    Clock,
+)
 
 AMPLE: Final = TroubleLimits(free_disk_bytes=1)
 
@@ -117,3 +127,53 @@ async def test_backups_are_too_old_only_where_there_has_been_one(storage: Storag
     assert await found(storage, clock=clock, limits=never) == []
     longer = TroubleLimits(free_disk_bytes=1, backup_age=timedelta(days=8))
     assert await found(storage, clock=clock, limits=longer) == []
+
+
+def away(storage: Storage, clock: Clock, problems: Mapping[int, SendProblem]) -> Awaitable[None]:
+    """Channels that cannot be sent to, each for a reason."""
+
+    def fail(tx: Transaction) -> None:
+        make_due(tx.session, dict.fromkeys(problems, KESTREL), clock())
+        for channel_id, problem in problems.items():
+            facts = {"status": 503} if problem is SendProblem.ANSWERED else {"error": "OSError"}
+            reason = SendReason(problem, facts).to_stored()
+            tx.outbox.postpone(channel_id, clock() + timedelta(minutes=1), reason)
+
+    return storage.write(fail)
+
+
+@pytest.mark.parametrize(
+    ("problems", "are_trouble"),
+    [
+        ({1: SendProblem.ANSWERED, 2: SendProblem.ANSWERED}, True),
+        ({1: SendProblem.NOT_REACHED}, True),
+        ({1: SendProblem.ANSWERED}, False),  # it may be this channel's
+        ({1: SendProblem.ANSWERED, 2: SendProblem.REFUSED, 3: SendProblem.FAILED}, False),
+    ],
+)
+async def test_discord_is_away_if_several_channels_get_nothing_for_minutes(
+    storage: Storage, clock: Clock, problems: Mapping[int, SendProblem], are_trouble: bool
+) -> None:
+    await away(storage, clock, problems)
+    clock.forward(minutes=4)
+    assert await found(storage, clock=clock) == []
+    clock.forward(minutes=2)
+    kinds = [one.kind for one in await found(storage, clock=clock)]
+    assert kinds == ([TroubleKind.SENDING_STOPPED] if are_trouble else [])
+
+
+async def test_a_history_that_began_too_late_is_trouble_until_the_next_look_is_done(
+    storage: Storage, clock: Clock
+) -> None:
+    hook = await storage.write(
+        lambda tx: tx.hooks.create(KESTREL, CLOUD, TOWER, HookKind.OWN, MAREN, STRUCTURE)
+    )
+    looked_at = clock()
+    clock.forward(seconds=1)
+    await storage.write(lambda tx: tx.missed_events.note_gap(hook.id))
+    await storage.write(lambda tx: tx.missed_events.note_look(hook.id, looked_at))
+    trouble = ActiveTrouble(TroubleKind.CATCH_UP_TOO_SHORT, {"webhooks": 1})
+    assert await found(storage, clock=clock) == [trouble]
+    clock.forward(minutes=6)
+    await storage.write(lambda tx: tx.missed_events.note_look(hook.id, clock()))
+    assert await found(storage, clock=clock) == []

@@ -16,8 +16,9 @@ from bot.pipeline.access import ASK_AGAIN_AFTER, AccessTimings
 from bot.pipeline.batching import MAX_FILES_BYTES
 from bot.pipeline.catch_up.from_history import LISTED_AT_MOST, CatchUpLimits
 from bot.pipeline.ingest import PROJECTS_AT_ONCE
+from bot.problems import TroubleKind
 from bot.settings import SECRET_HINTS, Settings, environment_names, load_settings, sections
-from bot.settings.docs_page import settings_page
+from bot.settings.docs_page import TROUBLES, settings_page
 from bot.speckle.raw_json import MAX_DEPTH, MAX_TEXT_BYTES, MAX_VALUES, WINDOW
 
 AT_ONCE_BYTES = CatchUpLimits().bodies_at_once_bytes
@@ -97,3 +98,7 @@ def test_every_table_is_in_the_list_of_what_is_stored() -> None:
 def test_numbers_in_the_docs_are_those_of_the_code(page: str, phrase: str) -> None:
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
     assert phrase in " ".join(text.split())
+
+
+def test_each_trouble_that_the_operator_is_notified_of_is_documented() -> None:
+    assert set(TROUBLES) == set(TroubleKind)

@@ -12,6 +12,7 @@ from bot.cli.check.discord import check_discord
 from bot.cli.check.file_modes import check_files
 from bot.cli.check.http_probe import TIMEOUT_S
 from bot.cli.check.metrics import check_metrics
+from bot.cli.check.operator import check_operator
 from bot.cli.check.public_url import check_public_url, check_shared_hook
 from bot.cli.check.report import CheckMark, CheckResult
 from bot.cli.check.speckle import (
@@ -68,5 +69,6 @@ def _tries(settings: Settings, http: aiohttp.ClientSession) -> list[Rows]:
         check_sign_in(settings, http),
         check_public_url(settings, http),
         check_shared_hook(settings),
+        check_operator(settings, http),
         check_metrics(settings, http),
     ]

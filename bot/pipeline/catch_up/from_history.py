@@ -221,6 +221,7 @@ class HistoryCatchUp:
             short = CardNote(NoteKind.HISTORY_TOO_LARGE, str(read.unread))
         if short is not None:
             log.warning("catch_up.history_incomplete", hook_id=hook.id, why=short.kind.value)
+            await self._storage.write(lambda tx: tx.missed_events.note_gap(hook.id))
         clear = [entry for entry in read.missed if entry.digest not in read.unsettled]
         total = TakenIn(unclear=len(read.missed) - len(clear))
         for portion in _portions(clear):

@@ -238,6 +238,7 @@ class ListsCatchUp:
             note = CardNote(NoteKind.ACTIVITY_TOO_LONG)
             short = note.to_stored()
             log.warning("catch_up.history_incomplete", hook_id=hook.id, why=note.kind.value)
+            await self._storage.write(lambda tx: tx.missed_events.note_gap(hook.id))
         done = await self._storage.write(
             lambda tx: tx.missed_events.add_from_lists(
                 hook, subscription, fetched, short, self._quota(hook.guild_id)
