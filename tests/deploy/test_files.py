@@ -5,18 +5,21 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cryptography.fernet import Fernet
 
+from bench.start import free_port
 from bot.http_server import Limits
 from bot.http_server.server import SHUTDOWN_S
 from bot.settings import Settings, environment_names
-from bot.webhook_listener import PATHS
+from sandbox.discord.discord import TOKEN
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -27,6 +30,7 @@ CADDY = (DEPLOY / "Caddyfile").read_text("utf-8")
 NGINX = (DEPLOY / "nginx.conf").read_text("utf-8")
 PORT = Settings().webhook_port
 MOST_EXPOSURE = 2.0
+PATIENCE_S = 20.0
 # Of Compose and the other containers.
 NOT_OURS = {"DOMAIN", "POSTGRES_PASSWORD"}
 
@@ -65,6 +69,32 @@ def test_everything_leads_to_the_port_that_the_bot_listens_on() -> None:
     assert sqlite["ports"] == [f"127.0.0.1:{PORT}:{PORT}"]
 
 
+def test_the_health_check_knows_a_bot_that_is_alive(tmp_path: Path) -> None:
+    """Also one whose database is away: to start it again would not help."""
+    command = re.findall(r"HEALTHCHECK .*?CMD (\[.*?\])$", DOCKERFILE, re.DOTALL | re.MULTILINE)[0]
+    check: list[str | Path] = [sys.executable, *json.loads(command)[1:]]
+    environ = {
+        "WEBHOOK_PORT": str(free_port()),
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "DISCORD_TOKEN": TOKEN,
+        "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+        "DATABASE_URL": "postgresql+psycopg://a:b@127.0.0.1:9/c",
+        "PYTHONPATH": str(ROOT),
+    }
+    assert run(check, environ).returncode != 0
+    command = [sys.executable, "-m", "bot", "run"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env={**os.environ, **environ}, stderr=subprocess.DEVNULL
+    ) as bot:
+        try:
+            until = time.monotonic() + PATIENCE_S
+            while run(check, environ).returncode and time.monotonic() < until:
+                time.sleep(0.1)
+            assert run(check, environ).returncode == 0
+        finally:
+            bot.terminate()
+
+
 def test_the_proxies_take_bodies_as_large_as_the_bot_does() -> None:
     size = Settings().webhook.max_body_mib
     assert re.findall(r"client_max_body_size (\w+);", NGINX) == [f"{size}m"]
@@ -83,7 +113,9 @@ def test_every_setting_that_is_named_exists() -> None:
     named = set(re.findall(r"(\w+)=", environment[0])) - {"PATH", "PYTHONDONTWRITEBYTECODE"}
     example = (DEPLOY / "compose.env.example").read_text("utf-8")
     named |= set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE)) - NOT_OURS
-    named |= {name for one in COMPOSE for name in compose(one)["services"]["bot"].get("environment", ())}
+    named |= {
+        name for one in COMPOSE for name in compose(one)["services"]["bot"].get("environment", ())
+    }
     assert {"WEBHOOK_HOST", "DISCORD_TOKEN", "DATABASE_URL"} <= named
     assert named <= environment_names().keys()
 
@@ -143,7 +175,14 @@ def test_the_service_is_hardened_and_its_unit_is_one(tmp_path: Path) -> None:
 
 
 def test_caddy_reads_its_file(tmp_path: Path) -> None:
-    command = [tool("caddy"), "validate", "--adapter", "caddyfile", "--config", DEPLOY / "Caddyfile"]
+    command = [
+        tool("caddy"),
+        "validate",
+        "--adapter",
+        "caddyfile",
+        "--config",
+        DEPLOY / "Caddyfile",
+    ]
     done = run(command, {"DOMAIN": ":18443", "HOME": str(tmp_path)})
     assert done.returncode == 0, done.stderr
 
