@@ -8,6 +8,8 @@ from bench.results import RESULTS, Options, say, write_section
 
 # Modules of this folder with `rows(options)`.
 JUDGED: Final = (
+    "channels",
+    "latency",
     "listener",
     "outage",
     "start",

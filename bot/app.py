@@ -25,6 +25,7 @@ from bot.model import RetentionPolicy
 from bot.monitoring.readings import RunningParts
 from bot.monitoring.site import MetricsPage, serving_metrics
 from bot.network import Network
+from bot.notifiers.audit_poster import AuditPoster
 from bot.notifiers.link_followups import LinkFollowUps
 from bot.notifiers.operator_notifier import (
     CHANNEL,
@@ -65,6 +66,7 @@ from bot.services.discord_names import DiscordNameService
 from bot.services.doctor import DoctorService
 from bot.services.event_log import EventLogService
 from bot.services.former_addresses import FormerAddresses
+from bot.services.guild_settings import GuildSettingsService
 from bot.services.guild_status import GuildStatusService
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
@@ -436,6 +438,7 @@ class _DiscordSide:
             "link_followups": follow_ups.run,
             "webhook_reconciler": reconciler.run,
             "discord_names": NameKeeper(bot, DiscordNameService(storage)).run,
+            "audit_poster": AuditPoster(bot, storage, blocked_for_s).run,
             "setup_reminder": SetupReminder(
                 bot, WaitingSetups(storage, utc_now), blocked_for_s
             ).run,
@@ -457,7 +460,7 @@ async def _discord_side(
     on_samples: Callable[[], None],
 ) -> _DiscordSide:
     """Build the client, its services and its cogs; what is handed in is there when they work."""
-    guilds = GuildService(storage, utc_now, quotas)
+    guilds = GuildService(storage, utc_now)
     bot = _client(storage, guilds, rate_limiter, network, timings)
     webhooks = WebhookService(
         storage,
@@ -486,6 +489,7 @@ async def _discord_side(
         subscriptions,
         pending_commands,
         guilds,
+        GuildSettingsService(storage, quotas),
         speckle.lender,
         linking,
         PersonalDataService(storage, linking, _retention_policy(settings.retention)),
@@ -791,6 +795,7 @@ def _retention_policy(retention: RetentionSettings) -> RetentionPolicy:
         timedelta(days=retention.body_days),
         timedelta(days=retention.delivered_days),
         timedelta(days=retention.undeliverable_days),
+        timedelta(days=retention.audit_days),
     )
 
 

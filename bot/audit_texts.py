@@ -9,7 +9,6 @@ from bot.cards.text import counted, joined
 from bot.model import HookKind, PauseReason, PauseWhy
 
 ERASED_PERSON: Final = "A person who asked to be erased"
-HIDDEN: Final = "a channel that you cannot see"
 MOST_NAMED: Final = 5  # entries of a filter in one sentence
 LONGEST_ENTRY: Final = 40
 
@@ -79,6 +78,7 @@ class AuditNames:
 
     person: Callable[[int], str]
     channel: Callable[[int], str]
+    hidden: str  # a channel that the reader may not know
     project: Callable[[str, str], str]  # by server and id
     typed: Callable[[str], str]
 
@@ -87,8 +87,7 @@ def entry_text(entry: AuditEntry, names: AuditNames, *, shown: bool) -> str:
     """One sentence. `shown`: the reader may know which channel it was, and its details."""
     facts = entry.facts if shown else {}
     channel_id = entry.channel_id
-    known = channel_id is not None and shown
-    channel = names.channel(channel_id or 0) if known else HIDDEN
+    channel = names.channel(channel_id) if channel_id is not None and shown else names.hidden
     return SENTENCES[entry.action].format(
         who=_who(entry.actor, names),
         channel=channel,

@@ -96,7 +96,8 @@ class PendingSubscribe:
 
     `options` are as typed. `audiences` are the channels that the question named, with who could
     see each of them when it was asked; `excluded` are those that the answer is not to cover.
-    `undoes`: what has to be set still, where this is to undo it.
+    `undoes`: what has to be set still, where this is to undo it. `defaulted` are options that
+    nobody typed: they are the server's default filters.
     """
 
     user_id: int
@@ -110,6 +111,7 @@ class PendingSubscribe:
     excluded: frozenset[int] = frozenset()
     audiences: Mapping[int, Audience | None] = field(default_factory=dict)
     undoes: TypedOptions = field(default_factory=dict)
+    defaulted: frozenset[str] = frozenset()
 
     @property
     def others(self) -> frozenset[int]:
@@ -137,6 +139,7 @@ class PendingSubscribe:
                 for channel_id, seen in self.audiences.items()
             },
             "undoes": dict(self.undoes),
+            "defaulted": sorted(self.defaulted),
         }
 
     @classmethod
@@ -157,6 +160,7 @@ class PendingSubscribe:
                 for channel_id, seen in data["audiences"].items()
             },
             undoes=data.get("undoes", {}),
+            defaulted=frozenset(data.get("defaulted", ())),
         )
 
 
@@ -185,11 +189,14 @@ class QuotaUse:
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
-    """How long things are kept: what finished events brought, cards sent, and cards given up."""
+    """How long things are kept: what finished events brought, cards sent, and cards given up; the
+    audit log.
+    """
 
     bodies: timedelta
     delivered: timedelta
     undeliverable: timedelta
+    audit: timedelta = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True)

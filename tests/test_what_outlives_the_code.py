@@ -44,9 +44,13 @@ BUTTONS = {
     "subs:pick:([0-9]{1,20}):([0-9]{1,6})",
     "wait:(link|hand|show|cancel|add|replace|keep|nearest|all-models|no-models):([A-Za-z0-9_-]{16,64})",
     "wait:pick:([A-Za-z0-9_-]{16,64})",
+    "settings:(notices-off|audit-off|edit|clear)",
+    "settings:(notices|audit)",
+    "settings:again:([A-Za-z0-9_-]{16,64})",
     "sub:again:([0-9]{1,18}):([A-Za-z0-9_-]{16,64}):([0-9]{1,20}):([0-9]{1,6})",
 }
 FORMS_SENT_OFF = {
+    "settings:filters",
     "sub:filters:([0-9]{1,18}):([0-9]{1,20}):([0-9]{1,6})",
     "link:token:([A-Za-z0-9_-]{43})",
 }

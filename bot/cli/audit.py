@@ -44,6 +44,7 @@ def _names(printable: Printable, places: Places) -> AuditNames:
     return AuditNames(
         person=lambda user_id: f"Discord user {user_id}",
         channel=channel,
+        hidden="no channel",
         project=lambda server, project: printable.text(Links(server).project(project)),
         typed=lambda text: f'"{printable.text(text)}"',
     )

@@ -15,8 +15,8 @@ from bot.cogs.diagnosis.views import DiagnosisViews
 from bot.cogs.events.cog import EventPages, EventsCog
 from bot.cogs.guilds.cog import GuildsCog
 from bot.cogs.help.cog import HelpCog
-from bot.cogs.notices.cog import NoticesCog
 from bot.cogs.notices.views import NoticeActions
+from bot.cogs.settings.cog import SettingsCog, SettingsPanel
 from bot.cogs.status.cog import StatusCog
 from bot.cogs.subscriptions.cog import SubscribeCog, SubscriptionsCog
 from bot.cogs.subscriptions.panel import SubscriptionPanel
@@ -25,6 +25,7 @@ from bot.services.audit import AuditService
 from bot.services.card_filters import CardFilters
 from bot.services.doctor import DoctorService
 from bot.services.event_log import EventLogService
+from bot.services.guild_settings import GuildSettingsService
 from bot.services.guild_status import GuildStatusService
 from bot.services.guilds import GuildService
 from bot.services.linking import AccountLinking
@@ -40,6 +41,7 @@ async def add_cogs(
     subscriptions: SubscriptionService,
     pending_commands: PendingCommandService,
     guilds: GuildService,
+    guild_settings: GuildSettingsService,
     lender: TokenLender,
     linking: AccountLinking,
     personal_data: PersonalDataService,
@@ -56,6 +58,7 @@ async def add_cogs(
     flow = SubscribeFlow(client, subscriptions, pending_commands, account_views)
     panel = SubscriptionPanel(subscriptions, flow, pending_commands)
     notices = NoticeActions(subscriptions, flow)
+    settings_panel = SettingsPanel(guild_settings, pending_commands)
     diagnosis = DiagnosisViews(subscriptions, doctor, samples, account_views)
     card_menu = CardMenu(card_filters, pending_commands, flow)
     event_pages, audit_pages = EventPages(event_log), AuditPages(audit)
@@ -67,6 +70,7 @@ async def add_cogs(
         **diagnosis.handlers,
         **event_pages.handlers,
         **audit_pages.handlers,
+        **settings_panel.handlers,
         **card_menu.handlers,
         **account_views.handlers,
     }
@@ -77,7 +81,7 @@ async def add_cogs(
         events,
         StatusCog(status),
         card_menu_cog,
-        NoticesCog(guilds),
+        SettingsCog(settings_panel),
         AuditCog(audit_pages, audit),
         AccountsCog(lender, linking, account_views),
         GuildsCog(guilds, guilds_known),

@@ -25,6 +25,27 @@ class PersistentSelect(discord.ui.Select[discord.ui.View]):
         return False
 
 
+class PersistentChannelSelect(discord.ui.ChannelSelect[discord.ui.View]):
+    """Chooses one channel that the bot can post in; found by its custom_id alone."""
+
+    def __init__(self, custom_id: str, placeholder: str) -> None:
+        super().__init__(
+            custom_id=custom_id,
+            placeholder=placeholder,
+            channel_types=[
+                discord.ChannelType.text,
+                discord.ChannelType.news,
+                discord.ChannelType.voice,
+                discord.ChannelType.public_thread,
+                discord.ChannelType.private_thread,
+            ],
+        )
+
+    def is_dispatchable(self) -> bool:
+        """False, so that discord.py keeps nothing of it in memory."""
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class ButtonLook:
     """How a button looks, whatever it is for."""

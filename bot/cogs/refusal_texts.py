@@ -30,10 +30,6 @@ GUILD_OUT_OF_REACH = (
     "removed from there, invite it again; otherwise try again in a minute."
 )
 REASONS: Mapping[RefusalReason, str] = {
-    RefusalReason.NOT_GUILD_MANAGER: (
-        f"You need the permission *{ChannelPermission.MANAGE_WEBHOOKS}* in the whole server for "
-        "this. Ask someone who manages this server."
-    ),
     RefusalReason.NOT_SERVER_MANAGER: (
         "You need the permission *Manage Server* for this. Ask someone who manages this server."
     ),
@@ -98,7 +94,7 @@ REASONS: Mapping[RefusalReason, str] = {
 }
 RETRIES: Mapping[Retry, str] = {
     Retry.SUBSCRIBE: "use `/subscribe` again",
-    Retry.NOTICES: "use `/notices` again",
+    Retry.SETTINGS: "choose it in `/settings` again",
     Retry.RESUME: "press *Resume* again",
     Retry.TEST: "use `/test` again",
     Retry.BUTTON: "press the button again",

@@ -59,6 +59,9 @@ class Guilds:
 
     def set_notice_channel(self, guild_id: int, channel_id: int | None) -> None:
         """Choose where a guild's members read what the bot paused; None for direct messages."""
+        known = self.get(guild_id)
+        if (None if known is None else known.notice_channel_id) == channel_id:
+            return
         self._set(guild_id, notice_channel_id=channel_id)
         record(self._session, AuditAction.NOTICE_CHANNEL_CHANGED, guild_id, channel_id=channel_id)
 

@@ -121,6 +121,7 @@ class PersonalTraces:
             hooks.c.created_by,
             subscriptions.c.created_by,
             audit_log.c.actor_id,
+            audit_channels.c.set_by,
         ):
             table = column.table
             rows = select(func.count()).select_from(table).where(column == discord_user_id)

@@ -25,6 +25,7 @@ from bot.db.engine import Database
 from bot.db.session import Session
 from bot.db.tables import (
     HAS_BODY,
+    audit_log,
     batches,
     bodies,
     day_use,
@@ -111,6 +112,7 @@ def rules(policy: RetentionPolicy, now: datetime) -> Sequence[Rule]:
         *cards_and_events,
         *_what_is_left(policy, now),
         *_quotas(now),
+        *_audit(policy, now),
     )
 
 
@@ -272,6 +274,11 @@ def _quotas(now: datetime) -> Iterator[Rule]:
         day = table.c.day
         old = day < (now - QUOTA_KEPT_FOR).date()
         yield Rule.of(table.name, delete(table), day, old, order_by=day)
+
+
+def _audit(policy: RetentionPolicy, now: datetime) -> Iterator[Rule]:
+    old = audit_log.c.at < now - policy.audit
+    yield Rule.of("audit_log", delete(audit_log), audit_log.c.id, old, order_by=audit_log.c.at)
 
 
 class Retention:

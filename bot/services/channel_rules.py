@@ -57,10 +57,10 @@ def require_manager(actor: Actor, channel_id: int) -> None:
         raise CommandRefused(NotManager(channel_id))
 
 
-def require_guild_manager(actor: Actor) -> None:
-    """Refuse a caller who may not decide for the whole server."""
-    if not actor.manages_guild:
-        raise CommandRefused(RefusalReason.NOT_GUILD_MANAGER)
+def require_server_manager(actor: Actor) -> None:
+    """Refuse a caller who may not change what holds for the whole server."""
+    if not actor.manages_server:
+        raise CommandRefused(RefusalReason.NOT_SERVER_MANAGER)
 
 
 def require_posting(target: TargetChannel, retry: Retry) -> None:

@@ -11,7 +11,7 @@ from bot.storage import Storage, Transaction
 class PersonalData:
     """What is stored about a person: their accounts with what depends on them, and other traces.
 
-    `unfinished` counts requests to link and pending commands.
+    `unfinished` counts requests to link and pending commands, `changes` rows of the audit log.
     """
 
     accounts: tuple[tuple[Account, Dependents], ...]
@@ -19,11 +19,12 @@ class PersonalData:
     notices: int
     hooks: int
     subscriptions: int
+    changes: int = 0
 
     @property
     def is_nothing(self) -> bool:
         """Whether nothing at all is stored."""
-        traces = self.unfinished + self.notices + self.hooks + self.subscriptions
+        traces = self.unfinished + self.notices + self.hooks + self.subscriptions + self.changes
         return not self.accounts and not traces
 
 
@@ -49,6 +50,7 @@ class PersonalDataService:
                 notices=traces["notices"],
                 hooks=traces["hooks"],
                 subscriptions=traces["subscriptions"],
+                changes=traces["audit_log"] + traces["audit_channels"],
             )
 
         return await self._storage.read(read)

@@ -14,7 +14,6 @@ from bot.speckle.subscription_options import OptionProblem
 class RefusalReason(Enum):
     """Refusals that need no further facts."""
 
-    NOT_GUILD_MANAGER = auto()  # no Manage Webhooks in the whole server
     NOT_SERVER_MANAGER = auto()  # no Manage Server
     NOT_AUDITOR = auto()  # neither View Audit Log nor Manage Server
     SUBSCRIPTION_GONE = auto()
@@ -130,7 +129,7 @@ class Retry(Enum):
     """What to do again once an obstacle is out of the way."""
 
     SUBSCRIBE = auto()
-    NOTICES = auto()
+    SETTINGS = auto()
     RESUME = auto()
     TEST = auto()
     BUTTON = auto()

@@ -52,7 +52,8 @@ class SubscribeRequest:
 
     `agreed` is None until the caller has answered who will see a private project: then it has the
     channels that they agreed to, with who could see each of them when they were asked.
-    `left_out` are channels that the answer is not to cover.
+    `left_out` are channels that the answer is not to cover. `defaulted` are options that nobody
+    typed: they are the server's default filters, as they were when the command began.
     """
 
     guild_id: int
@@ -66,6 +67,7 @@ class SubscribeRequest:
     agreed: Mapping[int, Audience | None] | None = None
     left_out: frozenset[int] = frozenset()
     linked_models: LinkedModels = LinkedModels.ASK
+    defaulted: frozenset[str] = frozenset()
 
     @property
     def caller(self) -> CommandCaller:
@@ -124,7 +126,8 @@ class Subscribed:
     answer covers, `unanswered` counts those that it paused. `paused` is why the channel itself
     stopped: the change goes beyond what was agreed to. `kept` events happened meanwhile. `target`
     is what the pasted link leads to, `hints` are filters that have no effect now, for
-    the person who `asked_by` typing it.
+    the person who `asked_by` typing it. `defaulted` are options that a new one has from the
+    server's default filters.
     """
 
     entry: Followed
@@ -142,6 +145,7 @@ class Subscribed:
     target: LinkTarget = LinkTarget.PROJECT
     hints: tuple[FilterHint, ...] = ()
     asked_by: int = NOBODY
+    defaulted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

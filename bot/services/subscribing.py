@@ -111,6 +111,7 @@ class Subscribing:
         # What else is refused for want of room is known when there is a plan.
         if here is None:
             await self._quotas.require_room_for_subscription(request.guild_id)
+            request = await self._with_defaults(request, link)
         current = SubscriptionOptions() if here is None else here.subscription.options
         if here is not None and asks_for_models(request, link, current):
             return NeedsChoice(request, server_url, here, link.models, current.models)
@@ -125,6 +126,30 @@ class Subscribing:
             request.guild_id in self._served_guilds,
             self._now(),
         )
+
+    async def _with_defaults(
+        self, request: SubscribeRequest, link: SpeckleLink
+    ) -> SubscribeRequest:
+        """The request with the server's default filters, as if they had been typed.
+
+        What was typed, or linked, goes before them. Once somebody was asked who will see the
+        project, what they read stays.
+        """
+        if request.agreed is not None:
+            return request
+        guild = await self._storage.read(lambda tx: tx.guilds.get(request.guild_id))
+        defaults = None if guild is None else guild.default_options
+        if defaults is None:
+            return request
+        chosen = {*request.options, *(("models",) if link.models else ())}
+        plain = SubscriptionOptions().typed()
+        added = {
+            name: text
+            for name, text in defaults.typed().items()
+            if name not in chosen and text != plain[name]
+        }
+        options = {**request.options, **added}
+        return replace(request, options=options, defaulted=request.defaulted | added.keys())
 
     # ── doing it ──────────────────────────────────────────────────────────────────────────────
 
@@ -162,6 +187,7 @@ class Subscribing:
             lacking=_lacking(entry, webhook),
             paused=plan.pause if entry.subscription.is_paused_for_rights else None,
             kept=kept,
+            defaulted=request.defaulted if here is None else frozenset(),
         )
 
     async def _write(

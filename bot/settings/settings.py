@@ -133,6 +133,13 @@ class RetentionSettings(_Section):
         ge=1,
         le=3650,
     )
+    audit_days: int = _setting(
+        365,
+        "Days that the audit log is kept: who changed what.",
+        "a whole number from 1 to 3650",
+        ge=1,
+        le=3650,
+    )
     left_guild_days: int = _setting(
         30,
         "Days that a guild's subscriptions are kept after the bot was removed from it.",

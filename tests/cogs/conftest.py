@@ -22,6 +22,7 @@ from bot.services.audit import AuditService
 from bot.services.card_filters import CardFilters
 from bot.services.doctor import DoctorService
 from bot.services.event_log import EventLogService
+from bot.services.guild_settings import GuildSettingsService
 from bot.services.guild_status import GuildStatusService
 from bot.services.guilds import GuildService
 from bot.services.known_trouble import KnownTrouble, TroubleLimits
@@ -86,7 +87,7 @@ class ClientWithServices(SpeckleBot):
 
 async def client_over(storage: Storage, clock: Clock, services: Services) -> ClientWithServices:
     """A client with all cogs, not logged in."""
-    guilds = GuildService(storage, clock, without_quotas(storage, clock))
+    guilds = GuildService(storage, clock)
     client = ClientWithServices(
         RateLimiter(45),
         load=lambda key: storage.read(lambda tx: tx.key_values.get(key)),
@@ -107,6 +108,7 @@ async def client_over(storage: Storage, clock: Clock, services: Services) -> Cli
         services.subscriptions,
         pending,
         guilds,
+        GuildSettingsService(storage, without_quotas(storage, clock)),
         services.lender,
         services.linking,
         services.personal_data,
@@ -256,6 +258,13 @@ class Studio:
     async def fill(self, form: InteractionView, **fields: Any) -> InteractionView:
         """Submit the form with these fields; those that are not named stay as they were opened."""
         return await (await self.sandbox.submit_modal(form, fields, self.maren)).settled()
+
+    async def report_in(self, channel: SandboxChannel) -> None:
+        """Choose the channel for notices under /settings, as someone who manages the server."""
+        manager = self.guild.add_member("Ines Falk", permissions="manage_guild")
+        panel = await self.type("settings", who=manager)
+        chosen = await self.sandbox.select(panel, "settings:notices", [channel], manager)
+        await chosen.settled()
 
     async def open_entry(self, label: str = TOWER) -> InteractionView:
         """The panel of one subscription."""

@@ -25,7 +25,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
 MANAGE_WEBHOOKS = 1 << 29
 FOR_EVERYONE = {"help", "link", "unlink", "account", "privacy"}
 FOR_MEMBERS = {"why", "events", "status"}
-FOR_AUDITORS = {"audit": 1 << 7}  # View Audit Log
+NEEDED_FOR = {"audit": 1 << 7, "settings": 1 << 5}  # View Audit Log, Manage Server
 CHAT, MESSAGE_MENU = 1, 3
 
 
@@ -100,7 +100,7 @@ async def test_what_is_about_channels_is_for_managers_in_servers_only(
         if command["name"] in FOR_MEMBERS:
             assert (command["default_member_permissions"], command["contexts"]) == (None, [0])
             continue
-        needed = FOR_AUDITORS.get(command["name"], MANAGE_WEBHOOKS)
+        needed = NEEDED_FOR.get(command["name"], MANAGE_WEBHOOKS)
         assert int(command["default_member_permissions"]) == needed
         assert command["contexts"] == [0]
 
@@ -130,7 +130,7 @@ async def test_only_the_project_has_to_be_given(commands: list[dict[str, Any]]) 
         "why": [],
         "events": [],
         "status": [],
-        "notices": [],
+        "settings": [],
         "audit": [],
         "link": [],
         "unlink": [],

@@ -18,7 +18,7 @@ async def test_help_lists_what_the_person_may_use_with_commands_that_can_be_clic
     assert manager.ephemeral
     assert "</why:" in text_of(member)
     assert "*Why is this here?*" in text_of(member)
-    for hidden in ("</subscribe:", "</test:", "</doctor:", "</notices:", "Only this model"):
+    for hidden in ("</subscribe:", "</test:", "</doctor:", "</settings:", "Only this model"):
         assert hidden not in text_of(member)
     assert "members with *Manage Webhooks*" in text_of(member)
 

@@ -160,7 +160,7 @@ async def test_the_notice_channel_is_used_if_one_is_set_and_mentions_that_member
     ops = studio.guild.add_channel("bim-ops")
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
-        await studio.type("notices", channel=ops)
+        await studio.report_in(ops)
         await pause()
         await teller(bot).notify_due()
     [message] = studio.sandbox.messages(ops)
@@ -177,7 +177,7 @@ async def test_a_notice_channel_that_refuses_is_passed_by(
     ops = studio.guild.add_channel("bim-ops")
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
-        await studio.type("notices", channel=ops)
+        await studio.report_in(ops)
         await pause()
         ops.deny(studio.guild.bot, "view_channel")
         await teller(bot).notify_due()
@@ -392,7 +392,7 @@ async def test_nobody_resumes_what_he_may_not_manage(
     ops = studio.guild.add_channel("bim-ops")
     async with run_client() as bot:
         await studio.type("subscribe", stream_id=TOWER)
-        await studio.type("notices", channel=ops)
+        await studio.report_in(ops)
         await pause()
         await teller(bot).notify_due()
         [message] = studio.sandbox.messages(ops)
@@ -489,55 +489,6 @@ async def test_a_direct_message_is_for_whom_it_was_sent_to(
         await teller(bot).notify_due()
         with pytest.raises(NotOffered):
             await studio.press(private(studio)[0], "Resume", studio.tobias)
-
-
-# ── /notices ──────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_the_notice_channel_is_shown_chosen_and_taken_off(
-    run_client: RunClient, studio: Studio, storage: Storage
-) -> None:
-    async def chosen() -> int | None:
-        guild = await storage.read(lambda tx: tx.guilds.get(studio.guild.id))
-        return None if guild is None else guild.notice_channel_id
-
-    async with run_client():
-        assert "a direct message" in text_of(await studio.type("notices"))
-        answer = await studio.type("notices", channel=studio.facade)
-        assert f"<#{studio.facade.id}>" in text_of(answer)
-        assert answer.ephemeral
-        assert await chosen() == studio.facade.id
-        assert f"<#{studio.facade.id}>" in text_of(await studio.type("notices"))
-        both = await studio.type("notices", channel=studio.structure, off=True)
-        assert "not both" in text_of(both)
-        assert await chosen() == studio.facade.id
-        assert "in direct messages" in text_of(await studio.type("notices", off=True))
-        assert await chosen() is None
-
-
-async def test_a_channel_where_the_bot_may_not_post_is_refused(
-    run_client: RunClient, studio: Studio, storage: Storage
-) -> None:
-    studio.facade.deny(studio.guild.bot, "send_messages")
-    async with run_client():
-        answer = await studio.type("notices", channel=studio.facade)
-    assert "- Send Messages\n" in text_of(answer)
-    guild = await storage.read(lambda tx: tx.guilds.get(studio.guild.id))
-    assert guild is not None
-    assert guild.notice_channel_id is None
-
-
-async def test_the_notice_channel_is_for_those_who_manage_the_server(
-    run_client: RunClient, studio: Studio
-) -> None:
-    studio.guild.allow_command("notices", studio.tobias)
-    studio.structure.allow(studio.tobias, "manage_webhooks")
-    hidden = studio.guild.add_channel("board")
-    hidden.deny(studio.maren, "view_channel")
-    async with run_client():
-        for options in ({}, {"channel": studio.structure}, {"off": True}):
-            refused = await studio.type("notices", who=studio.tobias, **options)
-            assert "in the whole server" in text_of(refused)
 
 
 # ── what is missing ───────────────────────────────────────────────────────────────────────────

@@ -55,7 +55,7 @@ async def test_several_channels_are_told_in_one_message(
     ops = studio.guild.add_channel("bim-ops")
     async with run_client() as bot:
         if notice_channel:
-            await studio.type("notices", channel=ops)
+            await studio.report_in(ops)
         channels = await follow_in(studio, 3)
         channels[2].deny(studio.guild.bot, "embed_links")
         reasons = [PauseReason.CHANNEL_GONE, PauseReason.THREAD_CLOSED, PauseReason.NO_PERMISSION]

@@ -208,7 +208,7 @@ async def test_an_interaction_that_is_over_is_one_quiet_line(
         with capture_logs() as logs:
             for press in (
                 studio.type("subscriptions"),
-                studio.type("notices"),
+                studio.type("privacy"),
                 studio.press(form, "Pause", studio.maren),
                 studio.press(form, "Edit", studio.maren),
                 studio.complete("subscribe", "events", "vers"),

@@ -456,7 +456,7 @@ async def test_a_notice_that_others_read_names_no_project_before_or_after_it_is_
     async with house.running() as bot:
         await house.linked(bot, studio.maren, house.owner)
         await studio.type("subscribe", stream_id=house.link)
-        await studio.type("notices", channel=hall)
+        await studio.report_in(hall)
         for why in (PauseWhy.FORBIDDEN, PauseWhy.AUDIENCE_WIDER):
             there = await house.at(studio.structure)
             pause = AccessPause(PauseReason.ACCESS_LOST, why)

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from bot.model import (
     LinkDetails,
     PauseReason,
     PauseWhy,
+    RetentionPolicy,
     Subscription,
     SubscriptionState,
 )
@@ -57,6 +59,9 @@ KEPT_OUT = {
     "accounts.mark_taken": NOTED,
     "accounts.replace_tokens": NOTED,
     "accounts.unconfirm_all": "it is no decision: the database is a restored copy",
+    "audit_channels._begin": WITH_ITS_CALLER,
+    "audit_channels._set": NOTED,
+    "audit_channels.posted": NOTED,
     "event_results._note_access": NOTED,
     "guilds._set": WITH_ITS_CALLER,
     "guilds.add_guild": WITH_ITS_CALLER,
@@ -300,3 +305,43 @@ async def test_an_erased_person_is_nobody_in_the_audit_log(
     nobody = AuditActor(ActorKind.PERSON)
     assert told(entries)[-2:] == [(nobody, AuditAction.PAUSED), (nobody, AuditAction.ERASED)]
     assert str(MAREN_ODUYA) not in str(entries)
+
+
+async def test_the_audit_log_is_kept_for_a_year(
+    storage: Storage, subscription: Subscription, clock: Clock
+) -> None:
+    keep = RetentionPolicy(timedelta(days=7), timedelta(days=30), timedelta(days=90))
+    clock.forward(days=364)
+    await storage.retention.tidy(keep)
+    assert told(await log(storage)) == [(BY_BOT, AuditAction.SUBSCRIBED)]
+    clock.forward(days=2)
+    await storage.retention.tidy(keep)
+    assert await log(storage) == []
+
+
+async def test_what_waits_for_an_audit_channel_is_taken_once_and_in_order(
+    storage: Storage, hook: Hook, clock: Clock
+) -> None:
+    def choose(channel_id: int | None, tx: Transaction) -> None:
+        tx.audit_channels.choose(STUDIO_KESTREL, channel_id, MAREN_ODUYA)
+
+    def take(tx: Transaction) -> list[int]:
+        batch = tx.audit_channels.open_batch(STUDIO_KESTREL)
+        assert tx.audit_channels.open_batch(STUDIO_KESTREL) == batch  # until it is noted
+        if batch is None:
+            return []
+        tx.audit_channels.posted(batch)
+        return [one.id for one in batch.entries]
+
+    await storage.write(partial(set_defaults, VERSIONS))  # before there was a channel
+    await storage.write(partial(choose, STRUCTURE), by=BY_MAREN)
+    for number in range(13):
+        await storage.write(partial(set_notice_channel, STUDIO_KESTREL, number + 1))
+    assert await storage.read(lambda tx: tx.audit_channels.due()) == [STUDIO_KESTREL]
+    taken = [await storage.write(take) for _ in range(3)]
+    assert [len(one) for one in taken] == [12, 2, 0]
+    ids = [one.id for one in await log(storage)]
+    assert [*taken[0], *taken[1]] == ids[-14:]
+    assert await storage.read(lambda tx: tx.audit_channels.due()) == []
+    await storage.write(partial(choose, None), by=BY_MAREN)
+    assert await storage.read(lambda tx: tx.audit_channels.get(STUDIO_KESTREL)) is None

@@ -189,6 +189,7 @@ async def test_erasing_a_persons_traces_leaves_the_subscriptions_of_the_guild(
         "hooks": 1,
         "subscriptions": 1,
         "audit_log": 1,
+        "audit_channels": 0,
     }
     await storage.erase_traces(MAREN_ODUYA)
     assert set((await storage.read(lambda tx: tx.personal_traces.count(MAREN_ODUYA))).values()) == {

@@ -139,15 +139,15 @@ async def test_a_refusal_that_says_nothing_of_the_person_does_not_count_as_told(
         assert notice.guild_id == studio.guild.id
 
 
-async def test_notices_shows_how_much_is_used(studio: Studio, start_bot: StartBot) -> None:
+async def test_settings_shows_how_much_is_used(studio: Studio, start_bot: StartBot) -> None:
     async with start_bot(quotas={"events_a_day": 1234}) as app:
         hook = await follow(app, studio, studio.structure)
         await statuses(app, hook, range(2))
-        answer = await studio.sandbox.command(
-            studio.guild, studio.structure, studio.maren, "notices"
-        )
-        assert "2 of 1,234 events" in answer.content
-        assert "1 of 100 webhooks, 1 of 500 subscriptions" in answer.content
+        manager = studio.guild.add_member("Ines Falk", permissions="manage_guild")
+        answer = await studio.sandbox.command(studio.guild, studio.structure, manager, "settings")
+        shown = str(answer.embeds)
+        assert "2 of 1,234 events" in shown
+        assert "1 of 100 webhooks, 1 of 500 subscriptions" in shown
 
 
 async def test_one_subscription_too_many_is_refused_at_the_command(

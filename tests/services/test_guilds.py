@@ -5,7 +5,7 @@ from datetime import timedelta
 from bot.model import HookState
 from bot.services.guilds import GuildService
 from bot.storage import Storage
-from tests.services.conftest import HERON, HERON_LOG, KESTREL, Clock, Desk, without_quotas
+from tests.services.conftest import HERON, HERON_LOG, KESTREL, Clock, Desk
 
 
 async def _left(storage: Storage) -> set[int]:
@@ -19,7 +19,7 @@ async def _left(storage: Storage) -> set[int]:
 async def test_what_happened_while_the_bot_was_off_is_caught_up_with(
     desk: Desk, clock: Clock
 ) -> None:
-    guilds = GuildService(desk.storage, clock, without_quotas(desk.storage, clock))
+    guilds = GuildService(desk.storage, clock)
     await guilds.joined(KESTREL)
     ours = (await desk.subscribe()).entry.hook
     theirs = (await desk.subscribe(guild_id=HERON, channel_id=HERON_LOG)).entry.hook
@@ -38,7 +38,7 @@ async def test_what_happened_while_the_bot_was_off_is_caught_up_with(
 async def test_a_guild_that_returns_in_time_finds_everything_again(
     desk: Desk, clock: Clock
 ) -> None:
-    guilds = GuildService(desk.storage, clock, without_quotas(desk.storage, clock))
+    guilds = GuildService(desk.storage, clock)
     entry = await desk.subscribed_live()
     await guilds.left(KESTREL)
     clock.forward(days=29)
@@ -54,7 +54,7 @@ async def test_a_guild_that_returns_in_time_finds_everything_again(
 
 
 async def test_after_the_time_of_grace_nothing_is_left(desk: Desk, clock: Clock) -> None:
-    guilds = GuildService(desk.storage, clock, without_quotas(desk.storage, clock))
+    guilds = GuildService(desk.storage, clock)
     await desk.subscribe()
     await guilds.left(KESTREL)
     clock.forward(days=31)

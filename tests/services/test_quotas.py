@@ -1,9 +1,11 @@
 """How much a guild may follow, and what it is told when that is reached."""
 
+from dataclasses import replace
+
 import pytest
 
 from bot.model import DayQuota
-from bot.services.guilds import GuildService
+from bot.services.guild_settings import GuildSettingsService
 from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.refusals import CommandRefused, Limited, NoRoom
 from tests.services.conftest import (
@@ -78,9 +80,9 @@ async def test_those_who_manage_a_guild_may_see_what_it_uses(
     limited: Desk, quotas: QuotaService, clock: Clock
 ) -> None:
     await limited.subscribe(TOWER)
-    guilds = GuildService(limited.storage, clock, quotas)
-    usage = await guilds.usage(KESTREL, manager())
+    settings = GuildSettingsService(limited.storage, quotas)
+    usage = (await settings.settings(KESTREL, replace(manager(), manages_server=True))).usage
     assert usage is not None
     assert (usage.used.hooks, usage.used.subscriptions, usage.used.events) == (1, 1, 0)
     with pytest.raises(CommandRefused):
-        await guilds.usage(KESTREL, manager_of([STRUCTURE]))
+        await settings.settings(KESTREL, manager_of([STRUCTURE]))

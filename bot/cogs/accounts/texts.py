@@ -298,6 +298,12 @@ def privacy_embed(
     if data.notices:
         days = f" Kept for {counted(retention.delivered.days, 'day')} after that."
         lines.append(f"- Your Discord id, to notify you that something was paused.{days}")
+    if data.changes:
+        lines.append(
+            f"- Your Discord id, with {counted(data.changes, 'change')} that you made in Discord "
+            "servers: those who may read the audit log there see them. Kept for "
+            f"{counted(retention.audit.days, 'day')}."
+        )
     embed.description = "\n".join(lines) or "Nothing. The bot stores nothing about you."
     embed.add_field(
         name="Also: what projects send",
@@ -343,6 +349,8 @@ def sure_to_erase(data: PersonalData, guild_name: GuildName) -> str:
             "the bot can then notify nobody in a direct message that one of them had to be paused. "
             "Your confirmations for channels also stay, without your name."
         )
+    if data.changes:
+        lines.append("In the audit log of servers, your changes stay, without your name.")
     lines.append("What is erased cannot be brought back; messages in channels stay.")
     return "\n".join(lines)[:2000]
 

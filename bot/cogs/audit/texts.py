@@ -5,9 +5,11 @@ from typing import Final
 
 import discord
 
+from bot.audit import AuditChannel
 from bot.audit_texts import AuditNames, entry_text
 from bot.cards.text import link, moment_text, shorten
 from bot.cogs.responses import COLOUR
+from bot.model import NOBODY
 from bot.services.audit import AuditPage, ReadEntry
 from bot.speckle.links import Links
 
@@ -16,24 +18,27 @@ NOTHING: Final = (
     "Nothing was changed that fits. The bot keeps what members, the bot itself and the person who "
     "runs it change here; choose another person, time or channel, or none."
 )
+HIDDEN: Final = "a channel that you cannot see"
+HIDDEN_THERE: Final = "a channel that not everyone here may see"
 FOOTER: Final = "Projects and channels that you cannot see are not named."
 
 
-def in_discord() -> AuditNames:
+def in_discord(hidden: str) -> AuditNames:
     """By mentions, which show each reader what they may see; nothing that was typed is active."""
     return AuditNames(
         person=lambda user_id: f"<@{user_id}>",
         channel=lambda channel_id: f"<#{channel_id}>",
+        hidden=hidden,
         project=lambda server, project: link("project", Links(server).project(project)),
         typed=lambda text: f"`{text.replace('`', 'ˋ')}`",
     )
 
 
-def lines(entries: Sequence[ReadEntry], style: str = "R") -> list[str]:
+def lines(entries: Sequence[ReadEntry], hidden: str = HIDDEN) -> list[str]:
     """A line for each change, with its time."""
-    names = in_discord()
+    names = in_discord(hidden)
     return [
-        f"{moment_text(one.entry.at, style)} "
+        f"{moment_text(one.entry.at, 'f')} "
         f"{shorten(entry_text(one.entry, names, shown=one.shown), MAX_LINE)}"
         for one in entries
     ]
@@ -55,3 +60,25 @@ def page_embed(page: AuditPage) -> discord.Embed:
         colour=COLOUR,
     )
     return embed.set_footer(text=FOOTER)
+
+
+def posted_embed(entries: Sequence[ReadEntry]) -> discord.Embed:
+    """Some changes, the oldest first; its footer is known again."""
+    first, last = entries[0].entry.id, entries[-1].entry.id
+    numbers = f"Change {first}" if first == last else f"Changes {first} to {last}"
+    text = "\n".join(lines(entries, HIDDEN_THERE))
+    return discord.Embed(description=text, colour=COLOUR).set_footer(text=numbers)
+
+
+def paused_text(channel: AuditChannel, mentioned: int | None) -> str:
+    """What happened, why, and what to do, to who chose the channel."""
+    who = "" if mentioned in (None, NOBODY) else f"<@{mentioned}> "
+    where = f"<#{channel.channel_id}>"
+    return (
+        f"{who}The audit log is no longer posted in {where}: Discord did not accept the bot's "
+        f"message there. The channel may be gone, or the bot lacks a permission.\n"
+        f"**What to do**: give the bot *View Channel*, *Send Messages* and *Embed Links* in "
+        f"{where}, then use `/settings` and choose that channel for the audit log again: it "
+        "continues where it stopped. Or choose another one, or none. `/audit` shows all changes in "
+        "any case."
+    )

@@ -52,7 +52,7 @@ HEADLINES: Final[Mapping[Outcome, str]] = {
 }
 OVER_QUOTA: Final = (
     "❌ This server has used up its quota for today (UTC), so further events are refused. "
-    "`/notices` shows it, and the person who runs the bot can allow more."
+    "`/settings` shows it, and the person who runs the bot can allow more."
 )
 ASK_A_MANAGER: Final = "Ask someone with *Manage Webhooks* in this channel."
 FORMS: Final = (

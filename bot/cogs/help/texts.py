@@ -12,8 +12,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
     "Find out why an event came, or did not": ("why", "events"),
     "See that it works, and repair it": ("status", "test", "doctor"),
     "Your Speckle account, and your data": ("link", "account", "unlink", "privacy"),
-    "Where the bot reports what it paused": ("notices",),
-    "See who changed what": ("audit",),
+    "This server": ("settings", "audit"),
 }
 """Each command is in one of them."""
 

@@ -1,1 +1,1 @@
-"""/notices, and what the bot says of channels that it paused."""
+"""What the bot says of channels that it paused, and of quotas that are used up."""

@@ -41,7 +41,7 @@ def quota_embed(over: OverQuota, guild: str | None) -> discord.Embed:
         "runs this bot to allow more.",
         inline=False,
     )
-    return embed.set_footer(text="Sent once a day at most. /notices shows how much is used.")
+    return embed.set_footer(text="Sent once a day at most. /settings shows how much is used.")
 
 
 def _whose(over: OverQuota) -> str:
@@ -65,7 +65,7 @@ def today(usage: Usage) -> str:
 
 
 def in_all(usage: Usage) -> str:
-    """How much of each quota is used, as /notices shows it."""
+    """How much of each quota is used, as /settings shows it."""
     limits, used = usage.limits, usage.used
     return (
         f"Used today: {today(usage)}; it counts from zero again at "

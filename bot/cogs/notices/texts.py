@@ -268,29 +268,3 @@ def _was(cards: int) -> str:
 
 def _come(cards: int) -> str:
     return "comes" if cards == 1 else "come"
-
-
-CHANNEL_OR_OFF = "Give either `channel` or `off`, not both. Nothing was changed."
-
-
-def shown(channel_id: int | None) -> str:
-    """The answer to /notices when nothing was changed."""
-    if channel_id is None:
-        return (
-            "No channel is set: if the bot has to pause a subscription, it sends a direct message "
-            "to the person who made it. `/notices channel:` chooses a channel for that."
-        )
-    return (
-        f"If the bot has to pause a subscription, it reports it in <#{channel_id}> and mentions "
-        "the person who made it. `/notices off:True` goes back to direct messages."
-    )
-
-
-def chosen(channel_id: int | None) -> str:
-    """The answer to /notices after a change."""
-    if channel_id is None:
-        return "From now on the bot reports in direct messages what it had to pause."
-    return (
-        f"From now on the bot reports in <#{channel_id}> what it had to pause, and mentions the "
-        "person who made the subscription."
-    )

@@ -18,8 +18,10 @@ OTHERS_HINT = "Names and patterns with * and **, in addition to those above. ! l
 class OptionsModal(discord.ui.Modal):
     """Shows what is set; what is left as it is stays so."""
 
-    def __init__(self, form: OptionsForm, custom_id: str) -> None:
-        super().__init__(title="What this channel shows", timeout=MODAL_LIFE_S, custom_id=custom_id)
+    def __init__(
+        self, form: OptionsForm, custom_id: str, title: str = "What this channel shows"
+    ) -> None:
+        super().__init__(title=title, timeout=MODAL_LIFE_S, custom_id=custom_id)
         _, models, authors = OPTIONS
         self._add("Events", "Groups of events. All of them: every event.", _groups(form.groups))
         kinds = _select("kinds", form.kinds, "Choose single events")

@@ -202,6 +202,7 @@ class SubscribeFlow:
             agreed=agreed,
             left_out=command.excluded,
             linked_models=linked_models,
+            defaulted=command.defaulted,
         )
         return await self._subscriptions.subscribe(request)
 
@@ -327,6 +328,7 @@ def _pending(request: SubscribeRequest, server_url: str) -> PendingSubscribe:
         by_hand=request.by_hand,
         resume=request.resume,
         excluded=request.left_out,
+        defaulted=request.defaulted,
     )
 
 

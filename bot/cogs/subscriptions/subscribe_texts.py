@@ -35,7 +35,7 @@ from bot.services.subscribe_results import (
 )
 from bot.services.webhook_results import EnsureProblem
 from bot.speckle.links import Links
-from bot.speckle.subscription_options import SubscriptionOptions
+from bot.speckle.subscription_options import OPTIONS, SubscriptionOptions
 
 MAX_ALSO = 10  # of 25 that a question may name; a field has 1,024 characters
 MAX_NAMED = 15  # roles, or members, in one sentence
@@ -82,7 +82,8 @@ def subscribed(outcome: Subscribed) -> Response:
     hook, subscription = outcome.entry.hook, outcome.entry.subscription
     news = webhook_text(hook, outcome.webhook)
     also = _also(outcome, news)
-    lines = [_what_changed(outcome, nothing_else=not also), *about_filters(outcome), *also]
+    changed = _what_changed(outcome, nothing_else=not also)
+    lines = [changed, *_defaulted(outcome), *about_filters(outcome), *also]
     if outcome.setup is not None:
         lines.append("To set it up by hand:" if news else OR_LINK)
         return Response("\n".join(lines), embed=setup_embed(outcome.setup))
@@ -105,6 +106,19 @@ def subscribed(outcome: Subscribed) -> Response:
         f"Change, pause or remove it: `/subscriptions channel:`<#{subscription.channel_id}>"
     )
     return Response("\n".join(lines))
+
+
+def _defaulted(outcome: Subscribed) -> list[str]:
+    """Which filters nobody typed, and whose they are."""
+    named = [one.label.lower() for one in OPTIONS if one.name in outcome.defaulted]
+    if not named:
+        return []
+    filters = "Its filter for" if len(named) == 1 else "Its filters for"
+    text = (
+        f"{filters} {joined(named)} came from the default filters of this server (`/settings`). "
+        "*Edit* under `/subscriptions` changes what this channel shows."
+    )
+    return [text]
 
 
 def about_filters(outcome: Subscribed) -> list[str]:
