@@ -175,15 +175,9 @@ def test_the_service_is_hardened_and_its_unit_is_one(tmp_path: Path) -> None:
 
 
 def test_caddy_reads_its_file(tmp_path: Path) -> None:
-    command = [
-        tool("caddy"),
-        "validate",
-        "--adapter",
-        "caddyfile",
-        "--config",
-        DEPLOY / "Caddyfile",
-    ]
-    done = run(command, {"DOMAIN": ":18443", "HOME": str(tmp_path)})
+    environ = {"DOMAIN": ":18443", "HOME": str(tmp_path)}
+    file = str(DEPLOY / "Caddyfile")
+    done = run([tool("caddy"), "validate", "--adapter", "caddyfile", "--config", file], environ)
     assert done.returncode == 0, done.stderr
 
 
