@@ -70,6 +70,8 @@ UNREACHABLE: Final = (
     "network was disabled",
 )
 VERSION_CODE: Final = "import sys; print('%d.%d' % sys.version_info[:2])"
+# Certificates are looked up where pip does: with the system's, under uv's name for that, old and new.
+UV_ENVIRONMENT: Final[Mapping[str, str]] = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
 PIP_OPTIONS: Final = ("--quiet", "--no-input", "--no-user", "--disable-pip-version-check")
 
 
@@ -259,6 +261,7 @@ def _has_pip(python: Path) -> bool:
 def _run_installer(name: str, command: Sequence[str]) -> None:
     done = subprocess.run(
         command,
+        env={**UV_ENVIRONMENT, **os.environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
