@@ -34,6 +34,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "backup": "write the whole database into one file, while the bot runs",
     "restore": "put a backup back",
     "copy-database": "move everything to another database, such as PostgreSQL",
+    "subscriptions": "export all subscriptions to a file, or import those of one",
     "support": "write a bundle for a report of a bug, with nothing secret in it",
     "key": "print a new key for ENCRYPTION_KEYS",
     "keys": "keys rotate: encrypt all secrets again with the first key, while the bot runs",
