@@ -71,7 +71,7 @@ UNREACHABLE: Final = (
     "network was disabled",
 )
 VERSION_CODE: Final = "import sys; print('%d.%d' % sys.version_info[:2])"
-# Certificates are looked up where pip does: with the system's, under uv's name for that, old and new.
+# The system's certificates are trusted, as pip does; uv's names for that, new and old.
 UV_ENVIRONMENT: Final[Mapping[str, str]] = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
 PIP_OPTIONS: Final = ("--quiet", "--no-input", "--no-user", "--disable-pip-version-check")
 
