@@ -16,9 +16,10 @@ needs more packages than are there installs them into `.venv`. Where the bot is 
 same commands, except for those that need the whole checkout.
 
 Every command reads `.env` and `config.toml`, those beside `run.py`, or those of the current folder
-in an installed package, as [Configuration](configuration.md) says. It ends with 0 if it did what it was asked for, with 1 if it did not or found nothing, and
-with 2 if the command line or the settings cannot be used. What was wrong is said in a sentence, on
-standard error where the command could not begin.
+in an installed package, as [Configuration](configuration.md) says. It ends with 0 if it did what it
+was asked for, with 1 if it did not or found nothing, and with 2 if the command line or the settings
+cannot be used. What was wrong is said in a sentence, on standard error where the command could not
+begin.
 `--json` prints for programs: one JSON document on standard output, and nothing else there.
 
 This page is made from the commands, and a test compares it with them.
