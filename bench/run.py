@@ -8,7 +8,11 @@ from bench.results import RESULTS, Options, say, write_section
 
 # Modules of this folder with `rows(options)`.
 JUDGED: Final = (
+    "channels",
+    "database_size",
+    "latency",
     "listener",
+    "memory",
     "outage",
     "start",
     "throughput",
@@ -17,7 +21,9 @@ REPORTED: Final = (
     "backlog",
     "fairness",
     "hostile_port",
+    "idle",
     "old_rows",
+    "postgresql",
 )
 NAMES: Final = (*JUDGED, *REPORTED)
 

@@ -48,6 +48,7 @@ from bot.db.session import Session
 from bot.db.silent_webhooks import SilentWebhooks
 from bot.db.sqlite_file import free_bytes, sqlite_path
 from bot.db.subscriptions import Subscriptions
+from bot.db.together import reads_together, writes_together
 from bot.db.totals import TotalsRepository
 from bot.db.webhook_removals import WebhookRemovals
 from bot.lookups import OutboxActionResult
@@ -120,6 +121,8 @@ class Storage:
         self.sealed = SealedValues(database, vault, now)
         self.restored_copy = RestoredCopy(database)
         self.retention = Retention(database, now)
+        self._reads_together = reads_together(database)
+        self._writes_together = writes_together(database)
 
     @classmethod
     @asynccontextmanager
@@ -152,12 +155,25 @@ class Storage:
         """Do `work`, which only reads; each statement sees what was committed before it."""
         return await self._database.read(lambda session: work(self._transaction(session)))
 
+    async def read_together(self, work: Work[T]) -> T:
+        """The same for a short read, in one thread with all that are asked for at the time."""
+        result: T = await self._reads_together(lambda session: work(self._transaction(session)))
+        return result
+
     async def write(self, work: Work[T], *, by: AuditActor = BY_BOT) -> T:
         """Do `work` in one transaction; it is committed and synced when this returns.
 
         `by` is who wants it: what is changed for people is written into the audit log with it.
         """
         return await self._database.write(lambda session: work(self._transaction(session, by)))
+
+    async def write_together(self, work: Work[T]) -> T:
+        """The same for a short write, in one commit with all that are asked for at the time.
+
+        `work` may be done twice: what fails beside it undoes the first time.
+        """
+        result: T = await self._writes_together(lambda session: work(self._transaction(session)))
+        return result
 
     def _transaction(self, session: Session, by: AuditActor = BY_BOT) -> Transaction:
         session.by = by
@@ -220,6 +236,8 @@ class Storage:
     async def _close(self) -> None:
         await self.hook_lookup.close()
         await self.intake.close()
+        await self._reads_together.close()
+        await self._writes_together.close()
         await self._leader.close()
 
 

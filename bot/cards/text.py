@@ -17,6 +17,7 @@ import regex  # type: ignore[import-untyped]  # the package has no type hints
 
 NO_NAME = "(no name)"
 ELLIPSIS = "…"
+BYTES_A_UNIT = 2
 MAX_CLUSTER = 16  # code points; the longest emoji of Unicode 16 has 10, stacked accents never end
 
 # Bidirectional controls can turn the reading order of a whole line; zero-width characters but the
@@ -30,6 +31,8 @@ _TAGS = re.compile("(\U0001f3f4[\U000e0020-\U000e007f]{1,15})|[\U000e0000-\U000e
 # Flags are pairs of letters, which takes \X a time that grows with the square of their number.
 _FLAGS = re.compile("([\U0001f1e6-\U0001f1ff]{64})[\U0001f1e6-\U0001f1ff]+")
 _CLUSTER = regex.compile(r"\X")
+# Of two neighbours in a cluster, one at least is above the letters of western Europe.
+_JOINS = re.compile("[^\x00-\u02ff]")
 _BLANK_LOOKING = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Mn", "Me", "Zl", "Zp", "Zs"})
 
@@ -64,7 +67,9 @@ _TOKEN = regex.compile(
 
 def units(text: str) -> int:
     """The length in UTF-16 code units."""
-    return len(text) + sum(character > "\uffff" for character in text)
+    if text.isascii():
+        return len(text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // BYTES_A_UNIT
 
 
 def clean(text: str) -> str:
@@ -79,6 +84,8 @@ def clean(text: str) -> str:
     if text.isascii():
         return text
     text = _FLAGS.sub(r"\1", text)
+    if len(_JOINS.findall(text)) < MAX_CLUSTER // 2:
+        return text  # no cluster can be too long, and to look for one takes long itself
     return str(_CLUSTER.sub(lambda match: _bounded(match[0]), text))
 
 

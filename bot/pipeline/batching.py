@@ -39,6 +39,11 @@ def fit_together(cards: Iterable[Card]) -> bool:
     return load.fits
 
 
+def has_room(cards: Sequence[Card]) -> bool:
+    """Whether a message with these cards could hold another one like its last."""
+    return len(cards) < MAX_EMBEDS and fit_together([*cards, cards[-1]])
+
+
 @dataclass(slots=True)
 class Load:
     """What a message's cards come to; a picture of several cards is one file."""

@@ -36,6 +36,8 @@ from bot.work import (
 log = structlog.get_logger()
 
 PROJECTS_AT_ONCE = 32  # one guild gets up to half of them
+# Discord takes a message a second in a channel, so that nobody sees this wait.
+MOST_REST_S = 0.2
 # Of one project, in one transaction: as many of its events, of so many bytes.
 EVENTS_TOGETHER = 32
 # Large bodies are worked on a few at a time, one of a guild: each is in memory several times over.
@@ -115,13 +117,14 @@ class Ingest:
             key_of=lambda key: key.ordering_key,
             tenant_of=_tenant,
             handle=self._next,
+            rest_s=MOST_REST_S,
         )
         self.wake = self._worker.wake
         self.run = self._worker.run
 
     async def _next(self, key: InboxKey) -> bool:
         """Deal with what is new in an ordering key, together; whether there is more."""
-        taken = await self._storage.read(
+        taken = await self._storage.read_together(
             lambda tx: tx.inbox.take(key.ordering_key, EVENTS_TOGETHER, LARGE_BODY_BYTES)
         )
         if taken.too_large is not None:
@@ -153,7 +156,7 @@ class Ingest:
     async def _ingest(self, rows: Sequence[InboxEvent]) -> int:
         """Deal with events of one ordering key, as many as may go together: how many.
 
-        Everything that they lead to is written in one transaction.
+        Everything that they lead to is written in one transaction, with what else is written then.
         """
         about_events(row.id for row in rows)
         events, failed = await self._understood(rows)
@@ -161,7 +164,7 @@ class Ingest:
         results = [*failed, *(_event_result(one, of_hooks[one.row.id]) for one in events)]
         results.sort(key=lambda result: result.inbox_id)
         try:
-            cards = await self._storage.write(lambda tx: tx.inbox.finish(results))
+            cards = await self._storage.write_together(lambda tx: tx.inbox.finish(results))
         except AlreadyFinished:
             return len(results)
         for event in events:
@@ -202,7 +205,7 @@ class Ingest:
         results: dict[int, list[HookResult]] = {event.row.id: [] for event in events}
         if not events:
             return results
-        found = await self._storage.read(lambda tx: self._followers(tx, events))
+        found = await self._storage.read_together(lambda tx: self._followers(tx, events))
         if not found:
             for event in events:
                 event.trace.add("route", TraceStep.NOT_FOLLOWED)

@@ -3,6 +3,7 @@ turns.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from typing import Generic, TypeVar
@@ -21,6 +22,7 @@ Key = TypeVar("Key", bound=Hashable)
 RECOVERY_PAUSE_S = 1.0
 DRAIN_S = 4.0  # of the 10 s in all that service managers commonly give before they kill
 LEAST_PAUSE_S = 0.05  # where something is due and must not go, such as while Discord is closed
+RESTS = 3
 IDLE_POLL_S = 2.0  # other processes commit too, and cannot wake this one
 
 
@@ -32,7 +34,9 @@ class KeyedWorker(Generic[Item, Key]):
     known; `key_of` names an item's ordering key, `tenant_of` whom it is done for: tenants take
     turns. `handle` deals with one item and leaves its outcome in the database, so that an ordering
     key whose work failed is simply found again. It says whether more of its ordering key is due
-    now, None where that is to be looked up.
+    now, None where that is to be looked up. After a turn an ordering key rests `RESTS` times as
+    long as that took, up to `rest_s`, so that the busier all is, the more goes together; where
+    `handle` left more, it continues at once.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class KeyedWorker(Generic[Item, Key]):
         key_of: Callable[[Item], Key],
         tenant_of: Callable[[Item], Hashable],
         handle: Callable[[Item], Awaitable[bool | None]],
+        rest_s: float = 0.0,
     ) -> None:
         self._name = name
         self._find_due = find_due
@@ -55,7 +60,9 @@ class KeyedWorker(Generic[Item, Key]):
         self._scheduler = FairScheduler(at_once, key_of=key_of, tenant_of=tenant_of)
         self._wake = asyncio.Event()
         self._known: dict[Key, Item] = {}  # said to be due, and not begun yet
-        self._look_at = 0.0  # by time.monotonic()
+        self._rest_s = rest_s
+        self._rests_until: dict[Key, float] = {}  # by time.monotonic(), as the next one
+        self._look_at = 0.0
         self._left = False  # whether the last look found more than there were places for
 
     def wake(self, *due: Item) -> None:
@@ -87,13 +94,22 @@ class KeyedWorker(Generic[Item, Key]):
         looks = time.monotonic() >= self._look_at
         found = await self._look() if looks else {}
         busy = self._scheduler.busy_keys
-        due = {key: item for key, item in {**self._known, **found}.items() if key not in busy}
-        begun = self._scheduler.assign(list(due.values()))
+        resting = self._resting()
+        self._known |= {key: item for key, item in found.items() if key in resting}
+        ready = {**self._known, **found}.items()
+        due = [item for key, item in ready if key not in busy and key not in resting]
+        begun = self._scheduler.assign(due)
         for item in begun:
             self._known.pop(self._key_of(item), None)
         if looks:
             self._left = not found.keys() <= self._scheduler.busy_keys
         return begun
+
+    def _resting(self) -> Collection[Key]:
+        """The ordering keys that had their turn just now."""
+        now = time.monotonic()
+        self._rests_until = {key: at for key, at in self._rests_until.items() if at > now}
+        return self._rests_until.keys()
 
     async def _look(self) -> Mapping[Key, Item]:
         free, busy = self._scheduler.free_slots, self._scheduler.busy_keys
@@ -113,6 +129,8 @@ class KeyedWorker(Generic[Item, Key]):
     async def _wait(self) -> None:
         """Wait until something is due; while there is no place, the first to finish wakes it."""
         pause_s = self._look_at - time.monotonic() if self._scheduler.free_slots else IDLE_POLL_S
+        rested = [at for key, at in self._rests_until.items() if key in self._known]
+        pause_s = min(pause_s, min(rested, default=math.inf) - time.monotonic())
         try:
             async with asyncio.timeout(max(0.0, pause_s)):
                 await self._wake.wait()
@@ -122,6 +140,7 @@ class KeyedWorker(Generic[Item, Key]):
     async def _one(self, item: Item) -> None:
         current_tenant.set(self._tenant_of(item))
         more: bool | None = None
+        begun_at = time.monotonic()
         try:
             more = await self._handle(item)
         except StorageUnavailable as error:
@@ -134,6 +153,10 @@ class KeyedWorker(Generic[Item, Key]):
             self._scheduler.release(item)
             if more:
                 self._known.setdefault(self._key_of(item), item)
+            elif self._rest_s:
+                now = time.monotonic()
+                rest_s = min(self._rest_s, RESTS * (now - begun_at))
+                self._rests_until[self._key_of(item)] = now + rest_s
             if more is None or self._left:
                 self._look_at = 0.0
             self._wake.set()

@@ -464,7 +464,8 @@ def thread_id_of(delivery: Delivery) -> str | None:
 def _with_access(
     results: Sequence[SubscriptionResult], verdicts: AccessDecisions
 ) -> Sequence[SubscriptionResult]:
-    return [replace(one, access_ok=one.subscription_id in verdicts.seen) for one in results]
+    seen = verdicts.seen
+    return [replace(one, access_ok=True) if one.subscription_id in seen else one for one in results]
 
 
 def _is_held(subscription: Subscription) -> bool:

@@ -29,7 +29,7 @@ from bot.metrics import Metrics, SendResult
 from bot.model import PauseReason
 from bot.permissions import PostingAllowed
 from bot.pipeline.access_gate import ChannelState
-from bot.pipeline.batching import MAX_EMBEDS, MAX_FILES_BYTES, card_of, together
+from bot.pipeline.batching import MAX_EMBEDS, MAX_FILES_BYTES, card_of, has_room, together
 from bot.pipeline.global_hold import GlobalHold, HoldSteps
 from bot.pipeline.keyed_worker import KeyedWorker
 from bot.problems import NotReady, SendProblem, SendReason
@@ -52,6 +52,7 @@ PASSES_WITHIN = 3  # tries; people are notified of a refusal without a reason th
 LARGE_BYTES = 1024 * 1024
 LARGE_AT_ONCE = 8
 LARGE_OF_A_GUILD = 4
+MOST_REST_S = 0.5  # of a channel; Discord takes a message a second there
 
 PAUSES = {
     Fault.CHANNEL_GONE: PauseReason.CHANNEL_GONE,
@@ -145,6 +146,7 @@ class Sender:
             key_of=lambda due: due.channel_id,
             tenant_of=lambda due: due.guild_id,
             handle=self._send_queue,
+            rest_s=MOST_REST_S,
         )
 
     def wake(self, channels: Iterable[tuple[int, int]] = ()) -> None:
@@ -179,7 +181,7 @@ class Sender:
     async def _send_queue(self, due: DueChannel) -> bool | None:
         if not due.found and (self._rate_limiter.blocked_for_s() > 0 or self._global_hold.active):
             return None
-        channel = await self._storage.read(lambda tx: ChannelState.of(tx, due.channel_id))
+        channel = await self._storage.read_together(lambda tx: ChannelState.of(tx, due.channel_id))
         if channel is None:
             return None
         withheld = await self._hold_back(channel)
@@ -196,7 +198,7 @@ class Sender:
 
     async def _send_next(self, channel: ChannelState, withheld: Collection[int]) -> bool | None:
         queue = channel.queue
-        opened = await self._storage.write(
+        opened = await self._storage.write_together(
             lambda tx: tx.outbox.open_batch(
                 queue.channel_id,
                 MAX_EMBEDS,
@@ -213,12 +215,18 @@ class Sender:
             await self._hold_back_batch(queue, batch, rows)
             return None
         begun_in = self._global_hold.round
-        outcome = await self._send(batch, [card_of(row) for row in rows], rows[0].level)
+        cards = [card_of(row) for row in rows]
+        outcome = await self._send(batch, cards, rows[0].level)
         self._metrics.count_send(RESULTS[type(outcome)])
         if not isinstance(outcome, BotUnavailable | RetryLater):
             self._global_hold.succeeded(begun_in)
         if isinstance(outcome, Sent):
-            return await self._sent(channel, batch, rows, outcome.message_id)
+            more = await self._sent(channel, batch, rows, outcome.message_id)
+            if not more or not has_room(cards):
+                return more
+            # It came since: it rests, as a channel may be sent no more than a message a second.
+            self.wake([(queue.channel_id, queue.guild_id)])
+            return False
         await self._settle(queue, batch, rows, outcome, begun_in)
         return None
 
@@ -233,7 +241,7 @@ class Sender:
             return tx.outbox.mark_sent(batch, message_id, self._now())
 
         accepted_at = self._now()
-        more = await self._storage.write(note)
+        more = await self._storage.write_together(note)
         arrived = (row.received_at for row in rows if row.received_at is not None)
         self._metrics.observe_card_delays((accepted_at - at).total_seconds() for at in arrived)
         log.info(

@@ -209,6 +209,7 @@ async def test_a_database_that_hangs_is_reported_in_time_and_asked_once(
             assert readings.database is None
             assert readings.trouble == {TroubleKind.DISK_LOW}
             assert readings.breakers == {(SERVER,): True}
+            assert readings.leads is storage.leads is False
         assert len(began) == 1, "each further try would hold up another thread"
         goes_on.set()
 
