@@ -57,19 +57,27 @@ def test_each_change_has_a_sentence(action: AuditAction) -> None:
         assert secret not in hidden
 
 
+FILTERS = (
+    "person 72 changed the filters of channel 73: events all → versions, comment created; "
+    "models <secret> → <level 0>, <level 1>, <level 2>, <level 3>, <level 4>, 4 more; "
+    "ignored authors nobody → 2."
+)
+AGREED = (
+    "person 72 agreed to show a private project in channel 73 to everyone in the server, "
+    "120 members."
+)
+
+
 @pytest.mark.parametrize(
     ("told", "text"),
     [
         (
             entry(AuditAction.FILTERS_CHANGED, {"filters": FACTS["filters"]}),
-            "person 72 changed the filters of channel 73: events all → versions, comment created; "
-            "models <secret> → <level 0>, <level 1>, <level 2>, <level 3>, <level 4>, 4 more; "
-            "ignored authors nobody → 2.",
+            FILTERS,
         ),
         (
             entry(AuditAction.CONSENTED, {"audience": FACTS["audience"]}),
-            "person 72 agreed to show a private project in channel 73 to everyone in the server, "
-            "120 members.",
+            AGREED,
         ),
         (
             entry(AuditAction.PAUSED, {"reason": "access_lost", "why": "unlinked"}, BY_BOT),
