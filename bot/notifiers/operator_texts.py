@@ -14,7 +14,8 @@ from bot.problems import NotReady, NotReadyWhy, ProblemFacts, SendProblem, Troub
 from bot.program import PROGRAM
 from bot.services.operator_notices import OperatorNotice, TroubleRecord
 
-GB: Final = 1_000_000_000
+MB: Final = 1_000_000
+GB: Final = 1_000 * MB
 KEPT: Final = "Every event is kept and shown later."
 
 
@@ -148,7 +149,8 @@ def _not_ready(facts: ProblemFacts) -> NotReady:
 
 
 def _size(count: int | float | str) -> str:
-    return f"{float(count) / GB:.2f} GB"
+    size = float(count)
+    return f"{size / GB:.1f} GB" if size >= GB else f"{size / MB:.0f} MB"
 
 
 def _moment(at: datetime) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -177,10 +178,16 @@ async def test_an_event_is_followed_through_the_log_which_holds_nothing_secret_o
     async with run(**settings()) as app:
         hook = await tower.follow(app.storage, studio)
         event = await one_event(tower, studio)
+        status = await studio.sandbox.command(
+            studio.guild, studio.structure, studio.maren, "status"
+        )
+        said = str((await status.settled()).embeds)
         assert hook.key is not None
         await knock(app, hook.key)
         await asyncio.sleep(1.0)
     await without_database()
+    assert f"in <#{studio.structure.id}>" in said
+    assert re.search(r"'value': '\d+\.\d s, 1 card'", said)
     written = stream.getvalue()
     secrets = {**PLANTED, "a hook's key": hook.key, "a hook's secret": hook.secrets[0]}
     secrets |= {
