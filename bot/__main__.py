@@ -67,7 +67,7 @@ def print_version(context: click.Context, _option: click.Parameter, wanted: bool
     type=click.Path(path_type=Path),
     default="config.toml",
     show_default=True,
-    help="Only with `python -m bot`: run.py uses the usual file.",
+    help="Not with run.py, which uses the usual file.",
 )
 @click.option(
     "--env-file",

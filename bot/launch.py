@@ -71,6 +71,8 @@ UNREACHABLE: Final = (
     "network was disabled",
 )
 VERSION_CODE: Final = "import sys; print('%d.%d' % sys.version_info[:2])"
+# The system's certificates are trusted, as pip does; uv's names for that, new and old.
+UV_ENVIRONMENT: Final[Mapping[str, str]] = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
 PIP_OPTIONS: Final = ("--quiet", "--no-input", "--no-user", "--disable-pip-version-check")
 
 
@@ -260,6 +262,7 @@ def _has_pip(python: Path) -> bool:
 def _run_installer(name: str, command: Sequence[str]) -> None:
     done = subprocess.run(
         command,
+        env={**UV_ENVIRONMENT, **os.environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
