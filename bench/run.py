@@ -9,8 +9,10 @@ from bench.results import RESULTS, Options, say, write_section
 # Modules of this folder with `rows(options)`.
 JUDGED: Final = (
     "channels",
+    "database_size",
     "latency",
     "listener",
+    "memory",
     "outage",
     "start",
     "subscriptions",
@@ -20,7 +22,9 @@ REPORTED: Final = (
     "backlog",
     "fairness",
     "hostile_port",
+    "idle",
     "old_rows",
+    "postgresql",
 )
 NAMES: Final = (*JUDGED, *REPORTED)
 

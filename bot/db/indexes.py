@@ -13,13 +13,22 @@ from bot.db.tables import (
     IS_NEW,
     IS_OPEN,
     IS_WAITING,
+    NOT_POSTED,
     SHOWS_SUBJECT,
+    audit_log,
     batches,
     inbox,
     outbox,
 )
 
 INDEXES = (
+    Index(
+        "ix_audit_log_not_posted",
+        audit_log.c.guild_id,
+        audit_log.c.id,
+        sqlite_where=NOT_POSTED,
+        postgresql_where=NOT_POSTED,
+    ),
     Index("ix_inbox_new", inbox.c.lane, inbox.c.id, sqlite_where=IS_NEW, postgresql_where=IS_NEW),
     Index(
         "ix_inbox_finished", inbox.c.finished_at, sqlite_where=HAS_BODY, postgresql_where=HAS_BODY

@@ -22,10 +22,13 @@ from bot.db.rows import Row
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
+    Insert: TypeAlias = sqlite.Insert | postgresql.Insert
+else:
+    Insert = sqlite.Insert  # PostgreSQL's has the same methods, and is slow to load
+
 SQLITE_ROWS_A_STATEMENT = 1_000  # SQLite takes 32,766 values in one
 
-Insert: TypeAlias = "sqlite.Insert | postgresql.Insert"
-NewInsert: TypeAlias = "Callable[[Table], Insert]"
+NewInsert = Callable[[Table], Insert]
 
 
 class Session:

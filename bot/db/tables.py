@@ -134,13 +134,6 @@ audit_log = Table(
 )
 
 NOT_POSTED = audit_log.c.nonce.is_(None)
-Index(
-    "ix_audit_log_not_posted",
-    audit_log.c.guild_id,
-    audit_log.c.id,
-    sqlite_where=NOT_POSTED,
-    postgresql_where=NOT_POSTED,
-)
 
 audit_channels = Table(
     "audit_channels",

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -121,6 +121,19 @@ def _translated(
 
 def _connect(server_url: str, seen: _Seen, network: Network) -> "SpeckleClient":
     """A client for one question, which asks nothing on its own."""
+    address = urlsplit(server_url)
+    client = _quiet_client()(
+        host=address.netloc, use_ssl=address.scheme == "https", connection_retries=0
+    )
+    transport = client.httpclient.transport
+    transport.json_deserialize = _deserialiser(seen)
+    transport.connect = partial(_open_session, transport, network)
+    return client
+
+
+@cache
+def _quiet_client() -> "type[SpeckleClient]":
+    """A class is made once: each would be garbage that is only found after many more questions."""
     from specklepy.api.client import SpeckleClient
     from specklepy.logging import metrics
 
@@ -131,12 +144,7 @@ def _connect(server_url: str, seen: _Seen, network: Network) -> "SpeckleClient":
             pass
 
     metrics.disable()
-    address = urlsplit(server_url)
-    client = Quiet(host=address.netloc, use_ssl=address.scheme == "https", connection_retries=0)
-    transport = client.httpclient.transport
-    transport.json_deserialize = _deserialiser(seen)
-    transport.connect = partial(_open_session, transport, network)
-    return client
+    return Quiet
 
 
 def _open_session(transport: "RequestsHTTPTransport", network: Network) -> None:

