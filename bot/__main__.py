@@ -16,6 +16,7 @@ from bot.cli.commands.events import event_log
 from bot.cli.commands.keys import keys
 from bot.cli.commands.outbox import outbox
 from bot.cli.commands.sandbox import bench, demo, pictures, soak
+from bot.cli.commands.subscriptions import subscriptions
 from bot.cli.commands.support import support
 from bot.cli.terminal import (
     FAILED,
@@ -66,7 +67,7 @@ def print_version(context: click.Context, _option: click.Parameter, wanted: bool
     type=click.Path(path_type=Path),
     default="config.toml",
     show_default=True,
-    help="Only with `python -m bot`: run.py uses the usual file.",
+    help="Not with run.py, which uses the usual file.",
 )
 @click.option(
     "--env-file",
@@ -153,7 +154,7 @@ def key() -> None:
     click.echo(Fernet.generate_key().decode())
 
 
-for group_or_command in (backup, restore, copy_database, support):
+for group_or_command in (backup, restore, copy_database, subscriptions, support):
     cli.add_command(group_or_command)
 for group_or_command in (keys, outbox, event_log, audit, demo, pictures, soak, bench):
     cli.add_command(group_or_command)

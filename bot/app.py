@@ -36,6 +36,7 @@ from bot.notifiers.operator_notifier import (
     OperatorTimings,
     OperatorWebhook,
     Send,
+    StartupNotice,
     to_log,
 )
 from bot.notifiers.pause_notifier import NotifierTimings, PauseNotifier
@@ -152,7 +153,9 @@ async def run(settings: Settings) -> None:
     with stop_signals(stopping):
         async with (
             serving_metrics(page, settings.metrics.host, settings.metrics.port),
-            open_when_ready(settings, vault, metrics, stopping) as storage,
+            open_when_ready(
+                settings, vault, metrics, stopping, _startup_notice(settings).on_state
+            ) as storage,
         ):
             if storage is None:
                 return
@@ -299,6 +302,13 @@ async def _instance_id(storage: Storage) -> str:
     return await storage.write(
         lambda tx: tx.key_values.set_once(INSTANCE_ID_KEY, secrets.token_hex(16))
     )
+
+
+def _startup_notice(settings: Settings) -> StartupNotice:
+    url = settings.operator_webhook_url
+    if url is None:
+        return StartupNotice(None, utc_now)
+    return StartupNotice(OperatorWebhook(url.get_secret_value(), settings.network()).send, utc_now)
 
 
 def _operator_notifier(

@@ -34,6 +34,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "backup": "write the whole database into one file, while the bot runs",
     "restore": "put a backup back",
     "copy-database": "move everything to another database, such as PostgreSQL",
+    "subscriptions": "export all subscriptions to a file, or import those of one",
     "support": "write a bundle for a report of a bug, with nothing secret in it",
     "key": "print a new key for ENCRYPTION_KEYS",
     "keys": "keys rotate: encrypt all secrets again with the first key, while the bot runs",
@@ -70,6 +71,8 @@ UNREACHABLE: Final = (
     "network was disabled",
 )
 VERSION_CODE: Final = "import sys; print('%d.%d' % sys.version_info[:2])"
+# The system's certificates are trusted, as pip does; uv's names for that, new and old.
+UV_ENVIRONMENT: Final[Mapping[str, str]] = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
 PIP_OPTIONS: Final = ("--quiet", "--no-input", "--no-user", "--disable-pip-version-check")
 
 
@@ -259,6 +262,7 @@ def _has_pip(python: Path) -> bool:
 def _run_installer(name: str, command: Sequence[str]) -> None:
     done = subprocess.run(
         command,
+        env={**UV_ENVIRONMENT, **os.environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -4,8 +4,9 @@ import asyncio
 import ctypes
 import gc
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TypeAlias
 
 import structlog
 from aiohttp import web
@@ -30,13 +31,20 @@ SWITCH_S = 0.0003  # Python's own is 0.005
 # New objects between two looks; each delivery being processed holds some hundred.
 GC_THRESHOLD = 20_000
 
+OnState: TypeAlias = Callable[[str | None], Awaitable[None]]
+
 
 @asynccontextmanager
 async def open_when_ready(
-    settings: Settings, vault: Vault, metrics: Metrics, stopping: asyncio.Event
+    settings: Settings,
+    vault: Vault,
+    metrics: Metrics,
+    stopping: asyncio.Event,
+    on_state: OnState,
 ) -> AsyncIterator[Storage | None]:
     """The storage, as soon as it can be opened; None if `stopping` is set before.
 
+    `on_state` hears now and then why it cannot be opened yet, and None once it is, if it was away.
     Errors: StorageUnavailable where waiting does not help; SchemaTooNew, SchemaTooOld, ConfigError.
     """
     async with AsyncExitStack() as stack:
@@ -44,7 +52,7 @@ async def open_when_ready(
         if isinstance(found, Storage):
             yield found
         else:
-            yield await _waited_for(found, stack, settings, vault, metrics, stopping)
+            yield await _waited_for(found, stack, settings, vault, metrics, stopping, on_state)
 
 
 async def _tried(
@@ -67,6 +75,7 @@ async def _waited_for(
     vault: Vault,
     metrics: Metrics,
     stopping: asyncio.Event,
+    on_state: OnState,
 ) -> Storage | None:
     tries, logged, problems = 0, "", [""]
     async with _answering(settings, problems):
@@ -75,10 +84,12 @@ async def _waited_for(
             if reason != logged or tries % LOG_EVERY == 0:
                 log.error("startup.waiting_for_database", reason=reason, retry_in_s=RETRY_S)
             tries, logged = tries + 1, reason
+            await on_state(reason)
             await set_within(stopping, RETRY_S)
             found = await _tried(stack, settings, vault, metrics)
             if isinstance(found, Storage):
                 log.info("startup.database_usable")
+                await on_state(None)
                 return found
             reason = found
     return None

@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self, TypeVar
 
+import structlog
+
 from bot.audit import BY_BOT, BY_HOST, AuditActor, by_person
 from bot.db import backups, schema
 from bot.db.accounts import Accounts
@@ -56,6 +58,8 @@ from bot.metrics import Metrics
 from bot.model import DatabaseContent, Restored, SupportReport, TableRows
 from bot.timing import utc_now
 from bot.vault import Vault
+
+log = structlog.get_logger()
 
 __all__ = ["Storage", "StorageTimings", "Transaction", "migrate", "needs_migration"]
 
@@ -142,8 +146,11 @@ class Storage:
         known kind.
         """
         async with _opened(database_url, now, timings, metrics) as database:
-            if schema.needs_migration(await schema.found_version(database)):
+            found = await schema.found_version(database)
+            if schema.needs_migration(found):
                 await migrate(database_url)
+                if found is not None:
+                    log.info("storage.upgraded", before=found, now=schema.WANTED)
             storage = cls(database, vault, now)
             await storage.ping_write()
             try:

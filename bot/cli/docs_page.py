@@ -11,14 +11,15 @@ INTRODUCTION = """\
 What the person who hosts the bot types. Each command is `python3 run.py` with a name behind it,
 typed where the bot's files are; `python3 run.py` alone lists them, and `--help` behind a command
 prints what this page says of it (behind `test`, what pytest takes). The first use of a command that
-needs more packages than are there installs them into `.venv`. In an installed package, and where
-`run.py` has installed everything, `python -m bot` takes the same commands, except for those that
-need the whole checkout.
+needs more packages than are there installs them into `.venv`. Where the bot is an
+[installed package](hosting.md#a-service-of-systemd), it is `speckle-discord-bot` instead, with the
+same commands, except for those that need the whole checkout.
 
-Every command reads `.env` and `config.toml` beside `run.py`, as [Configuration](configuration.md)
-says. It ends with 0 if it did what it was asked for, with 1 if it did not or found nothing, and
-with 2 if the command line or the settings cannot be used. What was wrong is said in a sentence, on
-standard error where the command could not begin.
+Every command reads `.env` and `config.toml`, those beside `run.py`, or those of the current folder
+in an installed package, as [Configuration](configuration.md) says. It ends with 0 if it did what it
+was asked for, with 1 if it did not or found nothing, and with 2 if the command line or the settings
+cannot be used. What was wrong is said in a sentence, on standard error where the command could not
+begin.
 `--json` prints for programs: one JSON document on standard output, and nothing else there.
 
 This page is made from the commands, and a test compares it with them.
@@ -26,7 +27,7 @@ This page is made from the commands, and a test compares it with them.
 OF_THE_BOT_ALONE = """
 ## Before a command
 
-With `python -m bot`, these come before the command's name:
+With `python -m bot` and `speckle-discord-bot`, these come before the command's name:
 """
 
 

@@ -4,7 +4,7 @@ from bot.cli.terminal import print_line
 from bot.errors import ConfigError, Problem
 from bot.program import PROGRAM
 from bot.settings import Settings
-from bot.storage import migrate, needs_migration, schema_version
+from bot.storage import database_file, migrate, needs_migration, schema_version
 
 
 async def migrate_database(settings: Settings) -> None:
@@ -12,9 +12,17 @@ async def migrate_database(settings: Settings) -> None:
 
     Errors: StorageUnavailable, SchemaTooNew, SchemaTooOld.
     """
+    before, _ = await schema_version(settings.database_url)
     await migrate(settings.database_url)
     found, _ = await schema_version(settings.database_url)
     print_line(f"The database is at version {found}.")
+    if before not in (None, found):
+        file = database_file(settings.database_url)
+        print_line(
+            "Of a PostgreSQL no copy was made before: the way back is the server's own backup."
+            if file is None
+            else f"A copy of it at version {before} is beside it, as {file.name}.version-{before}-…"
+        )
 
 
 async def require_tables(settings: Settings) -> None:

@@ -175,6 +175,8 @@ def _sqlite_engine(url: URL, timings: StorageTimings) -> Engine:
         # alone until we begin.
         connect_args={"isolation_level": None, "check_same_thread": False},
         pool_size=AT_ONCE_SQLITE + AT_ONCE_URGENT + CHECKPOINTS_AT_ONCE,
+        # The one that was used last: its pages and its statements are still in memory.
+        pool_use_lifo=True,
         max_overflow=0,
         hide_parameters=True,
     )

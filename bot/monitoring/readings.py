@@ -119,6 +119,8 @@ class _OneAtATime(Generic[T]):
         """The answer; None if it does not come in time, or the database cannot be read."""
         if self._asked is None or self._asked.done():
             self._asked = asyncio.ensure_future(self._ask())
+            # Raised below, or to nobody where it came too late.
+            self._asked.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
         done, _ = await asyncio.wait({self._asked}, timeout=self._within_s)
         try:
             return self._asked.result() if done else None

@@ -77,13 +77,15 @@ class _Together(Collector):
 
 
 @asynccontextmanager
-async def serving_metrics(page: MetricsPage, host: str, port: int) -> AsyncIterator[int | None]:
+async def serving_metrics(
+    page: MetricsPage, host: str, port: int, limits: Limits = LIMITS
+) -> AsyncIterator[None]:
     """Answer on this address for as long as the block lasts; port 0: nobody is answered.
 
     Errors: ConfigError for an address that cannot be listened on.
     """
     if port == 0:
-        yield None
+        yield
         return
 
     async def answer(_request: web.Request) -> web.Response:
@@ -97,11 +99,11 @@ async def serving_metrics(page: MetricsPage, host: str, port: int) -> AsyncItera
     except OSError as error:
         raise ConfigError(_not_bound(host, port, error)) from error
     async with serving(
-        app, sockets, LIMITS, public_path=PublicPath(None), on_memory_full=lambda: False
+        app, sockets, limits, public_path=PublicPath(None), on_memory_full=lambda: False
     ):
         log.info("metrics.up", host=host, port=port)
         try:
-            yield port
+            yield
         finally:
             page.close()
 

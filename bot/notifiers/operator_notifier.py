@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,9 +16,10 @@ from bot.discord_api.client import SpeckleBot
 from bot.discord_api.outcomes import DISCORD_ERRORS, error_text
 from bot.network import Network, why_not_reached
 from bot.notifiers.operator_texts import notice_text
+from bot.problems import NotReadyWhy, TroubleKind
 from bot.program import PROGRAM
 from bot.services.known_trouble import KnownTrouble
-from bot.services.operator_notices import NoticeBook, NoticeLimits, OperatorNotice
+from bot.services.operator_notices import NoticeBook, NoticeLimits, OperatorNotice, TroubleRecord
 from bot.timing import Backoff, periodic
 
 log = structlog.get_logger()
@@ -88,6 +90,39 @@ class OperatorNotifier:
                 return
             outlet.failures = 0
             await self._book.given(outlet.name, notice)
+
+
+class StartupNotice:
+    """Says once that the bot cannot start because of its database, and once that it has.
+
+    Nothing can be kept meanwhile, and Discord is not asked yet: it goes to the webhook alone.
+    """
+
+    def __init__(
+        self,
+        send: Send | None,
+        now: Callable[[], datetime],
+        limits: NoticeLimits = NoticeLimits(),
+    ) -> None:
+        self._send = send
+        self._now = now
+        self._limits = limits
+        self._record: TroubleRecord | None = None
+        self._is_said = False
+
+    async def on_state(self, reason: str | None) -> None:
+        """Why the database cannot be used yet, called again and again; None once it can."""
+        if self._send is None:
+            return
+        now, kind = self._now(), TroubleKind.DATABASE_NOT_WRITABLE
+        if reason is not None:
+            facts = {"problem": NotReadyWhy.NOT_WRITABLE, "reason": reason}
+            since = now if self._record is None else self._record.since
+            self._record = TroubleRecord(kind, "", facts, since)
+            if not self._is_said and now - since >= self._limits.sure_of(kind):
+                self._is_said = await self._send(OperatorNotice(self._record))
+        elif self._is_said and self._record is not None:
+            await self._send(OperatorNotice(replace(self._record, over_at=now)))
 
 
 async def to_log(notice: OperatorNotice) -> bool:

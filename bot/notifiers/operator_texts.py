@@ -14,7 +14,8 @@ from bot.problems import NotReady, NotReadyWhy, ProblemFacts, SendProblem, Troub
 from bot.program import PROGRAM
 from bot.services.operator_notices import OperatorNotice, TroubleRecord
 
-GB: Final = 1_000_000_000
+MB: Final = 1_000_000
+GB: Final = 1_000 * MB
 KEPT: Final = "Every event is kept and shown later."
 
 
@@ -99,7 +100,7 @@ TEXTS: Final[Mapping[TroubleKind, NoticeText]] = {
         "{why}. Cards go out without object counts and pictures, and commands that ask it fail.",
         "Open {server} in a browser. If it answers there, see what `{program} check` says of "
         "it. The bot asks again by itself.",
-        "It answers again.",
+        "Nothing that was asked of it since has gone unanswered.",
     ),
     TroubleKind.BACKUP_TOO_OLD: NoticeText(
         "the last backup is {age} old",
@@ -148,7 +149,8 @@ def _not_ready(facts: ProblemFacts) -> NotReady:
 
 
 def _size(count: int | float | str) -> str:
-    return f"{float(count) / GB:.2f} GB"
+    size = float(count)
+    return f"{size / GB:.1f} GB" if size >= GB else f"{size / MB:.0f} MB"
 
 
 def _moment(at: datetime) -> str:

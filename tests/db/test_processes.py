@@ -75,6 +75,7 @@ async def test_only_one_process_leads_until_it_ends(
             assert await first.lead()
             assert not await second.lead()
             assert not await second.lead()
+            assert (first.leads, second.leads) == (True, False)
         assert await second.lead()
 
 

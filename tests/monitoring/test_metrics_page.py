@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -14,6 +14,7 @@ from cryptography.fernet import Fernet
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.errors import ConfigError
+from bot.http_server import Limits
 from bot.metrics import DeliveryResult, Metrics
 from bot.monitoring.readings import Reader, RunningParts
 from bot.monitoring.site import MetricsPage, serving_metrics
@@ -153,9 +154,20 @@ async def test_a_port_that_is_taken_is_reported_with_the_settings_name() -> None
                 pass
 
 
-async def test_nobody_is_answered_where_it_is_off() -> None:
-    async with serving_metrics(MetricsPage(Metrics()), "127.0.0.1", 0) as port:
-        assert port is None
+async def test_who_sends_half_a_request_is_dropped_and_others_are_answered(
+    http: aiohttp.ClientSession,
+) -> None:
+    port, limits = free_port(), Limits(connections=4, head_s=0.1, every_s=0.02)
+    async with serving_metrics(MetricsPage(Metrics()), "127.0.0.1", port, limits):
+        slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(8)]
+        for _, writer in slow:
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: a")
+        assert await Scraper(http, port).value("leader") == 0
+        async with asyncio.timeout(5):
+            for reader, writer in slow:
+                with suppress(ConnectionError):
+                    assert await reader.read() == b""
+                writer.close()
 
 
 # ── a database that does not answer ───────────────────────────────────────────────────────────
@@ -209,6 +221,7 @@ async def test_a_database_that_hangs_is_reported_in_time_and_asked_once(
             assert readings.database is None
             assert readings.trouble == {TroubleKind.DISK_LOW}
             assert readings.breakers == {(SERVER,): True}
+            assert readings.leads is storage.leads is False
         assert len(began) == 1, "each further try would hold up another thread"
         goes_on.set()
 

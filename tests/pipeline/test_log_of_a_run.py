@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -177,10 +178,16 @@ async def test_an_event_is_followed_through_the_log_which_holds_nothing_secret_o
     async with run(**settings()) as app:
         hook = await tower.follow(app.storage, studio)
         event = await one_event(tower, studio)
+        status = await studio.sandbox.command(
+            studio.guild, studio.structure, studio.maren, "status"
+        )
+        said = str((await status.settled()).embeds)
         assert hook.key is not None
         await knock(app, hook.key)
         await asyncio.sleep(1.0)
     await without_database()
+    assert f"in <#{studio.structure.id}>" in said
+    assert re.search(r"'value': '\d+\.\d s, 1 card'", said)
     written = stream.getvalue()
     secrets = {**PLANTED, "a hook's key": hook.key, "a hook's secret": hook.secrets[0]}
     secrets |= {
@@ -188,7 +195,7 @@ async def test_an_event_is_followed_through_the_log_which_holds_nothing_secret_o
         "the bot's token": studio.sandbox.token,
     }
     assert [what for what, text in secrets.items() if text in written] == []
-    told = [line for line in lines_of(stream) if event in line.get("events", ())]
+    said_of_it = [line for line in lines_of(stream) if event in line.get("events", ())]
     taken = next(line for line in lines_of(stream) if line["event"] == "webhook.taken")
     assert (taken["inbox_id"], len(taken["delivery"])) == (event, 8)
     way = [
@@ -198,4 +205,4 @@ async def test_an_event_is_followed_through_the_log_which_holds_nothing_secret_o
         "late_enrichment.done",
         "editor.done",
     ]
-    assert [line["event"] for line in told if line["event"] in way] == way
+    assert [line["event"] for line in said_of_it if line["event"] in way] == way

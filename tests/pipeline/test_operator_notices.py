@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
@@ -11,8 +11,9 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from bot.app import Timings
-from bot.notifiers.operator_notifier import OperatorTimings, webhook_body
-from bot.services.operator_notices import NoticeLimits
+from bot.notifiers.operator_notifier import OperatorTimings, StartupNotice, webhook_body
+from bot.notifiers.operator_texts import notice_text
+from bot.services.operator_notices import NoticeLimits, OperatorNotice
 from bot.timing import Backoff
 from tests.pipeline.conftest import TIMINGS, StartBot, Studio
 from tests.pipeline.deliveries import until as until_found
@@ -110,3 +111,23 @@ def test_discords_webhooks_get_discords_form_and_all_others_slacks() -> None:
         "https://discord.com/api/webhooks/1/x/slack",
     ):
         assert webhook_body(url, "Hm.") == {"text": "Hm."}
+
+
+async def test_a_start_that_waits_for_the_database_is_said_once_and_its_end() -> None:
+    now = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+    said: list[str] = []
+
+    async def send(notice: OperatorNotice) -> bool:
+        said.append(notice_text(notice).split("\n")[0])
+        return len(said) > 1  # the first try does not get through
+
+    startup = StartupNotice(send, lambda: now)
+    await startup.on_state("the disk is full")
+    await startup.on_state(None)
+    assert said == []
+    for _ in range(12):
+        await startup.on_state("the disk is full")
+        now += timedelta(seconds=5)
+    await startup.on_state(None)
+    trouble = "⚠ Trouble: the database cannot be written."
+    assert said == [trouble, trouble, "✔ Over: the database cannot be written."]

@@ -16,6 +16,7 @@ from bot.cli.check.report import CheckMark, CheckResult
 from bot.errors import ConfigError, SchemaTooNew, SchemaTooOld, StorageUnavailable
 from bot.model import DatabaseContent
 from bot.problem_texts import unopenable_text
+from bot.program import PROGRAM
 from bot.settings import SECRET_HINTS, Settings
 from bot.storage import Storage, database_file, needs_migration, schema_version
 from bot.timing import utc_now
@@ -76,7 +77,7 @@ async def _database_rows(settings: Settings) -> Sequence[CheckResult]:
 def _backup_row(content: DatabaseContent, now: datetime, *, is_sqlite: bool) -> CheckResult:
     """When `backup` last worked; of a PostgreSQL its server may make backups, unseen here."""
     at = content.last_backup_at
-    advice = "`python3 run.py backup FILE` makes one while the bot runs; have it done each day."
+    advice = f"`{PROGRAM} backup FILE` makes one while the bot runs; have it done each day."
     if not is_sqlite:
         advice = f"If the database server's own backups are in use, all is well; else {advice}"
     if at is None:
