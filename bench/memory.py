@@ -41,7 +41,7 @@ WARM: Final = 4_000
 EVENTS: Final = 100_000
 EVENTS_LONG: Final = 1_000_000
 WHY_LINKED: Final = (
-    "Above what the idle bot holds, specklepy with gql, requests and httpx is 16 MB and Pillow 3 MB "
+    "Above what the idle bot holds, specklepy with what it needs is 16 MB, and Pillow 3 MB "
     "(imported one after the other); the rest is what threads that ask and scale pictures keep."
 )
 WHY_MORE: Final = (
