@@ -30,6 +30,7 @@ LAST_RESORT_PAGES = 20_000  # of 8 KiB
 # FULL, because a 202 promises that the event survives a power cut, not only a crash.
 SQLITE_PRAGMAS = (
     "PRAGMA synchronous=FULL",
+    "PRAGMA cache_size=-1000",  # KiB for each connection; the system keeps the file in memory too
     "PRAGMA foreign_keys=ON",
     f"PRAGMA wal_autocheckpoint={LAST_RESORT_PAGES}",
     "PRAGMA journal_size_limit=0",  # a log that starts again is cut, so that its size shows its use
