@@ -30,8 +30,8 @@ SENTENCES: Final[Mapping[AuditAction, str]] = {
     AuditAction.SECRET_RENEWED: "{who} gave the webhook of {channel} a new secret{project}.",
     AuditAction.GUILD_JOINED: "The bot was added to this server.",
     AuditAction.GUILD_LEFT: "The bot was removed from this server.",
-    AuditAction.NOTICE_CHANNEL_CHANGED: "{who} chose {target} for notices.",
-    AuditAction.AUDIT_CHANNEL_CHANGED: "{who} chose {target} for the audit log.",
+    AuditAction.NOTICE_CHANNEL_CHANGED: "{who} chose {channel} for notices.",
+    AuditAction.AUDIT_CHANNEL_CHANGED: "{who} chose {channel} for the audit log.",
     AuditAction.AUDIT_CHANNEL_PAUSED: "{who} stopped posting the audit log in {channel}: Discord "
     "did not accept it there.",
     AuditAction.DEFAULTS_CHANGED: "{who} changed the default filters of this server{filters}.",
@@ -42,6 +42,10 @@ SENTENCES: Final[Mapping[AuditAction, str]] = {
     AuditAction.CARDS_RETRIED: "{who} had {cards} for {channel} sent again.",
     AuditAction.CARDS_DROPPED: "{who} deleted {cards} that waited for {channel}.",
     AuditAction.KEYS_ROTATED: "{who} encrypted all secrets again with the first key.",
+}
+WITHOUT_CHANNEL: Final[Mapping[AuditAction, str]] = {
+    AuditAction.NOTICE_CHANNEL_CHANGED: "{who} set notices back to direct messages.",
+    AuditAction.AUDIT_CHANNEL_CHANGED: "{who} ended the posting of the audit log in a channel.",
 }
 REASONS: Final[Mapping[PauseReason, str]] = {
     PauseReason.MEMBER: "",
@@ -88,10 +92,10 @@ def entry_text(entry: AuditEntry, names: AuditNames, *, shown: bool) -> str:
     facts = entry.facts if shown else {}
     channel_id = entry.channel_id
     channel = names.channel(channel_id) if channel_id is not None and shown else names.hidden
-    return SENTENCES[entry.action].format(
+    sentence = WITHOUT_CHANNEL.get(entry.action) if channel_id is None else None
+    return (sentence or SENTENCES[entry.action]).format(
         who=_who(entry.actor, names),
         channel=channel,
-        target=channel if channel_id is not None else "no channel any more",
         project=_project(facts, names),
         filters=_filters(facts.get("filters"), names),
         why=_why(facts),

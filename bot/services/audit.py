@@ -7,7 +7,7 @@ from typing import Final
 
 from bot.audit import AuditEntry, AuditFilter
 from bot.permissions import Actor
-from bot.services.refusals import CommandRefused, RefusalReason
+from bot.services.refusals import ChannelNotSeen, CommandRefused, RefusalReason
 from bot.storage import Storage
 
 PAGE: Final = 12  # sentences, which share an embed's 4,096 characters
@@ -45,6 +45,8 @@ class AuditService:
         """Some of the server's changes. Whatever `wanted` says, they are of this server."""
         if not (actor.reads_audit_log or actor.manages_server):
             raise CommandRefused(RefusalReason.NOT_AUDITOR)
+        if wanted.channel_id is not None and not actor.sees(wanted.channel_id):
+            raise CommandRefused(ChannelNotSeen(wanted.channel_id))
         wanted = replace(wanted, guild_id=guild_id)
         found = await self._storage.read(lambda tx: tx.audit_log.newest(wanted, PAGE + 1))
         entries = [ReadEntry(one, may_know(one, actor)) for one in found[:PAGE]]

@@ -225,6 +225,9 @@ class Planner:
         self, entitlement: Entitlement, options: SubscriptionOptions, audience: Audience | None
     ) -> Consent:
         """The caller's answer for one channel."""
+        here = self.request.channel.audience
+        if audience is not None and here is not None:
+            audience = replace(audience, people=here.people)  # in the server, at this moment
         return Consent(
             self.request.actor.id,
             self.now,

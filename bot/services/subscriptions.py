@@ -151,7 +151,7 @@ class SubscriptionService:
         names: ProjectNames,
     ) -> tuple[FilterHint, ...]:
         """What of that which was typed has no effect now."""
-        typed = {*request.options, *(("models",) if link.models else ())}
+        typed = {*request.options, *(("models",) if link.models else ())} - request.defaulted
         # In a thread, as a project may have thousands of names.
         found = await asyncio.to_thread(hints_for, options, names)
         hints = [hint for hint in found if hint.is_about(typed)]

@@ -73,7 +73,7 @@ async def test_the_pages_turn_and_an_old_page_is_for_those_who_may_read_it_now(
     for number in range(30):
         where = hook if number % 2 else other  # every second change is another server's
         options = SubscriptionOptions(models=(f"level {number}",))
-        await subscribe(storage, where, studio.structure.id, manager.id, options)
+        await subscribe(storage, where, studio.facade.id, manager.id, options)
     async with run_client():
         first = await studio.type("audit", who=manager)
         assert labels_of(first) == ["Older"]
@@ -87,3 +87,8 @@ async def test_the_pages_turn_and_an_old_page_is_for_those_who_may_read_it_now(
         assert "level 1`" in text_of(second)
         again = await studio.press(second, "Newest", who=manager)
         assert "level 29" in text_of(again)
+        there = await studio.type("audit", who=manager, channel=studio.facade)
+        assert labels_of(there) == ["Older"], text_of(there)
+        studio.facade.deny(manager, "view_channel")
+        refused = await studio.press(there, "Older", who=manager)
+        assert "You cannot see" in text_of(refused)

@@ -149,6 +149,26 @@ def test_a_stop_is_given_more_time_than_the_bot_takes() -> None:
     assert min(map(int, given)) >= 5 * SHUTDOWN_S
 
 
+def test_what_the_page_about_hosting_names_exists() -> None:
+    page = (ROOT / "docs/hosting.md").read_text("utf-8")
+    files = set(re.findall(r"`(deploy/[\w./-]+)`", page))
+    assert files >= {"deploy/Caddyfile", "deploy/nginx.conf", "deploy/speckle-discord-bot.service"}
+    assert all((ROOT / name).exists() for name in files if name != "deploy/.env")
+    shown = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)[`=]", page))
+    assert "PUBLIC_URL" in shown
+    assert shown <= environment_names().keys() | NOT_OURS
+
+
+def test_the_service_keeps_its_data_where_the_page_says() -> None:
+    page = (ROOT / "docs/hosting.md").read_text("utf-8")
+    data, settings, user = (
+        re.findall(rf"^{name}=(.+)$", UNIT, re.MULTILINE)[0]
+        for name in ("StateDirectory", "WorkingDirectory", "User")
+    )
+    assert f"DATABASE_URL=sqlite:////var/lib/{data}/bot.db" in page
+    assert f"cd {settings}\n    sudo -u {user} speckle-discord-bot init" in page
+
+
 # ── the programs that read it ─────────────────────────────────────────────────────────────────
 
 
