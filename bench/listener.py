@@ -37,7 +37,7 @@ from bench.results import Options, Row, cpu_s, figure, folder_on_disk, say
 from bot.model import HookKind
 from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.readiness import Readiness
-from bot.startup import tune_interpreter
+from bot.startup import tune_interpreter, tune_memory
 from bot.storage import Storage
 from bot.timing import utc_now
 from bot.vault import Vault
@@ -114,6 +114,7 @@ async def _durable(reports: Connection) -> None:
 
 def _serve(kind: str, reports: Connection) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    tune_memory()
     tune_interpreter()
     server = _durable(reports) if kind == "durable" else _bare(reports, DISCORDS[kind])
     asyncio.run(server)

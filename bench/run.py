@@ -15,6 +15,7 @@ JUDGED: Final = (
     "memory",
     "outage",
     "start",
+    "subscriptions",
     "throughput",
 )
 REPORTED: Final = (

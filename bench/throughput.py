@@ -13,7 +13,7 @@ import asyncio
 import sqlite3
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,7 +134,7 @@ async def until_waiting(database_file: Path, cards: int) -> None:
         await until(enough)
 
 
-def fill_inbox(database_file: Path, events: int = FULL) -> None:
+def fill_inbox(database_file: Path, events: int) -> None:
     """Mark what the bot has processed as new again, until as much is new as is wanted."""
     with closing(sqlite3.connect(database_file)) as database:
         columns = [row[1] for row in database.execute("PRAGMA table_info(inbox)") if row[1] != "id"]
@@ -165,10 +165,11 @@ def fill_inbox(database_file: Path, events: int = FULL) -> None:
         database.commit()
 
 
-async def ingest_alone(bot: BenchBot, events: int = FULL) -> tuple[float, float]:
+async def ingest_alone(
+    bot: BenchBot, events: int, cores: Collection[int] | None = None
+) -> tuple[float, float]:
     """Events a second from the full inbox to cards that wait, and the bot's milliseconds."""
-    fill_inbox(bot.database, events)
-    async with bot.running() as running:
+    async with bot.running(cores) as running:
         await until_waiting(bot.database, round(FROM * events))
         used_s, started = running.cpu_s, time.perf_counter()
         await until_waiting(bot.database, round(TO * events))
@@ -189,7 +190,8 @@ async def _measure(found: Found) -> None:
                 rate, ms = await into_outbox(running, sandbox, bot.database, projects)
                 found.into_outbox.append(rate)
                 found.outbox_ms.append(ms)
-            rate, ms = await ingest_alone(bot)
+            fill_inbox(bot.database, FULL)
+            rate, ms = await ingest_alone(bot, FULL)
             found.ingest_alone.append(rate)
             found.ingest_ms.append(ms)
 

@@ -101,7 +101,7 @@ from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.previews import Previews
 from bot.speckle_api.sign_in import SpeckleSignIn
-from bot.startup import open_when_ready, tune_interpreter
+from bot.startup import open_when_ready, tune_interpreter, tune_memory
 from bot.storage import Storage, StorageTimings
 from bot.supervisor import Worker, background, lead, stop_signals
 from bot.timing import Backoff, utc_now
@@ -146,6 +146,7 @@ class Timings:
 
 async def run(settings: Settings) -> None:
     """Run the bot until a stop signal; a second signal ends the process at once."""
+    tune_memory()
     stopping = asyncio.Event()
     vault, metrics = _vault(settings), Metrics(settings.speckle_servers)
     page = MetricsPage(metrics)

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from io import StringIO
-from secrets import token_hex
+from itertools import count
+from secrets import randbits
 from typing import Final, TextIO
 
 import structlog
@@ -40,6 +41,7 @@ SECRET_SHAPES: Final = tuple(
 CONTROLS: Final = re.compile("[\\x00-\\x1f\\x7f-\\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 # Named as structlog's merge_contextvars finds it: to set it alone is what a delivery has time for.
 DELIVERY: Final[ContextVar[str]] = ContextVar("structlog_delivery")
+DELIVERY_NUMBERS: Final = count(randbits(31))  # from elsewhere after each start
 MOST_EVENTS: Final = 20  # named in one line
 # What others' libraries say at these levels is chatter, a message's text or an address.
 QUIET: Final = {
@@ -146,7 +148,7 @@ def about_events(inbox_ids: Iterable[int | None]) -> None:
 @contextmanager
 def about_delivery() -> Iterator[None]:
     """Name a delivery in each line of the block, until it has become an event with an id."""
-    before = DELIVERY.set(token_hex(4))
+    before = DELIVERY.set(f"{next(DELIVERY_NUMBERS):08x}")
     try:
         yield
     finally:

@@ -23,7 +23,9 @@ log = structlog.get_logger()
 
 RETRY_S = 5.0
 LOG_EVERY = 12  # tries, while the reason stays the same: once a minute
-M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
+# Of glibc's malloc.h.
+M_MMAP_THRESHOLD = -3
+M_ARENA_MAX = -8
 LARGE_BLOCK_BYTES = 1024 * 1024
 SWITCH_S = 0.0003  # Python's own is 0.005
 # New objects between two looks; each delivery being processed holds some hundred.
@@ -127,13 +129,23 @@ def tune_interpreter() -> None:
     """Have Python look for garbage in what comes and goes, not in all that was loaded at start.
 
     Have a thread that reads a large body give way to the event loop soon, as a small delivery needs
-    Python's lock again and again. And have glibc give large blocks back to the system when they
-    are freed: left alone, it keeps ever larger ones for later, and some 300 MB of them after a few
-    bodies of 25 MiB.
+    Python's lock again and again.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])
     sys.setswitchinterval(SWITCH_S)
+
+
+def tune_memory() -> None:
+    """Have glibc give large blocks back to the system when they are freed, and keep little else.
+
+    Left alone, it keeps ever larger blocks for later, and some 300 MB of them after a few bodies of
+    25 MiB. It also keeps what each thread freed for that thread, which is 10 MB after some thousand
+    events: here all share one store, which costs no time, as Python lets one work at a time. Before
+    there are threads.
+    """
     with suppress(OSError, AttributeError, TypeError):  # another C library, or another system
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
+        library = ctypes.CDLL(None)
+        library.mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
+        library.mallopt(M_ARENA_MAX, 1)

@@ -406,7 +406,7 @@ class WebhookListener:
     async def _over_quota(self, hook: Hook) -> Answer:
         self._count(DeliveryResult.OVER_QUOTA)
         wait_s = str(math.ceil((await self._quotas.note_refused(hook)).total_seconds()))
-        return Answer(429, OVER_QUOTA, {"Retry-After": wait_s})
+        return Answer(429, OVER_QUOTA, (("Retry-After", wait_s),))
 
     async def _refused(self, attempt: Attempt, unsigned: UnsignedRequest) -> Answer:
         self._count(DeliveryResult.UNSIGNED)
@@ -416,7 +416,7 @@ class WebhookListener:
             self._refused_deliveries.note(unsigned.hook_id, signed=signed)
         if await self._bad_attempts.slow_down(attempt.caller):
             return Answer(401, REFUSED)
-        return Answer(429, "Too many bad requests.", {"Retry-After": "5"})
+        return Answer(429, "Too many bad requests.", (("Retry-After", "5"),))
 
     async def _healthz(self, request: web.Request) -> web.Response:
         """Whether the bot is there, and how the reverse proxy in front of it treats the path."""

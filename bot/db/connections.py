@@ -30,6 +30,7 @@ LAST_RESORT_PAGES = 20_000  # of 8 KiB
 # FULL, because a 202 promises that the event survives a power cut, not only a crash.
 SQLITE_PRAGMAS = (
     "PRAGMA synchronous=FULL",
+    "PRAGMA cache_size=-1000",  # KiB for each connection; the system keeps the file in memory too
     "PRAGMA foreign_keys=ON",
     f"PRAGMA wal_autocheckpoint={LAST_RESORT_PAGES}",
     "PRAGMA journal_size_limit=0",  # a log that starts again is cut, so that its size shows its use
@@ -174,6 +175,8 @@ def _sqlite_engine(url: URL, timings: StorageTimings) -> Engine:
         # alone until we begin.
         connect_args={"isolation_level": None, "check_same_thread": False},
         pool_size=AT_ONCE_SQLITE + AT_ONCE_URGENT + CHECKPOINTS_AT_ONCE,
+        # The one that was used last: its pages and its statements are still in memory.
+        pool_use_lifo=True,
         max_overflow=0,
         hide_parameters=True,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -28,7 +29,7 @@ from bot.db.audit_log import record_subscriptions
 from bot.db.channel_queues import lock, make_due
 from bot.db.column_types import CleanText, UtcDateTime
 from bot.db.hooks import write_visibility
-from bot.db.session import Session
+from bot.db.session import Insert, NewInsert, Session
 from bot.db.subscription_states import paused
 from bot.db.tables import (
     held_events,
@@ -262,7 +263,7 @@ def _write_names(
     session: Session, table: Table, changes: Sequence[tuple[int, NameChanges]]
 ) -> None:
     """Write what models or people are called, by hook and id; what was said last counts."""
-    hook_column, id_column, name_column = table.c
+    hook_column, id_column, _ = table.c
     named: dict[tuple[int, str], str] = {}
     forgotten: dict[tuple[int, str], None] = {}
     for hook_id, change in changes:
@@ -274,17 +275,20 @@ def _write_names(
         session.execute(delete(table).where(hook_column == hook_id, id_column == id_))
     if not named:
         return
-    statement = session.insert(table)
     rows = [
         {hook_column.name: hook_id, id_column.name: id_, "name": name}
         for (hook_id, id_), name in named.items()
     ]
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=[hook_column, id_column],
-            set_={name_column.name: statement.excluded.name},
-        ),
-        rows,
+    session.execute(_put_names(session.insert, table), rows)
+
+
+@cache
+def _put_names(insert: NewInsert, table: Table) -> Insert:
+    hook_column, id_column, name_column = table.c
+    statement = insert(table)
+    return statement.on_conflict_do_update(
+        index_elements=[hook_column, id_column],
+        set_={name_column.name: statement.excluded.name},
     )
 
 
@@ -362,6 +366,7 @@ def write_pictures(
     """Give cards, named by their ids, these pictures in this order, in the session's
     transaction.
     """
+    renewed_before = now - PICTURE_RENEWED_AFTER
     contents: dict[str, dict[str, Any]] = {}
     names: list[dict[str, Any]] = []
     for outbox_id, shown in cards:
@@ -383,16 +388,23 @@ def write_pictures(
             )
     if not names:
         return
-    new = session.insert(pictures)
-    # One that is there already counts as new again, and on PostgreSQL is locked until the commit:
-    # else retention could erase it, as nobody can see yet that a card names it.
-    renewed = new.on_conflict_do_update(
+    rows = [contents[digest] | {"renewed_before": renewed_before} for digest in sorted(contents)]
+    session.execute(_put_pictures(session.insert), rows)
+    session.execute(insert(outbox_pictures), names)
+
+
+@cache
+def _put_pictures(insert: NewInsert) -> Insert:
+    """One that is there already counts as new again, and on PostgreSQL is locked until the commit.
+
+    Else retention could erase it, as nobody can see yet that a card names it.
+    """
+    new = insert(pictures)
+    return new.on_conflict_do_update(
         index_elements=[pictures.c.digest],
         set_={"created_at": new.excluded.created_at},
-        where=pictures.c.created_at < now - PICTURE_RENEWED_AFTER,
+        where=pictures.c.created_at < bindparam("renewed_before", type_=UtcDateTime()),
     )
-    session.execute(renewed, [contents[digest] for digest in sorted(contents)])
-    session.execute(insert(outbox_pictures), names)
 
 
 def _note_last_event(session: Session, shown: Sequence[_Result]) -> None:

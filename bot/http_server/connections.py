@@ -88,7 +88,7 @@ class HttpConnection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._connections.remove(self)
-        self._wire = None
+        self._wire = self.content = None  # which refers to this: nothing is left for the collector
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

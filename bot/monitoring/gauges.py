@@ -103,7 +103,8 @@ GAUGES: Final = (
     ),
     Gauge(
         "trouble",
-        "1 for each kind of trouble that there is now, as in /status and the operator's notices",
+        "1 for each kind of trouble that there is, at most a minute ago, as in /status and the "
+        "operator's notices",
         _trouble,
         ("kind",),
     ),

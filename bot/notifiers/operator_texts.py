@@ -100,7 +100,7 @@ TEXTS: Final[Mapping[TroubleKind, NoticeText]] = {
         "{why}. Cards go out without object counts and pictures, and commands that ask it fail.",
         "Open {server} in a browser. If it answers there, see what `{program} check` says of "
         "it. The bot asks again by itself.",
-        "It answers again.",
+        "Nothing that was asked of it since has gone unanswered.",
     ),
     TroubleKind.BACKUP_TOO_OLD: NoticeText(
         "the last backup is {age} old",

@@ -112,7 +112,7 @@ class Ingest:
         self._worker = KeyedWorker[InboxKey, str](
             "ingest",
             at_once=PROJECTS_AT_ONCE,
-            find_due=lambda _limit, busy: storage.read(lambda tx: tx.inbox.due_keys(busy)),
+            find_due=self._due,
             due_in=_never,
             key_of=lambda key: key.ordering_key,
             tenant_of=_tenant,
@@ -121,6 +121,13 @@ class Ingest:
         )
         self.wake = self._worker.wake
         self.run = self._worker.run
+
+    async def _due(self, _limit: int, busy: Collection[str]) -> Sequence[InboxKey]:
+        """All ordering keys where something is new; they are kept, as to look takes long."""
+        keys = await self._storage.read(lambda tx: tx.inbox.due_keys(busy))
+        if keys:
+            self.wake(*keys)
+        return keys
 
     async def _next(self, key: InboxKey) -> bool:
         """Deal with what is new in an ordering key, together; whether there is more."""

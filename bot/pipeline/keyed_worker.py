@@ -157,7 +157,7 @@ class KeyedWorker(Generic[Item, Key]):
                 now = time.monotonic()
                 rest_s = min(self._rest_s, RESTS * (now - begun_at))
                 self._rests_until[self._key_of(item)] = now + rest_s
-            if more is None or self._left:
+            if more is None or (self._left and not self._known):
                 self._look_at = 0.0
             self._wake.set()
 
