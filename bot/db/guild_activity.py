@@ -42,7 +42,7 @@ class GuildActivity:
             )
             .join(subscriptions, subscriptions.c.id == outbox.c.subscription_id)
             .where(outbox.c.channel_id.in_(channel_ids), IS_WAITING)
-            .group_by(outbox.c.channel_id, MAY_BE_SENT)
+            .group_by(outbox.c.channel_id, "may_be_sent")
         )
         rows = self._session.execute(statement)
         return [ChannelWaiting(place, bool(may), count, at) for place, may, count, at in rows]

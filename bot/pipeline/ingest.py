@@ -125,7 +125,8 @@ class Ingest:
     async def _due(self, _limit: int, busy: Collection[str]) -> Sequence[InboxKey]:
         """All ordering keys where something is new; they are kept, as to look takes long."""
         keys = await self._storage.read(lambda tx: tx.inbox.due_keys(busy))
-        self.wake(*keys)
+        if keys:
+            self.wake(*keys)
         return keys
 
     async def _next(self, key: InboxKey) -> bool:

@@ -299,9 +299,9 @@ class Routing:
                 plain = AddedFacts(event_context.delivery)
                 cards = self._cards(event_context, [one], plain, event_context.names)
                 gone.append(ReaderResult([one], [replace(each, pause=pause) for each in cards]))
-        groups = await asyncio.gather(
-            *(self._for_reader(event_context, group) for group in by_reader.values())
-        )
+        asked = [self._for_reader(event_context, group) for group in by_reader.values()]
+        # Nearly always one, which needs no task of its own.
+        groups = [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked)
         return [*gone, *groups]
 
     async def _for_reader(

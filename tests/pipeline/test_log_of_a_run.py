@@ -21,6 +21,7 @@ from bot.notifiers.operator_notifier import OperatorTimings
 from bot.pipeline.enrichment import EnrichmentTimings, RetryPatience
 from bot.services.operator_notices import NoticeLimits
 from bot.settings import Settings
+from bot.speckle_api.circuit_breaker import BreakerLimits
 from bot.storage import Storage
 from bot.timing import Backoff
 from bot.vault import Vault
@@ -72,11 +73,15 @@ SHORT: Final = RetryPatience(timedelta(seconds=0.1), Backoff((0.1,)), timedelta(
 
 @pytest.fixture
 def timings() -> Timings:
-    enrichment = EnrichmentTimings(question_s=0.5, facts=SHORT, picture=SHORT)
+    enrichment = EnrichmentTimings(question_s=2.0, facts=SHORT, picture=SHORT)
     limits = NoticeLimits(sure=timedelta(), sure_patient=timedelta())
-    notices = OperatorTimings(look_s=0.2, retry=Backoff((0.2,)), limits=limits)
+    notices = OperatorTimings(look_s=0.2, retry=Backoff((2.0,)), limits=limits)
     return replace(
-        TIMINGS, enrichment=enrichment, operator=notices, editor_retry=Backoff((0.1, 0.1, 0.1))
+        TIMINGS,
+        speckle=BreakerLimits(rest_s=0.2),
+        enrichment=enrichment,
+        operator=notices,
+        editor_retry=Backoff((0.1, 0.1, 0.1)),
     )
 
 
@@ -129,12 +134,12 @@ async def one_event(tower: Tower, studio: Studio) -> int:
     async def shown(what: str) -> bool:
         return what in str([one.embeds for one in studio.sandbox.messages(studio.structure.id)])
 
-    await until(lambda: shown(PLANTED["a message's text"]))
+    await until(lambda: shown(PLANTED["a message's text"]), 30.0)
     faults.clear()
     faults.status, faults.body = 500, json.dumps({"errors": [{"message": EVERYTHING}]})
     await asyncio.sleep(0.5)
     faults.clear()
-    await until(lambda: shown("Objects"))
+    await until(lambda: shown("Objects"), 30.0)
     return 1
 
 

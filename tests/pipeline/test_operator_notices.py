@@ -1,6 +1,7 @@
 """The person who runs the bot is notified of its trouble, in a channel and by a webhook."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from structlog.testing import capture_logs
 from bot.app import Timings
 from bot.notifiers.operator_notifier import OperatorTimings, StartupNotice, webhook_body
 from bot.notifiers.operator_texts import notice_text
+from bot.services.known_trouble import LAST_BACKUP_KEY
 from bot.services.operator_notices import NoticeLimits, OperatorNotice
 from bot.timing import Backoff
 from tests.pipeline.conftest import TIMINGS, StartBot, Studio
@@ -23,7 +25,7 @@ LIMITS: Final = NoticeLimits(
     sure=timedelta(seconds=0.2), sure_patient=timedelta(seconds=0.2), calm=timedelta(seconds=0.2)
 )
 QUICK: Final = OperatorTimings(look_s=0.05, retry=Backoff((0.05,)), limits=LIMITS)
-TIGHT: Final = {"free_disk_gb": 1_000_000.0}
+LONG_AGO: Final = "2026-01-01T00:00:00+00:00"
 
 
 @pytest.fixture
@@ -82,23 +84,24 @@ async def test_a_trouble_reaches_the_channel_and_the_webhook_once_and_its_end_ov
         return len(studio.sandbox.messages(channel.id)) == len(inbound.bodies) == count
 
     with capture_logs() as logs:
-        settings = {"operator": {"channel": channel.id, **TIGHT}}
-        async with start_bot(**settings, operator_webhook_url=inbound.url):
+        settings = {"operator": {"channel": channel.id, "free_disk_gb": 0.0}}
+        async with start_bot(**settings, operator_webhook_url=inbound.url) as app:
+            await app.storage.write(lambda tx: tx.key_values.set(LAST_BACKUP_KEY, LONG_AGO))
             await until(lambda: "operator.webhook_not_reached" in str(logs))
             inbound.status = 200
             await until(lambda: said(1))
             await asyncio.sleep(0.3)
-        settings = {"operator": {"channel": channel.id, "free_disk_gb": 0.0}}
+        settings = {"operator": {"channel": channel.id, "free_disk_gb": 0.0, "backup_days": 0}}
         async with start_bot(**settings, operator_webhook_url=inbound.url):
             await until(lambda: said(2))
             await asyncio.sleep(0.3)
     assert said(2)
     trouble, over = (message.content for message in studio.sandbox.messages(channel.id))
     assert [body["text"] for body in inbound.bodies] == [trouble, over]
-    assert trouble.startswith("⚠ Trouble: the disk of the database is nearly full.\n")
-    assert "`df -h`" in trouble
-    assert "free_disk_gb" in trouble
-    assert over.startswith("✔ Over: the disk of the database is nearly full.\nIt lasted ")
+    assert re.match(r"⚠ Trouble: the last backup is \d+ days old.\n", trouble)
+    assert "run.py backup FILE`" in trouble
+    assert "backup_days = 0" in trouble
+    assert re.match(r"✔ Over: the last backup is \d+ days old.\nIt lasted ", over)
     assert SECRET not in str(logs)
     assert [log["event"] for log in logs].count("operator.trouble") == 1
 

@@ -171,6 +171,7 @@ def test_a_misspelt_key_is_named_with_its_line_and_the_nearest_key(
         ("webhook_port = 70000", 1, "(70000) is not a whole number", "webhook_port = 8003"),
         ("[delivery]\nconcurrency = 0", 2, "concurrency in [delivery] (0)", "concurrency = 64"),
         ("[speckle]\nenrich_deadline_s = nan", 2, "(nan) is not a number", "= 5.0"),
+        ("[operator]\nchannel = -1", 2, "(-1) is not a Discord channel id", "channel = 0"),
         ("[organisation]\nguilds = 7", 2, "is not a list of Discord server ids", "guilds = [1180"),
         ('[organisation]\nguilds = ["x"]', 2, "is not a list of Discord server ids", "[1180"),
         ('speckle_servers = "https://a.test"', 1, "is not a list of addresses", '["https://app'),
@@ -459,3 +460,33 @@ def test_a_bad_application_is_named_by_its_place_and_its_secret_never_shown(
 def test_applications_say_nothing_while_the_servers_are_wrong(host: Host) -> None:
     host.environ |= {"SPECKLE_SERVERS": "nonsense", "SPECKLE_APPS": "a:b"}
     assert "SPECKLE_SERVERS" in host.problem().what
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("hooks.example.org/x", "is not an http:// or https:// address"),
+        ("https://hooks.example.org/a b", "is not an http:// or https:// address"),
+        ("https://[x/y-secret", "is not a web address"),
+        ("http://hooks.example.org/y-secret", "over the internet without encryption"),
+    ],
+)
+def test_a_webhook_for_notices_that_cannot_be_one_is_said_without_its_secret(
+    url: str, says: str, host: Host
+) -> None:
+    host.environ["OPERATOR_WEBHOOK_URL"] = url
+    problem = host.problem()
+    assert says in problem.what
+    assert url not in str(problem)
+
+
+@pytest.mark.parametrize("url", ["https://hooks.example.org/y?key=z", "http://10.0.0.7:8065/x"])
+def test_a_webhook_for_notices_may_have_a_query_or_be_in_the_hosts_own_network(
+    url: str, host: Host
+) -> None:
+    host.environ["OPERATOR_WEBHOOK_URL"] = url
+    host.config.write_text('[operator]\nchannel = "1180000000000000002"')
+    settings = host.load()
+    assert settings.operator_webhook_url == SecretStr(url)
+    assert settings.operator.channel == 1180000000000000002
+    assert url in settings.secret_values()
