@@ -83,6 +83,7 @@ class CopyProblem(Enum):
     USED = auto()  # the one to be filled
     OLD_TABLES = auto()
     SAME = auto()
+    ITS_OWN_FILE = auto()  # a file of the database, named as a backup of it
     COUNTS_DIFFER = auto()
 
 

@@ -46,6 +46,8 @@ def copy_error_text(error: DatabaseCopyError) -> str:
                 f"The database has the tables of an older release, version {what} and not "
                 f"{reason}. Type `{PROGRAM} migrate`, then this again."
             )
+        case CopyProblem.ITS_OWN_FILE:
+            return f"{what} is a file of the database itself. Choose another name."
         case CopyProblem.SAME:
             return "FROM and TO are the same database."
         case CopyProblem.COUNTS_DIFFER:

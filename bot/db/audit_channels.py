@@ -13,6 +13,9 @@ from bot.db.tables import NOT_POSTED, audit_channels, audit_log, guilds
 from bot.work import new_nonce
 
 ENTRIES_A_MESSAGE = 12  # they share an embed's 4,096 characters
+# On PostgreSQL a transaction that ends late has rows with lower ids than those that are posted: so
+# many are looked through again each time, and not a year's.
+LATE_ROWS = 1_000
 
 
 class AuditChannels:
@@ -84,8 +87,9 @@ class AuditChannels:
         if channel is None or channel.paused_at is not None:
             return None
         if channel.nonce is None:
-            self._take(channel)
-            channel = self.get(guild_id) or channel
+            channel = self._take(channel)
+        if channel is None:
+            return None
         rows = select(audit_log).where(audit_log.c.guild_id == guild_id)
         taken = rows.where(audit_log.c.nonce == channel.nonce, audit_log.c.id > channel.after_id)
         found = self._session.execute(taken.order_by(audit_log.c.id)).mappings()
@@ -95,7 +99,8 @@ class AuditChannels:
             return None
         return AuditBatch(channel, entries)
 
-    def _take(self, channel: AuditChannel) -> None:
+    def _take(self, channel: AuditChannel) -> AuditChannel | None:
+        """Take the oldest rows for a message; None if there are none."""
         oldest = (
             select(audit_log.c.id)
             .where(
@@ -107,15 +112,19 @@ class AuditChannels:
             .limit(ENTRIES_A_MESSAGE)
         )
         ids = list(self._session.scalars(oldest))
+        if not ids:
+            return None
         nonce = new_nonce()
         these = audit_log.c.id.in_(ids)
         self._session.execute(update(audit_log).where(these).values(nonce=nonce))
         self._set(channel.guild_id, nonce=nonce, nonce_at=self._now())
+        return self.get(channel.guild_id)
 
     def posted(self, batch: AuditBatch) -> None:
         """The message is out, or Discord will never take it."""
         this = self._this(batch)
-        values = {"nonce": None, "nonce_at": None}
+        after_id = max(batch.channel.after_id, batch.entries[0].id - LATE_ROWS)
+        values = {"nonce": None, "nonce_at": None, "after_id": after_id}
         self._session.execute(update(audit_channels).where(*this).values(values))
 
     def pause(self, batch: AuditBatch) -> None:

@@ -28,7 +28,7 @@ from bot.db.content import LAST_BACKUP, read_content
 from bot.db.failures import driver_errors_translated
 from bot.db.file_copies import file_engine, new_file, vacuum_into, why_not_copied
 from bot.db.schema import WANTED, migrate_now, needs_migration, version_of
-from bot.db.sqlite_file import sqlite_path
+from bot.db.sqlite_file import BESIDE, MARK_SUFFIX, beside, sqlite_path
 from bot.db.table_copy import copy_tables
 from bot.errors import CopyProblem, DatabaseCopyError, StorageUnavailable
 from bot.model import DatabaseContent
@@ -37,6 +37,7 @@ WITHOUT_TIME_OUTS: Final = (
     "SET statement_timeout = 0",
     "SET idle_in_transaction_session_timeout = 0",
 )
+OWN_FILES: Final = (*BESIDE, MARK_SUFFIX, ".lock")
 ONE_MOMENT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
@@ -46,6 +47,7 @@ def make_backup(url: URL, path: Path, now: datetime, *, replace: bool = False) -
     Nothing is left at `path` if that fails, or what was there before. Errors: DatabaseCopyError,
     StorageUnavailable, SchemaTooNew, SchemaTooOld.
     """
+    refuse_its_own_files(url, path)
     with new_file(path, replace=replace) as new:
         copy_into(url, new)
         content = content_of(new)
@@ -58,6 +60,14 @@ SET_VALUE: Final = text(
     "INSERT INTO facts (name, value) VALUES (:name, :value)"
     " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
+
+
+def refuse_its_own_files(url: URL, path: Path) -> None:
+    """Pass if a file is none of those that a database is kept in. Errors: DatabaseCopyError."""
+    if url.drivername == SQLITE:
+        own = (beside(sqlite_path(url), suffix).resolve() for suffix in OWN_FILES)
+        if path.resolve() in own:
+            raise DatabaseCopyError(CopyProblem.ITS_OWN_FILE, str(path))
 
 
 def copy_into(url: URL, new: Path) -> None:

@@ -17,6 +17,7 @@ from bot.db.backups import (
     changed_file,
     connected,
     content_of,
+    refuse_its_own_files,
     require_todays_tables,
     tables_in,
 )
@@ -50,6 +51,7 @@ def restore_backup(
     Speckle are read from then on. Errors: DatabaseCopyError, StorageUnavailable, SchemaTooNew,
     SchemaTooOld.
     """
+    refuse_its_own_files(url, path)
     content_of(path)
     with _no_bot(url):
         if url.drivername == SQLITE:

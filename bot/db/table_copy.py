@@ -3,7 +3,7 @@
 Values stay what they are: sealed ones sealed, JSON the same text, ids and their counters the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     LargeBinary,
     MetaData,
+    Select,
     Table,
     Text,
     cast,
@@ -31,7 +32,8 @@ from bot.model import TableRows
 
 ROWS_AT_ONCE: Final = 500
 COUNTERS: Final = Table("sqlite_sequence", MetaData(), Column("name", Text))  # SQLite's own
-LARGE_ROWS_AT_ONCE: Final = 8  # of up to 25 MiB each, as `max_body_mib` lets them in
+SMALL_BYTES: Final = 128 * 1024
+SMALL_BLOBS_AT_ONCE: Final = 100
 
 
 class JsonText(UserDefinedType[str]):
@@ -76,12 +78,11 @@ def lock_tables(connection: Connection, mode: str) -> None:
 
 def _copy(source: Connection, target: Connection, table: Table) -> TableRows:
     plain = Table(table.name, MetaData(), *(_plain(column) for column in table.columns))
-    large = any(isinstance(column.type, LargeBinary) for column in table.columns)
-    at_once = LARGE_ROWS_AT_ONCE if large else ROWS_AT_ONCE
-    options = {"stream_results": True, "yield_per": at_once}
-    with source.execute(select(plain), execution_options=options) as found:
-        for rows in found.mappings().partitions():
-            target.execute(insert(plain), [dict(row) for row in rows])
+    for rows, at_once in _parts(plain):
+        options = {"stream_results": True, "yield_per": at_once}
+        with source.execute(rows, execution_options=options) as found:
+            for some in found.mappings().partitions():
+                target.execute(insert(plain), [dict(row) for row in some])
     count = select(func.count()).select_from(plain)
     there, here = source.scalar(count), target.scalar(count)
     if there != here:
@@ -89,6 +90,19 @@ def _copy(source: Connection, target: Connection, table: Table) -> TableRows:
     if table.autoincrement_column is not None:
         _count_on(target, table.name, _counted_to(source, table.name))
     return TableRows(table.name, here or 0)
+
+
+def _parts(plain: Table) -> Iterator[tuple[Select[Any], int]]:
+    """What is read of a table, and how many rows of it are in memory together.
+
+    What is large is read on its own, one by one: a body may have 25 MiB.
+    """
+    blob = next((one for one in plain.columns if isinstance(one.type, LargeBinary)), None)
+    if blob is None:
+        yield select(plain), ROWS_AT_ONCE
+        return
+    yield select(plain).where(func.length(blob) <= SMALL_BYTES), SMALL_BLOBS_AT_ONCE
+    yield select(plain).where(func.length(blob) > SMALL_BYTES), 1
 
 
 def _plain(column: Column[Any]) -> Column[Any]:

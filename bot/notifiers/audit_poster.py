@@ -23,11 +23,12 @@ from bot.discord_api.outcomes import (
     outcome_of,
 )
 from bot.discord_api.send import LOOK_BACK, NONCE_KNOWN, SLACK
+from bot.errors import StorageUnavailable
 from bot.model import NOBODY
 from bot.notifiers.recipients import SEND_WITHIN_S, NoticeRecipient, notify_first
 from bot.permissions import Audience
 from bot.services.audit import ReadEntry
-from bot.storage import Storage
+from bot.storage import Storage, Transaction
 from bot.timing import periodic
 
 log = structlog.get_logger()
@@ -55,13 +56,20 @@ class AuditPoster:
     async def post_due(self) -> None:
         """Post all that is due, and notify of what is paused."""
         for guild_id in await self._storage.read(lambda tx: tx.audit_channels.due()):
+            await self._post_some(guild_id)
+        for channel in await self._storage.read(lambda tx: tx.audit_channels.to_notify()):
+            if self._blocked_for_s() == 0 and await self._notify(channel):
+                await self._storage.write(partial(_mark_notified, channel.guild_id))
+
+    async def _post_some(self, guild_id: int) -> None:
+        try:
             for _ in range(MESSAGES_A_ROUND):
                 if self._blocked_for_s() > 0 or not await self._post_next(guild_id):
                     break
-        for channel in await self._storage.read(lambda tx: tx.audit_channels.to_notify()):
-            if self._blocked_for_s() == 0 and await self._notify(channel):
-                mark = partial(_mark_notified, channel.guild_id)
-                await self._storage.write(mark)
+        except StorageUnavailable:
+            raise
+        except Exception:  # a fault of ours must not hold up the other servers' messages
+            log.exception("audit.failed", guild_id=guild_id)
 
     async def _post_next(self, guild_id: int) -> bool:
         """Post the next message of a guild; whether it is out."""
@@ -115,7 +123,7 @@ class AuditPoster:
         return False
 
     async def _notify(self, channel: AuditChannel) -> bool:
-        """Notify whoever chose the channel; False if Discord could not be asked."""
+        """Notify the person who chose the channel; False if Discord could not be asked."""
         guild_id = channel.guild_id
         guild = await self._storage.read(lambda tx: tx.guilds.get(guild_id))
         notices = None if guild is None else guild.notice_channel_id
@@ -127,7 +135,7 @@ class AuditPoster:
         return await notify_first("audit_poster", self._bot, guild_id, recipients, message_to)
 
 
-def _mark_notified(guild_id: int, tx: Any) -> None:
+def _mark_notified(guild_id: int, tx: Transaction) -> None:
     tx.audit_channels.mark_notified(guild_id)
 
 

@@ -125,6 +125,14 @@ async def test_what_was_deleted_is_not_in_a_backup_any_more(
     assert b"Harbour Tower" not in (tmp_path / "copy.db").read_bytes()
 
 
+@pytest.mark.parametrize("suffix", ["", "-wal", ".mark", ".lock"])
+async def test_a_backup_does_not_go_over_the_database_itself(suffix: str, sqlite_url: str) -> None:
+    path = Path(sqlite_url.removeprefix("sqlite:///") + suffix)
+    with pytest.raises(DatabaseCopyError) as caught:
+        await make_backup(sqlite_url, path, NOW, replace=True)
+    assert problem_of(caught) is CopyProblem.ITS_OWN_FILE
+
+
 async def test_no_database_no_backup(tmp_path: Path) -> None:
     for name in ("none.db", "empty.db"):
         (tmp_path / "empty.db").touch()
