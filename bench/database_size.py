@@ -58,9 +58,14 @@ async def sizes(
         for day in range(days):
             await _one_day(storage, subscription, clock, day, events_a_day)
             await storage.retention.tidy(policy)
-            found.append(sum(one.stat().st_size for one in folder.glob(f"{file.name}*")))
+            found.append(_bytes(file))
             clock.time += timedelta(days=1)
     return found
+
+
+def _bytes(database: Path) -> int:
+    """The size of a database's file and its log."""
+    return sum(one.stat().st_size for one in database.parent.glob(f"{database.name}*"))
 
 
 async def _follow(storage: Storage) -> Subscription:
