@@ -25,6 +25,7 @@ import pytest
 
 from bot.app import Timings
 from bot.cards.render import render
+from bot.notifiers.operator_notifier import OperatorTimings
 from bot.pipeline.enrichment import EnrichmentTimings, RetryPatience
 from bot.speckle.events import EventKind
 from bot.timing import Backoff
@@ -133,7 +134,8 @@ class Spent:
 def timings() -> Timings:
     """As in use; only what Speckle is asked for later, it is asked at once."""
     soon = RetryPatience(timedelta(seconds=0.1), Backoff((0.1,)), timedelta(minutes=1))
-    return replace(TIMINGS, enrichment=EnrichmentTimings(facts=soon, picture=soon))
+    enrichment = EnrichmentTimings(facts=soon, picture=soon)
+    return replace(TIMINGS, enrichment=enrichment, operator=OperatorTimings(look_s=3600))
 
 
 # ── what happens ──────────────────────────────────────────────────────────────────────────────

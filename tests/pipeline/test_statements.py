@@ -19,6 +19,7 @@ from tests.pipeline.deliveries import subscribe, until
 
 EVENTS = 1_000
 SENDERS = 64
+IDLE_S = 0.3
 NOT_COUNTED = ("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA")
 
 
@@ -90,7 +91,7 @@ async def _is(found: bool) -> bool:
     return found
 
 
-async def test_an_event_of_a_burst_takes_6_statements(
+async def test_an_event_of_a_burst_takes_2_statements_and_none_come_after_it(
     studio: Studio, hook: tuple[App, Hook], database_file: Path
 ) -> None:
     app, made = hook
@@ -103,4 +104,7 @@ async def test_an_event_of_a_burst_takes_6_statements(
     with counted() as found:
         await asyncio.gather(*map(send, versions(EVENTS)))
         await until(lambda: _is(shown(studio) == EVENTS + 1 and not waiting(database_file)), 60.0)
-    assert len(found.statements) <= 6 * EVENTS
+    assert len(found.statements) <= 2 * EVENTS
+    with counted() as idle:
+        await asyncio.sleep(IDLE_S)
+    assert len(idle.statements) < 40, idle.statements  # each worker looks every two seconds

@@ -32,6 +32,7 @@ import structlog
 
 from bot.cards.notes import CardNote, NoteKind
 from bot.errors import NotADelivery
+from bot.log import MOST_EVENTS
 from bot.model import DayQuota, Hook
 from bot.services.token_lending import TokenLender
 from bot.speckle.payloads import event_name_of, project_id_of, read_envelope
@@ -241,6 +242,7 @@ class HistoryCatchUp:
             "catch_up.history",
             hook_id=hook.id,
             taken=len(total.rows),
+            events=total.rows[:MOST_EVENTS],
             there_already=total.there,
             unclear=total.unclear,
             full=total.full,

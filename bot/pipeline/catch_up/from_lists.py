@@ -16,6 +16,7 @@ import structlog
 
 from bot.cards.notes import CardNote, NoteKind
 from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable
+from bot.log import MOST_EVENTS
 from bot.model import (
     KEEPING_PAUSES,
     DayQuota,
@@ -249,7 +250,12 @@ class ListsCatchUp:
             return None
         if done.rows:
             self._on_stored()
-            log.info("catch_up.activity", subscription_id=subscription.id, taken=len(done.rows))
+            log.info(
+                "catch_up.activity",
+                subscription_id=subscription.id,
+                taken=len(done.rows),
+                events=done.rows[:MOST_EVENTS],
+            )
         if done.full:
             log.info("catch_up.quota_full", hook_id=hook.id)
         return done
