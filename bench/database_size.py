@@ -49,7 +49,7 @@ class MovedClock:
 async def sizes(
     folder: Path, policy: RetentionPolicy, days: int, events_a_day: int
 ) -> Sequence[int]:
-    """The file's size in bytes at the end of each day."""
+    """The size of the file and its log in bytes, at the end of each day."""
     clock, file = MovedClock(), folder / "bot.db"
     vault = Vault([Fernet.generate_key().decode()])
     found = []
@@ -58,9 +58,14 @@ async def sizes(
         for day in range(days):
             await _one_day(storage, subscription, clock, day, events_a_day)
             await storage.retention.tidy(policy)
-            found.append(file.stat().st_size)
+            found.append(_bytes(file))
             clock.time += timedelta(days=1)
     return found
+
+
+def _bytes(database: Path) -> int:
+    """The size of a database's file and its log."""
+    return sum(one.stat().st_size for one in database.parent.glob(f"{database.name}*"))
 
 
 async def _follow(storage: Storage) -> Subscription:

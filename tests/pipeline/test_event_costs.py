@@ -49,7 +49,8 @@ from tests.pipeline.world import TRIGGERS, BotWorld, OpenStage, stage
 
 __all__ = ["stage"]
 
-TRIES: Final = 5
+TRIES: Final = 15  # on a busy machine
+AGREED: Final = 4
 QUIET_S: Final = 0.05  # after which nothing follows an event that is dealt with
 SHOWN: Final = 150  # characters of a statement
 UNKNOWN: Final = "automation_run_finished"
@@ -314,12 +315,17 @@ async def tried(site: Site, kind: EventKind, database: Path) -> Spent:
 
 
 async def cheapest(site: Site, kind: EventKind, database: Path) -> Spent:
-    tries = []
+    """The wanted cost as soon as a try has it; else the least, which some tries agree on."""
+    tries: list[Spent] = []
     for _ in range(TRIES):
         tries.append(await tried(site, kind, database))
+        least = min(tries, key=lambda one: (len(one.statements), one.commits))
+        agreed = [one for one in tries if one.cost == least.cost]
         if tries[-1].cost == COSTS.get(kind):
             return tries[-1]
-    return min(tries, key=lambda one: (len(one.statements), one.commits))
+        if len(agreed) == AGREED:
+            break
+    return least
 
 
 def test_each_kind_of_event_has_its_cost() -> None:
