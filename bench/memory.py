@@ -86,7 +86,7 @@ async def _linked_mb() -> float:
                 return resident_mb(bot.pid)
 
 
-def _fill_outbox(database: Path, cards: int) -> None:
+def fill_outbox(database: Path, cards: int) -> None:
     """Have so many cards wait, as copies of the first."""
     with closing(sqlite3.connect(database)) as connection:
         table = connection.execute("PRAGMA table_info(outbox)")
@@ -120,7 +120,7 @@ async def _waiting_mb(cards: int) -> float:
                 async with aiohttp.ClientSession() as http:
                     await project.post(http, range(1))
                 await asyncio.sleep(SETTLE_S)
-            _fill_outbox(folder / "bot.db", cards)
+            fill_outbox(folder / "bot.db", cards)
             route = f"POST /channels/{channel.id}/messages"
             sandbox.faults.rate_limit(route, retry_after=PATIENCE_S, times=None)
             async with running(sandbox, folder, key, NO_QUESTIONS, bot.port) as bot:
