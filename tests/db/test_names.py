@@ -99,7 +99,7 @@ async def test_a_thread_is_forgotten_a_year_after_it_was_heard_of(
     clock.forward(days=364)
     assert await storage.retention.tidy(KEEP) == {}
     clock.forward(days=2)
-    assert await storage.retention.tidy(KEEP) == {"threads": 1}
+    assert (await storage.retention.tidy(KEEP))["threads"] == 1
     assert await known(storage, subscription.hook_id, "t") == {}
 
 

@@ -325,9 +325,9 @@ async def test_edits_leave_the_way_to_new_cards_at_the_pace() -> None:
         order.append(name)
 
     async with asyncio.TaskGroup() as tasks:
-        for number in range(4):
+        for number in range(8):
             tasks.create_task(ask(f"edit {number}", edit=True))
         await asyncio.sleep(0)
         for number in range(3):
             tasks.create_task(ask(f"card {number}", edit=False))
-    assert order.index("card 2") <= 4  # not behind all of the edits
+    assert order.index("card 2") <= 5  # behind the two that may go at once, and one edit

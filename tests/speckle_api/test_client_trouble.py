@@ -409,7 +409,7 @@ async def main(url):
     client = SpeckleClient(servers=[url], deadline_s=60.0)
     login = Login(url, "5a" * 21)
     asked = [asyncio.create_task(client.me(login, within_s=60.0)) for _ in range(8)]
-    await asyncio.sleep(2.0)
+    await asyncio.to_thread(sys.stdin.readline)  # until the server has been asked
     assert not any(task.done() for task in asked)
     client.close()
 
@@ -426,11 +426,14 @@ async def test_a_process_ends_although_a_server_hangs(studio: Studio) -> None:
         ASKS_AND_ENDS,
         studio.server.url,
         cwd=ROOT,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    assert process.stdout is not None
-    out, err = await asyncio.wait_for(process.communicate(), timeout=30)
+    async with asyncio.timeout(30):
+        while len(studio.server.requests) < THREADS_A_SERVER:  # noqa: ASYNC110  # no event there
+            await asyncio.sleep(0.02)
+        out, err = await process.communicate(b"now\n")
     assert (process.returncode, out) == (0, b"ended\n"), err
     assert len(studio.server.requests) == THREADS_A_SERVER
 
