@@ -130,7 +130,8 @@ class HttpConnection(web.RequestHandler):
         if self._short_way is None or post is None:
             self._task_handler = self._loop.create_task(self.start())
             return
-        self._messages.popleft()
+        _, content = self._messages.popleft()
+        self.answering(content)  # it may have waited behind another one
         cast(Any, self._parser).message_consumed()
         self._request_in_progress = True
         answering = self._answer_shortly(self._short_way, post)
