@@ -114,7 +114,7 @@ def _machine() -> str:
     return (
         f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {_commit()}, {_processor()}, "
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end; "
-        f"{platform.system()} {platform.release()}, "
+        f"{platform.system()} {platform.release().partition('-')[0]}, "
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {packages}."
     )
 
