@@ -301,12 +301,21 @@ class InboxSource(StrEnum):
     OPERATOR = "operator"  # by the operator's shared webhook, for the operator's own guilds
     HISTORY = "history"  # of a webhook: the very body that could not be delivered
     ACTIVITY = "activity"  # read with one account: a body made from what the list says
+    LIVE = "live"  # the same, of a project that is listened to: no webhook was to bring it
     TEST = "test"  # a sample that /test made, for one subscription: it never happened
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether it was read in a project's lists, with one account and for one subscription."""
+        return self in LISTED_SOURCES
 
     @property
     def tells_of_hook(self) -> bool:
         """Whether a webhook sent it, so that it shows what the webhook and its project are like."""
-        return self not in (InboxSource.ACTIVITY, InboxSource.TEST)
+        return not self.is_listed and self is not InboxSource.TEST
+
+
+LISTED_SOURCES = frozenset({InboxSource.ACTIVITY, InboxSource.LIVE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +359,8 @@ class Hook:
     `trouble` is why the webhook cannot be looked after, `waiting_told_at` when somebody was
     notified that its first event has not come. `unopenable`: no key opens the current secret, so
     there are none and nothing can be verified; a `webhook_id` that no key opens is "", and the
-    webhook is found by its address.
+    webhook is found by its address. `listens`: the project's lists are read all the time, for those
+    of its channels that have an account.
     """
 
     id: int
@@ -375,6 +385,7 @@ class Hook:
     trouble: HookTrouble | None = None
     trouble_since: datetime | None = None
     waiting_told_at: datetime | None = None
+    listens: bool = False
     unopenable: bool = False
 
     @property
@@ -387,7 +398,7 @@ class Hook:
     @property
     def is_by_hand(self) -> bool:
         """Whether someone entered the webhook's address and secret at Speckle, or still has to."""
-        return self.kind is HookKind.OWN and self.webhook_id is None
+        return self.kind is HookKind.OWN and self.webhook_id is None and not self.listens
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,7 +408,8 @@ class Subscription:
     `account_id` is the linked account of the person who subscribed the channel, and reads for this
     channel alone; `access_ok_at` is when it was last seen to have access. `consent` is the answer
     to who will see the project here, None where nobody was asked. `moved_at` is when it came to its
-    hook from another one, `caught_up_at` until when the activity list was read for it.
+    hook from another one, `caught_up_at` until when the activity list was read for it, and
+    `listened_until` the same by the server's own clock, while its hook listens.
     """
 
     id: int
@@ -417,6 +429,7 @@ class Subscription:
     consent: Consent | None = None
     moved_at: datetime | None = None
     caught_up_at: datetime | None = None
+    listened_until: datetime | None = None
 
     @property
     def shows_since(self) -> datetime:

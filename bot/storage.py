@@ -33,6 +33,7 @@ from bot.db.key_values import KeyValues
 from bot.db.late_enrichment import LateEnrichmentJobs
 from bot.db.leader import Leader
 from bot.db.link_requests import LinkRequests
+from bot.db.listening import Listening
 from bot.db.missed_events import MissedEvents
 from bot.db.outbox import Outbox
 from bot.db.outbox_admin import OutboxAdmin, lots
@@ -86,6 +87,7 @@ class Transaction:
         self.missed_events = MissedEvents(session)
         self.hooks = Hooks(session, vault, forget_hooks)
         self.inbox = Inbox(session)
+        self.listening = Listening(session)
         self.pause_notices = PauseNotices(session)
         self.outbox = Outbox(session)
         self.pending_commands = PendingCommands(session, vault)

@@ -48,6 +48,7 @@ class TraceStep(StrEnum):
     FROM_HISTORY = "from_history"
     FROM_ACTIVITY = "from_activity"
     IN_ACTIVITY_TOO = "in_activity_too"
+    HEARD = "heard"
 
 
 class MissingWhy(StrEnum):

@@ -65,6 +65,7 @@ STEPS: Final[Mapping[str, str]] = {
     TraceStep.NOT_FILLED_IN: "The card stays without {added}: {missing}.",
     TraceStep.FROM_HISTORY: "Fetched from the webhook's history, as Speckle could not deliver it.",
     TraceStep.FROM_ACTIVITY: ("Fetched from the project's own lists, as no webhook had sent it."),
+    TraceStep.HEARD: "Read in the project's own lists, with the account that listens to it.",
     TraceStep.IN_ACTIVITY_TOO: (
         "The project's lists have it too; a webhook had sent it already, as event {inbox_id}."
     ),

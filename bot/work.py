@@ -60,6 +60,26 @@ class HookFollowers:
     subscriptions: Sequence[Subscription]
 
 
+LISTENED_AGAIN = timedelta(seconds=15)  # entries of a server's processes come in out of order
+
+
+@dataclass(frozen=True, slots=True)
+class Listened:
+    """One subscription that hears of its project through its account.
+
+    Entries that are up to LISTENED_AGAIN older than `listened_until`, by the server's clock, are
+    read again; None where nothing was read yet. `made`: the bot has made a webhook since.
+    """
+
+    subscription_id: int
+    account_id: int
+    hook_id: int
+    server_url: str
+    project_id: str
+    listened_until: datetime | None
+    made: bool
+
+
 @dataclass(frozen=True, slots=True)
 class NewInboxEvent:
     """A verified delivery to keep; `digest` is the body's SHA-256 in hex.

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select
 
 from bot.db.session import Session
 from bot.db.tables import HAS_KEY, HAS_SUBJECT, hooks, inbox, subscriptions
-from bot.model import HookState, InboxSource, Subscription
+from bot.model import LISTED_SOURCES, HookState, Subscription
 from bot.speckle.event_subjects import SAID_LENGTH, is_of_issue, thing_of
 from bot.work import (
     FetchedEvent,
@@ -26,7 +26,7 @@ TEXTS_A_STATEMENT = 200
 
 EVENT_AT = func.coalesce(inbox.c.happened_at, inbox.c.received_at)
 IS_DONE = inbox.c.state == InboxState.DONE
-BY_LIST = inbox.c.source == InboxSource.ACTIVITY
+BY_LIST = inbox.c.source.in_(sorted(LISTED_SOURCES))
 
 LISTED = (
     select(inbox.c.event_key, inbox.c.subscription_id, inbox.c.id, EVENT_AT)
@@ -240,7 +240,7 @@ class EventPartners:
         """Those of some rows of one ordering key and one source."""
         if not events:
             return cls({}, {})
-        if events[0].row.source is InboxSource.ACTIVITY:
+        if events[0].row.source.is_listed:
             return cls._of_listed(session, events, subscriptions)
         listed = [one.id for one in subscriptions if one.caught_up_at is not None]
         if not listed:
@@ -269,7 +269,7 @@ class EventPartners:
 
     def take(self, event: ToPair, subscriptions: Sequence[Subscription]) -> dict[int, int]:
         """The rows that showed an event to these subscriptions, by the subscriptions' ids."""
-        by_list = event.row.source is InboxSource.ACTIVITY
+        by_list = event.row.source.is_listed
         choose = take_partner if by_list else _take_first
         found: dict[int, int] = {}
         for one in subscriptions:
@@ -283,7 +283,7 @@ class EventPartners:
 
     def _same_thing(self, row: InboxEvent, subject: str, subscription: Subscription) -> int | None:
         rows = self._about.get(thing_of(subject), ())
-        if row.source is InboxSource.ACTIVITY:
+        if row.source.is_listed:
             shown = [one for one in rows if one[-1] >= subscription.shows_since]
             return told_by_webhook({thing_of(subject): shown}, subject, row.event_at)
         near = (

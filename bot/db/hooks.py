@@ -162,13 +162,17 @@ class Hooks:
         kind: HookKind,
         created_by: int,
         setup_channel_id: int | None,
+        *,
+        listens: bool = False,
     ) -> Hook:
         """Make a hook of a guild for a project.
 
-        An own hook waits, with a new key and secret; a shared one is live at once.
+        An own hook waits, with a new key and secret; a shared one, and one that listens, is live
+        at once.
         """
         now = self._now()
         add_guild(self._session, guild_id, now)
+        begins = {"state": HookState.LIVE, "live_at": now, "listens": True} if listens else {}
         made = hooks.insert().values(
             guild_id=guild_id,
             server_url=server_url,
@@ -176,7 +180,7 @@ class Hooks:
             setup_channel_id=setup_channel_id,
             created_by=created_by,
             created_at=now,
-            **self._fresh(guild_id, kind, now),
+            **(self._fresh(guild_id, kind, now) | begins),
         )
         row = self._session.execute(made.returning(hooks)).mappings().one()
         return self._hook(row)
@@ -194,6 +198,17 @@ class Hooks:
         values = self._fresh(row["guild_id"], kind, self._now())
         if row["state"] == HookState.CLOSED:
             values["state"] = HookState.CLOSED
+        return self._changed(hook_id, values)
+
+    def listen(self, hook_id: int) -> Hook | None:
+        """Read the lists of an own hook's project all the time from now on; None if it is gone."""
+        self._session.at_end(self._forget)
+        row = self._locked(hook_id)
+        if row is None or row["kind"] != HookKind.OWN:
+            return None
+        values: dict[str, Any] = {"listens": True}
+        if row["state"] == HookState.WAITING:
+            values |= {"state": HookState.LIVE, "live_at": self._now()}
         return self._changed(hook_id, values)
 
     def record_webhook(

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -21,6 +21,7 @@ from bot.db.event_pairs import (
 )
 from bot.db.inbox import insert_events, lock_texts
 from bot.db.key_values import KeyValues
+from bot.db.listening import move_on
 from bot.db.session import Session
 from bot.db.tables import IS_NEW, history_taken, hooks, inbox, subscriptions
 from bot.model import (
@@ -42,6 +43,7 @@ from bot.work import (
     TakenIn,
 )
 
+MILLISECOND = timedelta(milliseconds=1)
 GAPS_KEY = "catch_up.gaps"  # JSON: when gaps were found, by the id of the hook
 
 
@@ -67,7 +69,12 @@ class MissedEvents:
             hooks.c.trouble.is_distinct_from(HookTrouble.PROJECT_GONE),
             or_(
                 and_(hooks.c.webhook_sealed.is_not(None), hooks.c.account_id.is_not(None)),
-                and_(hooks.c.last_event_at.is_not(None), hooks.c.live_at.is_not(None), answered),
+                and_(
+                    hooks.c.last_event_at.is_not(None),
+                    hooks.c.live_at.is_not(None),
+                    ~hooks.c.listens,
+                    answered,
+                ),
             ),
         )
         return [*self._session.scalars(statement.order_by(hooks.c.id))]
@@ -185,13 +192,16 @@ class MissedEvents:
         fetched: Sequence[FetchedEvent],
         note: str | None = None,
         quota: DayQuota | None = None,
+        *,
+        live: bool = False,
     ) -> TakenIn | None:
         """Put what a project's lists tell into the inbox, in order, for one subscription.
 
         What came by a webhook already is kept without a body, as the webhook's partner. Only kinds
-        that the ordering key has had before: what its webhook is not set to send was not missed.
-        None while a webhook's events of the ordering key wait to be looked at, as nobody knows yet
-        what those are.
+        that the ordering key has had before: what its webhook is not set to send was not missed;
+        but all kinds of what is listened to `live`. That is read until the last one's time from
+        now on. None while a webhook's events of the ordering key wait to be looked at, as nobody
+        knows yet what those are.
         """
         ordering_key = hook.ordering_key
         if not self._session.is_sqlite:
@@ -201,7 +211,8 @@ class MissedEvents:
         unread = and_(IS_NEW, inbox.c.lane == ordering_key, ~BY_LIST)
         if self._session.scalar(select(inbox.c.id).where(unread).limit(1)) is not None:
             return None
-        new = self._not_listed_before(ordering_key, subscription.id, fetched)
+        wanted = fetched if live else self._of_kinds_had(ordering_key, fetched)
+        new = self._not_listed_before(ordering_key, subscription.id, wanted)
         partners = partners_of(self._session, subscription, ordering_key, new)
         counting = counting_for(self._session, [quota])
         rows: list[dict[str, Any]] = []
@@ -210,7 +221,8 @@ class MissedEvents:
             if one not in partners and not counting.take(quota, hook.id, len(one.body)):
                 full = True
                 break
-            row = _listed_row(hook, subscription, one, partners.get(one))
+            source = InboxSource.LIVE if live else InboxSource.ACTIVITY
+            row = _listed_row(hook, subscription, source, one, partners.get(one))
             if one in partners:
                 rows.append(self._known(row))
             else:
@@ -219,6 +231,9 @@ class MissedEvents:
         ids = insert_events(self._session, rows)
         if rows:
             self._has_list_rows(subscription, new[len(rows) - 1].at)
+        if live and fetched:
+            until = new[len(rows)].at - MILLISECOND if full else fetched[-1].at
+            move_on(self._session, subscriptions.c.id == subscription.id, until)
         taken = [row_id for row_id, one in zip(ids, new, strict=False) if one not in partners]
         write_counting(self._session, counting)
         return TakenIn(tuple(taken), len(fetched) - len(taken), full=full)
@@ -226,12 +241,16 @@ class MissedEvents:
     def _not_listed_before(
         self, ordering_key: str, subscription_id: int, fetched: Sequence[FetchedEvent]
     ) -> Sequence[FetchedEvent]:
-        """Those that are new to the subscription, once each, of kinds that came before."""
-        names = kinds_had(self._session, ordering_key, {one.event_name for one in fetched})
-        wanted = [one for one in fetched if one.event_name in names]
-        there = listed_before(self._session, ordering_key, subscription_id, wanted)
-        new = {(one.event_key, one.at): one for one in wanted if one not in there}
+        """Those that are new to the subscription, once each."""
+        there = listed_before(self._session, ordering_key, subscription_id, fetched)
+        new = {(one.event_key, one.at): one for one in fetched if one not in there}
         return list(new.values())
+
+    def _of_kinds_had(
+        self, ordering_key: str, fetched: Sequence[FetchedEvent]
+    ) -> Sequence[FetchedEvent]:
+        names = kinds_had(self._session, ordering_key, {one.event_name for one in fetched})
+        return [one for one in fetched if one.event_name in names]
 
     def _has_list_rows(self, subscription: Subscription, at: datetime) -> None:
         """Note it in the same transaction: who deals with a webhook's events asks by that."""
@@ -251,7 +270,9 @@ class MissedEvents:
         self._session.execute(statement, values)
 
     def _missed(self, row: dict[str, Any], one: FetchedEvent, note: str | None) -> dict[str, Any]:
-        trace = self._trace(TraceStep.FROM_ACTIVITY, _noted(note or one.note))
+        live = row["source"] is InboxSource.LIVE
+        step = TraceStep.HEARD if live else TraceStep.FROM_ACTIVITY
+        trace = self._trace(step, _noted(note or one.note))
         return self._row(**row, body=one.body, finished_at=None, trace=trace)
 
     def _known(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -312,6 +333,7 @@ def _sorted_out(
 def _listed_row(
     hook: Hook,
     subscription: Subscription,
+    source: InboxSource,
     one: FetchedEvent,
     partner: int | None,
 ) -> dict[str, Any]:
@@ -322,7 +344,7 @@ def _listed_row(
         "project_id": hook.project_id,
         "server_url": hook.server_url,
         "digest": sha256(one.body).hexdigest(),
-        "source": InboxSource.ACTIVITY,
+        "source": source,
         "happened_at": one.at,
         "event_key": one.event_key,
         "event_name": one.event_name,

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Date,
     ForeignKey,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     UniqueConstraint,
+    false,
     literal_column,
 )
 
@@ -223,6 +225,7 @@ hooks = Table(
     _time("trouble_since", nullable=True),
     _time("trouble_told_at", nullable=True),
     _time("waiting_told_at", nullable=True),
+    Column("listens", Boolean(), nullable=False, server_default=false()),
     # Not unique: each person who sets a project up by hand gets a webhook address of their own.
     Index(None, "guild_id", "server_url", "project_id"),
     Index(None, "project_id"),
@@ -298,6 +301,7 @@ subscriptions = Table(
     Column("consent", JsonValue(Consent), nullable=True),
     _time("moved_at", nullable=True),  # when it came to its hook, if that was not at first
     _time("caught_up_at", nullable=True),  # until when the activity list was read for it
+    _time("listened_until", nullable=True),  # the same by the server's clock, while its hook listens
     UniqueConstraint("hook_id", "channel_id"),
     sqlite_autoincrement=True,
 )

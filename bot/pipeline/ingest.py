@@ -61,7 +61,7 @@ class ReadEvent:
     @property
     def subject(self) -> str | None:
         """What it is about; what came from an activity list is known by what it says alone."""
-        of_list = self.row.source is InboxSource.ACTIVITY
+        of_list = self.row.source.is_listed
         return self.row.subject if of_list else subject_of(self.delivery)
 
     @property
@@ -244,7 +244,7 @@ class Ingest:
 
     def _hooks(self, tx: Transaction, row: InboxEvent, project_id: str) -> Sequence[HookFollowers]:
         match row.source:
-            case InboxSource.ACTIVITY | InboxSource.TEST:
+            case InboxSource.ACTIVITY | InboxSource.LIVE | InboxSource.TEST:
                 followed = tx.hooks.followed_by([row.subscription_id or 0])
                 return [one for one in followed if one.hook.state is not HookState.CLOSED]
             case InboxSource.OPERATOR:

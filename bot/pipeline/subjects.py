@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from bot.model import InboxSource
 from bot.speckle.event_subjects import (
     ISSUE_CREATED,
     ISSUE_REPLIED,
@@ -47,7 +46,7 @@ def changes_shown(tx: Transaction, row: InboxEvent, delivery: Delivery) -> datet
     if not isinstance(event, IssueUpdated) or not event.ids:
         return None
     beginnings = [f"{issue_subject(ISSUE_UPDATED, one)}:" for one in event.ids]
-    is_one = row.source is InboxSource.ACTIVITY
+    is_one = row.source.is_listed
     below = time_in_subject(row.event_at) if is_one else None
     times = tx.inbox.newest_subjects(row.ordering_key, beginnings, row.id, below)
     return max(map(datetime.fromisoformat, times), default=None)

@@ -128,7 +128,7 @@ def decide(
     `audience` is None where the channel's cannot be found out now.
     """
     permit = _permit_for(subscription, hook, answers, presence, now)
-    if source is InboxSource.ACTIVITY:
+    if source.is_listed:
         if subscription.account_id is None and not permit.as_operator:
             return Pause(PauseReason.ACCESS_LOST, PauseWhy.UNLINKED)
     elif _still_valid(answers.everyone, now):

@@ -37,6 +37,11 @@ class ProjectFollowers:
         """A hook that somebody set up by hand and that works."""
         return self._first(lambda hook: hook.is_by_hand and hook.state is HookState.LIVE)
 
+    @property
+    def listening(self) -> Hook | None:
+        """The hook whose channels hear of the project through their accounts."""
+        return self._first(lambda hook: hook.listens)
+
     def begun_by(self, actor: Actor) -> Hook | None:
         """A hook by hand that waits, and that this person began: one webhook is to be made for it.
 

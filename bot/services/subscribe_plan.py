@@ -7,6 +7,7 @@ from datetime import datetime
 from bot.model import Consent, Entitlement, Hook, HookKind, HookState, PauseWhy, Subscription
 from bot.permissions import Audience
 from bot.services.consent_check import ProjectAccess, exceeds, needs_consent
+from bot.services.listening import LiveFor, may_listen
 from bot.services.project_followers import ProjectFollowers
 from bot.services.refusals import CommandRefused, ProjectNotPublic, ProjectNotSeen
 from bot.services.subscribe_results import Followed, NeedsAccount, NeedsConsent, SubscribeRequest
@@ -23,7 +24,7 @@ class SubscribePlan:
     `hook` is None for a new one of `kind`. `consent` is a new answer, None if there is to be none
     or an earlier one stays; with it, `account_id` reads for the channel. `pause`: the change goes
     beyond what was agreed to. `makes`: the caller's account makes the webhook, or looks after it.
-    `answers` are other subscriptions that the consent is about, `unanswered` those that it is not
+    `listens`: the caller's account hears of the project. `answers` are other subscriptions that the consent is about, `unanswered` those that it is not
     and that would see more, too.
     """
 
@@ -37,6 +38,7 @@ class SubscribePlan:
     makes: bool = False
     answers: tuple[Subscription, ...] = ()
     unanswered: tuple[Subscription, ...] = ()
+    listens: bool = False
 
 
 Planned = SubscribePlan | NeedsAccount | NeedsConsent
@@ -53,6 +55,7 @@ class Planner:
     access: ProjectAccess
     followed: ProjectFollowers
     served: bool
+    live_for: LiveFor
     now: datetime
 
     def plan(self) -> Planned:
@@ -88,10 +91,11 @@ class Planner:
             return all_there.shared
         account = self.access.account
         mine = None if account is None else all_there.unfinished(account.id)
+        listening = all_there.listening if self._may_listen else None
         if self._can_make and not self.served:
-            return mine
+            return mine or all_there.listening
         if self.access.sees or not self.access.is_private:
-            return all_there.live_by_hand or mine
+            return all_there.live_by_hand or listening or mine
         return all_there.open_to_manager(self.request.actor)
 
     # ── a channel that follows it already ─────────────────────────────────────────────────────
@@ -106,6 +110,7 @@ class Planner:
         by_hand = here.hook.is_by_hand
         more = request.resume and (self._adds_an_account(subscription) or self._gets_shared(here))
         makes_it = request.resume and by_hand and self._makes(here.hook)
+        hears_it = request.resume and self._hears_instead(here.hook)
         plain = SubscribePlan(
             self.options, here, here.hook, makes=not by_hand and self._makes(here.hook)
         )
@@ -114,7 +119,9 @@ class Planner:
             return replace(plain, consent=renewed)
         entitlement = self._entitlement(here)
         owns = self._can_make and not by_hand and self._widens(subscription)
-        if entitlement is not None and (blocked or more or makes_it or owns or why is not None):
+        if entitlement is not None and (
+            blocked or more or makes_it or hears_it or owns or why is not None
+        ):
             return self._answer(entitlement, here, self._home(here))
         if blocked:
             return replace(self._needs_account(), paused=True)
@@ -135,7 +142,24 @@ class Planner:
         """The hook that it continues with; None for a new one."""
         if here.hook.is_by_hand and self.access.sees and self.followed.made is not None:
             return self.followed.made
-        return self.followed.shared if self._gets_shared(here) else here.hook
+        if self._gets_shared(here):
+            return self.followed.shared
+        if self._hears_instead(here.hook) and not self._is_mine(here.hook):
+            return self.followed.listening
+        return here.hook
+
+    def _hears_instead(self, hook: Hook) -> bool:
+        """Whether the caller's account hears of it, while a webhook by hand is waited for."""
+        waits = hook.is_by_hand and hook.state is HookState.WAITING
+        return waits and self._may_listen and not self._can_make and not self.served
+
+    def _is_mine(self, hook: Hook) -> bool:
+        """Whether a hook has no other channels than those of the caller's account, and this one."""
+        account, here = self.access.account, self.request.channel.channel_id
+        return all(
+            one.channel_id == here or (account is not None and one.account_id == account.id)
+            for one in self.followed.through(hook)
+        )
 
     def _renewed(self, here: Followed, why: PauseWhy | None) -> Consent | None:
         """The answer with wider options, if the caller gave it and may still; else None."""
@@ -213,6 +237,7 @@ class Planner:
             self.consent(entitlement, self.options, self._audience(agreed)),
             None if self.access.account is None else self.access.account.id,
             makes=makes,
+            listens=not makes and not new_shared and self._listens(hook),
             answers=tuple(answers),
             unanswered=tuple(one for one in uncovered if one not in answers),
         )
@@ -266,6 +291,15 @@ class Planner:
     def _can_make(self) -> bool:
         can = self.access.sees and self.access.cannot_make is None
         return can and not self.request.by_hand
+
+    @property
+    def _may_listen(self) -> bool:
+        return not self.request.by_hand and may_listen(self.live_for, self.access)
+
+    def _listens(self, hook: Hook | None) -> bool:
+        """Whether the caller's account hears of it through this hook, or a new one."""
+        fits = hook is None or hook.listens or self._hears_instead(hook)
+        return fits and self._may_listen
 
     def _makes(self, hook: Hook | None) -> bool:
         return self._can_make and (hook is None or hook.kind is HookKind.OWN)

@@ -65,8 +65,12 @@ class Subscribing:
         *,
         changing: asyncio.Lock,
         served_guilds: frozenset[int],
+        live_for: LiveFor,
+        listening: ListeningStart,
         now: Callable[[], datetime],
     ) -> None:
+        self._live_for = live_for
+        self._listening = listening
         self._storage = storage
         self._webhooks = webhooks
         self._consent_check = consent_check
@@ -124,6 +128,7 @@ class Subscribing:
             access,
             there,
             request.guild_id in self._served_guilds,
+            self._live_for,
             self._now(),
         )
 
@@ -166,6 +171,8 @@ class Subscribing:
             await self._pause(new.id, plan.pause)
         by = by_person(request.actor.id)
         kept = await self._resume(new.id, by) if resumes else 0
+        if plan.listens:
+            hook = await self._listen(hook, new)
         webhook = await self._ensure_webhook(hook, planner, plan)
         also, unanswered = await self._answer_others(hook, planner, plan, webhook)
         if also:
@@ -254,6 +261,15 @@ class Subscribing:
             lambda tx: tx.held_events.hold_back(subscription_id, self._now(), pause)
         )
 
+    async def _listen(self, hook: Hook, subscription: Subscription) -> Hook:
+        """Have the subscription's account hear of the project from now on."""
+        listens = await self._storage.write(lambda tx: tx.hooks.listen(hook.id))
+        if subscription.account_id is not None and subscription.listened_until is None:
+            await self._listening.begin(
+                subscription.id, subscription.account_id, hook.project_id
+            )
+        return listens or hook
+
     async def _ensure_webhook(
         self, hook: Hook, planner: Planner, plan: SubscribePlan
     ) -> Ensured | EnsureFailed | None:
@@ -265,6 +281,8 @@ class Subscribing:
             ensured = await self._webhooks.ensure(hook.id, access.account.id, by=by)
             works_by_hand = hook.is_by_hand and hook.state is HookState.LIVE
             return None if works_by_hand and isinstance(ensured, EnsureFailed) else ensured
+        if hook.listens:
+            return None
         if not hook.is_by_hand:
             return await self._webhooks.ensure(hook.id, by=by)
         waits = hook.state is HookState.WAITING

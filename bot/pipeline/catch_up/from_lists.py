@@ -6,7 +6,7 @@ a subscription with that subscription's account, and shown there alone.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -33,7 +33,7 @@ from bot.speckle.payloads import event_name_of, read_envelope
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import Login
 from bot.storage import Storage, Transaction
-from bot.work import FetchedEvent, TakenIn
+from bot.work import LISTENED_AGAIN, FetchedEvent, TakenIn
 
 log = structlog.get_logger()
 
@@ -41,6 +41,7 @@ ASK_WITHIN_S = 30.0
 KEYS_SINCE = "catch_up.content_keys_since"
 SUBJECTS_SINCE = "catch_up.subjects_since"
 LISTED = 500
+LISTED_LIVE = 20_000  # whatever happened while nobody listened is read
 OVERLAP = timedelta(minutes=15)
 SETTLED = timedelta(minutes=2)  # until then its webhook may still come
 
@@ -92,18 +93,20 @@ class ListsCatchUp:
         self._look_back = look_back
         self._now = now
 
-    async def take(self, hooks: Sequence[Hook]) -> set[int]:
+    async def take(self, hooks: Sequence[Hook], accounts: Collection[int] | None = None) -> set[int]:
         """Take in what is missing, for hooks of one project; those where it is not settled.
 
-        Each reader is asked for once. Errors:
+        Hooks that listen are for themselves, as they are read to the end. With `accounts`, for
+        their channels alone. Each reader is asked for once. Errors:
             SpeckleUnavailable: the server cannot be asked.
             StorageUnavailable: the database does not answer.
         """
         at = self._now()
         left: set[int] = set()
+        live = hooks[0].listens if hooks else False
         by_reader: defaultdict[object, list[_ListReader]] = defaultdict(list)
         for hook in hooks:
-            decisions = await self._decisions(hook, at)
+            decisions = await self._decisions(hook, at, accounts)
             if any(isinstance(decision, Wait) for _, decision in decisions):
                 left.add(hook.id)
             for subscription, decision in decisions:
@@ -112,7 +115,7 @@ class ListsCatchUp:
                     reading = _ListReader(hook, subscription, decision.permit, after)
                     by_reader[decision.permit.reader].append(reading)
         for readings in by_reader.values():
-            left |= await self._read(readings, at)
+            left |= await self._read(readings, at, live=live)
         looked = [hook.id for hook in hooks if hook.id not in left]
 
         def note(tx: Transaction) -> None:
@@ -123,7 +126,9 @@ class ListsCatchUp:
             await self._storage.write(note)
         return left
 
-    async def _decisions(self, hook: Hook, at: datetime) -> Sequence[tuple[Subscription, Decision]]:
+    async def _decisions(
+        self, hook: Hook, at: datetime, accounts: Collection[int] | None
+    ) -> Sequence[tuple[Subscription, Decision]]:
         """What the rule says of the subscriptions that somebody can read the list for.
 
         What happens while a member has paused one is not fetched afterwards; while it is paused
@@ -132,29 +137,38 @@ class ListsCatchUp:
         followers = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
         paused = [one for one in followers if one.state is SubscriptionState.PAUSED]
         passed_by = [one.id for one in paused if one.pause_reason not in KEEPING_PAUSES]
-        if passed_by:
+        if passed_by and not hook.listens:
             await self._storage.write(lambda tx: tx.missed_events.readers(passed_by, at))
         operator = self._lender.serves_as_operator(hook)
+        source = InboxSource.LIVE if hook.listens else InboxSource.ACTIVITY
         asking = [
-            one for one in followers if one not in paused and may_read_lists(one, operator=operator)
+            one
+            for one in followers
+            if one not in paused
+            and may_read_lists(one, operator=operator)
+            and (accounts is None or one.account_id in accounts)
         ]
-        decisions = await self._decide(hook, asking, InboxSource.ACTIVITY)
+        decisions = await self._decide(hook, asking, source)
         return [(one, decisions[one.id]) for one in asking]
 
     async def _after(self, hook: Hook, subscription: Subscription, at: datetime) -> datetime:
         """From when on it is read: never from before the hook first heard of the project."""
+        if hook.listens and subscription.listened_until is not None:
+            return max(subscription.listened_until - LISTENED_AGAIN, at - self._look_back)
         live_at = at if hook.live_at is None else hook.live_at
         moments = [subscription.shows_since, live_at, at - self._look_back]
         if subscription.caught_up_at is not None:
             moments.append(subscription.caught_up_at - OVERLAP)
         return max(*moments, await self.keys_since(at))
 
-    async def _read(self, readings: Sequence[_ListReader], at: datetime) -> set[int]:
+    async def _read(
+        self, readings: Sequence[_ListReader], at: datetime, *, live: bool
+    ) -> set[int]:
         """Read once for all of one reader; the hooks where it is not settled."""
         to_note = {one.subscription.id for one in readings}
         going = list(readings)
         try:
-            async for portion in self._portions(readings, at):
+            async for portion in self._portions(readings, at, live=live):
                 for one in tuple(going):
                     noted = one.subscription.id not in to_note
                     done = await self._take_in(one, portion, noted=noted)
@@ -173,24 +187,26 @@ class ListsCatchUp:
         return {one.hook.id for one in readings if one not in going}
 
     async def _portions(
-        self, readings: Sequence[_ListReader], at: datetime
+        self, readings: Sequence[_ListReader], at: datetime, *, live: bool
     ) -> AsyncIterator[_Portion]:
         """What is settled of the lists: of the activity list as much at a time as can be read with
         pictures, else of what there is.
         """
         permit, project_id = readings[0].permit, readings[0].hook.project_id
         after = min(one.after for one in readings)
+        limit = LISTED_LIVE if live else LISTED
+        settled = None if live else at - SETTLED
         lines = await self._lender.with_permit(
             permit,
             lambda login: self._client.activity.since(
-                login, project_id, after=after, limit=LISTED, within_s=ASK_WITHIN_S
+                login, project_id, after=after, limit=limit, within_s=ASK_WITHIN_S
             ),
         )
         if lines is None:
-            yield await self._without_activity(permit, project_id, after, at)
+            yield await self._without_activity(permit, project_id, after, at, settled)
             return
-        whole_since = lines[0].at if len(lines) >= LISTED else None
-        rest = [line for line in lines if line.at <= at - SETTLED]
+        whole_since = lines[0].at if len(lines) >= limit else None
+        rest = [line for line in lines if settled is None or line.at <= settled]
         count = len(rest)
         while rest:
             some = await self._lender.with_permit(
@@ -200,7 +216,12 @@ class ListsCatchUp:
             count, rest = 2 * len(some), rest[len(some) :]
 
     async def _without_activity(
-        self, permit: ReadPermit, project_id: str, after: datetime, at: datetime
+        self,
+        permit: ReadPermit,
+        project_id: str,
+        after: datetime,
+        at: datetime,
+        until: datetime | None,
     ) -> _Portion:
         """What a server without an activity list has of versions, models and issues."""
         since = max(after, await self._kept_once(SUBJECTS_SINCE, at))
@@ -211,7 +232,7 @@ class ListsCatchUp:
             ),
         )
         found = entries_of(changes, since)
-        settled = [one for one in found if one.entry.at <= at - SETTLED]
+        settled = [one for one in found if until is None or one.entry.at <= until]
         return _Portion(settled, changes.whole_since)
 
     async def _with_info(
@@ -242,7 +263,12 @@ class ListsCatchUp:
             await self._storage.write(lambda tx: tx.missed_events.note_gap(hook.id))
         done = await self._storage.write(
             lambda tx: tx.missed_events.add_from_lists(
-                hook, subscription, fetched, short, self._quota(hook.guild_id)
+                hook,
+                subscription,
+                fetched,
+                short,
+                self._quota(hook.guild_id),
+                live=hook.listens,
             )
         )
         if done is None:

@@ -1,0 +1,64 @@
+"""What is listened to: which projects, through whose accounts, and until when they were read."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, or_, select, update
+
+from bot.db.rows import value_of
+from bot.db.session import Session
+from bot.db.tables import hooks, subscriptions
+from bot.model import HookState, HookTrouble, SubscriptionState
+from bot.work import Listened
+
+IS_LISTENED_TO = and_(
+    hooks.c.listens,
+    hooks.c.state != HookState.CLOSED,
+    hooks.c.trouble.is_distinct_from(HookTrouble.PROJECT_GONE),
+    subscriptions.c.account_id.is_not(None),
+    subscriptions.c.state == SubscriptionState.ACTIVE,
+)
+LISTENED = (
+    select(
+        subscriptions.c.id.label("subscription_id"),
+        subscriptions.c.account_id,
+        subscriptions.c.hook_id,
+        hooks.c.server_url,
+        hooks.c.project_id,
+        subscriptions.c.listened_until,
+        hooks.c.webhook_sealed.is_not(None).label("made"),
+    )
+    .join(hooks, hooks.c.id == subscriptions.c.hook_id)
+    .where(IS_LISTENED_TO)
+    .order_by(subscriptions.c.id)
+)
+
+
+class Listening:
+    """Reads and writes it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def all(self) -> list[Listened]:
+        """All that is listened to, oldest subscription first; not while it is paused."""
+        rows = self._session.execute(LISTENED).mappings().all()
+        return [value_of(Listened, row) for row in rows]
+
+    def read_until(self, subscription_ids: Collection[int], until: datetime) -> None:
+        """Note until when, by the server's clock, a project's lists were read for these."""
+        move_on(self._session, subscriptions.c.id.in_(subscription_ids), until)
+
+    def end(self, hook_id: int) -> None:
+        """A webhook brings its events from now on."""
+        self._session.execute(update(hooks).where(hooks.c.id == hook_id).values(listens=False))
+        mine = subscriptions.c.hook_id == hook_id
+        self._session.execute(update(subscriptions).where(mine).values(listened_until=None))
+
+
+def move_on(session: Session, which: ColumnElement[bool], until: datetime) -> None:
+    """Note until when the lists were read; never an earlier time than before."""
+    earlier = or_(
+        subscriptions.c.listened_until.is_(None), subscriptions.c.listened_until < until
+    )
+    session.execute(update(subscriptions).where(which, earlier).values(listened_until=until))

@@ -1,0 +1,1 @@
+"""Hears of what happens in projects through their people's accounts, without any webhook."""

@@ -1,0 +1,284 @@
+"""Reads the lists of projects that are listened to: in turns, and at once where a socket rings.
+
+An account is asked about all of its projects in one question; what is new in one is then read by
+`ListsCatchUp`, which knows what was taken in before. A socket is no proof of anything, so the
+turns do not depend on it.
+"""
+
+import asyncio
+import random
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+import structlog
+
+from bot.errors import (
+    AccountUnconfirmed,
+    AccountUnopenable,
+    SpeckleError,
+    SpeckleForbidden,
+    SpeckleNotFound,
+    SpeckleScopeMissing,
+    SpeckleTokenRefused,
+    SpeckleUnavailable,
+    StorageUnavailable,
+)
+from bot.model import AccessPause, Hook, InboxSource, Subscription
+from bot.pipeline.access import AccessCheck
+from bot.pipeline.catch_up.from_lists import ListsCatchUp
+from bot.pipeline.listening.pace import ListeningPace
+from bot.services.access_rules import Pause
+from bot.services.token_lending import TokenLender
+from bot.speckle.activity import Activity
+from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.types import Login
+from bot.storage import Storage, Transaction
+from bot.timing import set_within
+from bot.work import LISTENED_AGAIN, Listened
+
+log = structlog.get_logger()
+
+REFUSED = (
+    SpeckleForbidden,
+    SpeckleNotFound,
+    SpeckleScopeMissing,
+    SpeckleTokenRefused,
+    AccountUnconfirmed,
+    AccountUnopenable,
+)
+ASK_WITHIN_S = 20.0
+
+
+@dataclass(slots=True)
+class _Ear:
+    """One account that listens: its projects, and what it last saw of each.
+
+    `seen` are the ids of the entries that its last answer had, by project; `rung` the projects
+    that are to be read before its turn; `failures` are those in a row.
+    """
+
+    account_id: int
+    server_url: str
+    since: Mapping[str, datetime | None] = field(default_factory=dict)
+    hook_ids: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    seen: dict[str, frozenset[str]] = field(default_factory=dict)
+    due: float = 0.0
+    failures: int = 0
+
+
+class Listener:
+    """Asks account by account, servers side by side, until cancelled."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        client: SpeckleClient,
+        lender: TokenLender,
+        lists: ListsCatchUp,
+        access: AccessCheck,
+        *,
+        pace: ListeningPace,
+        now: Callable[[], datetime],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._storage = storage
+        self._client = client
+        self._lender = lender
+        self._lists = lists
+        self._access = access
+        self._pace = pace
+        self._now = now
+        self._clock = clock
+        self._ears: dict[int, _Ear] = {}
+        self._changed = asyncio.Event()
+        self._servers: dict[str, asyncio.Event] = {}
+
+    def changed(self) -> None:
+        """Say that something may be listened to that was not, or no longer is."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._changed.clear()
+                with suppress(StorageUnavailable):
+                    await self._plan()
+                    for server_url in {one.server_url for one in self._ears.values()}:
+                        if server_url not in self._servers:
+                            self._servers[server_url] = asyncio.Event()
+                            tasks.create_task(self._server(server_url), name="listening")
+                await set_within(self._changed, self._pace.plan_s)
+
+    async def _plan(self) -> None:
+        """Learn what is listened to now; an account that is new is asked at once."""
+        wanted: defaultdict[int, list[Listened]] = defaultdict(list)
+        for one in await self._storage.read(lambda tx: tx.listening.all()):
+            wanted[one.account_id].append(one)
+        for gone in self._ears.keys() - wanted.keys():
+            del self._ears[gone]
+        made = {one.hook_id for those in wanted.values() for one in those if one.made}
+        for account_id, those in wanted.items():
+            ear = self._ears.get(account_id)
+            if ear is None:
+                ear = self._ears[account_id] = _Ear(account_id, those[0].server_url)
+            before = ear.since.keys()
+            ear.since = _since(those)
+            ear.hook_ids = _hook_ids(those)
+            if ear.since.keys() - before:
+                ear.due = self._clock()
+                if ear.server_url in self._servers:
+                    self._servers[ear.server_url].set()
+        await self._hand_over(made)
+
+    async def _hand_over(self, hook_ids: Collection[int]) -> None:
+        """Read to the end what a webhook brings by now, and listen no more.
+
+        What happens between the two comes both ways, and is shown once.
+        """
+        for hook in await self._storage.read(lambda tx: tx.hooks.these(hook_ids)):
+            with suppress(SpeckleUnavailable):
+                if not await self._lists.take([hook]):
+                    await self._storage.write(partial(_end, hook.id))
+
+    # ── one server ────────────────────────────────────────────────────────────────────────────
+
+    async def _server(self, server_url: str) -> None:
+        """One account of a server after the other, whose turn it is."""
+        wake = self._servers[server_url]
+        while True:
+            wake.clear()
+            mine = [one for one in self._ears.values() if one.server_url == server_url]
+            now = self._clock()
+            for ear in sorted(mine, key=lambda one: one.due):
+                if ear.due > now:
+                    break
+                await self._turn(ear, mine)
+            nearest = min((one.due for one in mine), default=now + self._pace.latest_s)
+            await set_within(wake, max(0.0, nearest - self._clock()))
+
+    async def _turn(self, ear: _Ear, mine: Sequence[_Ear]) -> None:
+        every_s = self._pace.every_s(sum(len(one.since) for one in mine))
+        try:
+            await self.look(ear.account_id)
+        except SpeckleUnavailable as error:
+            log.info("listening.retry_later", server=error.server_url, reason=error.reason)
+            wait_s = error.retry_in_s or self._pace.retry.delay_s(ear.failures)
+            ear.failures += 1
+            ear.due = self._clock() + max(wait_s, self._pace.retry.delay_s(0))
+        except StorageUnavailable as error:
+            log.error("worker.database_unavailable", worker="listening", reason=error.reason)
+            ear.due = self._clock() + self._pace.retry.delay_s(0)
+        except Exception:  # a fault of ours over one account must not keep the others waiting
+            log.exception("listening.failed", account_id=ear.account_id)
+            ear.due = self._clock() + every_s
+        else:
+            ear.failures = 0
+            ear.due = self._clock() + every_s * random.uniform(0.9, 1.0)  # noqa: S311  # spread
+
+    # ── one account ───────────────────────────────────────────────────────────────────────────
+
+    async def look(self, account_id: int, projects: Collection[str] | None = None) -> None:
+        """Ask an account about its projects, or these, and read those where something is new.
+
+        Errors: SpeckleUnavailable, StorageUnavailable.
+        """
+        ear = self._ears.get(account_id)
+        if ear is None:
+            return
+        wanted = [one for one in ear.since if projects is None or one in projects]
+        after = {one: _after(ear.since[one]) for one in wanted}
+        question = partial(self._ask, after)
+        try:
+            found = await self._lender.as_account(account_id, question)
+        except REFUSED as error:
+            await self._lost(ear, wanted, error)
+            return
+        if found is None:  # a server without activity lists
+            for project_id in wanted:
+                await self._read(ear, project_id)
+            return
+        for project_id, answer in found.items():
+            if isinstance(answer, SpeckleError):
+                await self._lost(ear, [project_id], answer)
+            elif ids := frozenset(line.id for line in answer):
+                if ids - ear.seen.get(project_id, frozenset()) and not await self._read(
+                    ear, project_id
+                ):
+                    continue
+                ear.seen[project_id] = ids
+
+    async def _ask(
+        self, after: Mapping[str, datetime | None], login: Login
+    ) -> Mapping[str, Sequence[Activity] | SpeckleError] | None:
+        return await self._client.activity.of_many(login, after, within_s=ASK_WITHIN_S)
+
+    async def _read(self, ear: _Ear, project_id: str) -> bool:
+        """Read what is new in a project; whether that is done."""
+        hooks = await self._storage.read(
+            lambda tx: tx.hooks.these(ear.hook_ids.get(project_id, frozenset()))
+        )
+        listening = [one for one in hooks if one.listens]
+        left = await self._lists.take(listening, [ear.account_id])
+        if not left:
+            self._changed.set()  # the time that it was read until
+        return not left
+
+    async def _lost(self, ear: _Ear, projects: Sequence[str], error: SpeckleError) -> None:
+        """Ask the rule about channels whose account was refused, and pause those it says."""
+        log.info("listening.refused", account_id=ear.account_id, reason=error.reason)
+        for project_id in projects:
+            for hook, mine in await self._storage.read(partial(_channels, ear, project_id)):
+                decisions = await self._access.decide_and_record(
+                    hook, mine, InboxSource.LIVE, fresh=True
+                )
+                for subscription_id, decision in decisions.items():
+                    if isinstance(decision, Pause):
+                        await self._pause(subscription_id, decision)
+        self._changed.set()
+
+    async def _pause(self, subscription_id: int, why: Pause) -> None:
+        pause = AccessPause(why.reason, why.why)
+        await self._storage.write(
+            lambda tx: tx.held_events.hold_back(subscription_id, self._now(), pause)
+        )
+
+
+def _end(hook_id: int, tx: Transaction) -> None:
+    tx.listening.end(hook_id)
+
+
+def _channels(
+    ear: _Ear, project_id: str, tx: Transaction
+) -> Sequence[tuple[Hook, Sequence[Subscription]]]:
+    """The hooks of an account's project, with the subscriptions that it listens for."""
+    return [
+        (hook, [o for o in tx.subscriptions.of_hook(hook.id) if o.account_id == ear.account_id])
+        for hook in tx.hooks.these(ear.hook_ids.get(project_id, frozenset()))
+    ]
+
+
+def _since(those: Sequence[Listened]) -> Mapping[str, datetime | None]:
+    """From when on each project is to be read: as the subscription that has read least."""
+    found: dict[str, datetime | None] = {}
+    for one in those:
+        earlier = found.get(one.project_id, one.listened_until)
+        known = earlier is not None and one.listened_until is not None
+        found[one.project_id] = min(earlier, one.listened_until) if known else None  # type: ignore[type-var]
+    return found
+
+
+def _hook_ids(those: Sequence[Listened]) -> Mapping[str, frozenset[int]]:
+    found: defaultdict[str, set[int]] = defaultdict(set)
+    for one in those:
+        found[one.project_id].add(one.hook_id)
+    return {project_id: frozenset(ids) for project_id, ids in found.items()}
+
+
+def _after(until: datetime | None) -> datetime | None:
+    return None if until is None else until - LISTENED_AGAIN

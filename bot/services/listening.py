@@ -1,0 +1,82 @@
+"""Hearing of a project through an account: for whom it is to be had, and from when on it is read."""
+
+from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
+
+import structlog
+
+from bot.errors import SpeckleError
+from bot.model import Entitlement
+from bot.services.consent_check import ProjectAccess
+from bot.services.token_lending import TokenLender
+from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.types import Login
+from bot.storage import Storage
+from bot.work import LISTENED_AGAIN
+
+log = structlog.get_logger()
+
+ASK_WITHIN_S = 5.0
+
+
+class LiveFor(StrEnum):
+    """Of which projects the operator lets accounts hear; each includes those before it."""
+
+    PUBLIC = "public"  # those that everybody may read
+    OWNERS = "owners"  # private ones too, for those who own them
+    READERS = "readers"  # private ones too, for whoever may read them
+
+
+def may_listen(live_for: LiveFor, access: ProjectAccess) -> bool:
+    """Whether somebody's account may hear of a project that it sees."""
+    if not access.sees:
+        return False
+    match live_for:
+        case LiveFor.PUBLIC:
+            return not access.is_private
+        case LiveFor.OWNERS:
+            return not access.is_private or access.entitlement is Entitlement.OWNER
+        case LiveFor.READERS:
+            return True
+
+
+class ListeningStart:
+    """Notes from when on a subscription is to hear of its project: nothing from before is shown."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        client: SpeckleClient,
+        lender: TokenLender,
+        *,
+        on_changed: Callable[[], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        """`on_changed` is called when somebody new is to be heard."""
+        self._storage = storage
+        self._client = client
+        self._lender = lender
+        self._on_changed = on_changed
+        self._now = now
+
+    async def begin(self, subscription_id: int, account_id: int, project_id: str) -> None:
+        """Listen from the newest entry of the project's list on, by the server's own clock.
+
+        Where the server does not say, from now on.
+        """
+
+        async def newest(login: Login) -> datetime | None:
+            lines = await self._client.activity.since(
+                login, project_id, after=None, limit=1, within_s=ASK_WITHIN_S
+            )
+            return lines[-1].at if lines else None
+
+        try:
+            last = await self._lender.as_account(account_id, newest)
+        except SpeckleError as error:
+            log.info("listening.start_unknown", project_id=project_id, reason=error.reason)
+            last = None
+        at = (self._now() if last is None else last) + LISTENED_AGAIN
+        await self._storage.write(lambda tx: tx.listening.read_until([subscription_id], at))
+        self._on_changed()
