@@ -77,7 +77,7 @@ async def test_who_reads_no_answer_is_read_no_further_and_dropped(tmp_path: Path
                 flood.sendall(head)
                 await asyncio.sleep(0.005)
                 flood.sendall(body)
-            flood.setblocking(False)  # noqa: FBT003
+            flood.setblocking(False)
             sent, many = 0, (ALIVE + head + body) * 1000
             async with asyncio.timeout(20):
                 while True:
