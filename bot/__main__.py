@@ -101,7 +101,7 @@ def init(files: Files) -> None:
     from bot.cli.init import write_first_files
 
     try:
-        write_first_files(files)
+        asyncio.run(write_first_files(files))
     except OSError as error:
         raise click.ClickException(
             f"{error.filename} cannot be written: {error.strerror}. "

@@ -37,7 +37,7 @@ def test_run_without_its_secrets_names_each_and_what_to_do(tmp_path: Path) -> No
     lines = done.stderr.splitlines()
     assert len(lines) == 2
     assert "DISCORD_TOKEN is not set." in lines[0]
-    assert "ENCRYPTION_KEYS is not set. Make one with `python3 run.py key`" in lines[1]
+    assert "ENCRYPTION_KEYS is not set. Type `python3 run.py init`" in lines[1]
 
 
 @pytest.mark.parametrize("command", ["run", "check", "migrate"])
