@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
@@ -46,6 +46,7 @@ from bot.notifiers.webhook_reconciler import WebhookReconciler, describe_webhook
 from bot.pipeline.access import AccessCheck, AccessTimings
 from bot.pipeline.access_gate import AccessGate
 from bot.pipeline.catch_up.from_history import CatchUpLimits
+from bot.pipeline.catch_up.from_lists import ListsCatchUp
 from bot.pipeline.catch_up.worker import CatchUp
 from bot.pipeline.clock_watch import ClockWatch
 from bot.pipeline.editor import EDIT_RETRY, Editor
@@ -53,6 +54,8 @@ from bot.pipeline.enrichment import Enrichment, EnrichmentTimings
 from bot.pipeline.event_pictures import EventPictures
 from bot.pipeline.ingest import Ingest
 from bot.pipeline.late_enrichment import LateEnrichment
+from bot.pipeline.listening.pace import ListeningPace
+from bot.pipeline.listening.worker import Listener
 from bot.pipeline.picture_resizer import PictureResizer
 from bot.pipeline.replay import Replay
 from bot.pipeline.routing import Routing
@@ -74,6 +77,7 @@ from bot.services.housekeeping import Housekeeping
 from bot.services.known_names import KnownNames
 from bot.services.known_trouble import KnownTrouble, TroubleLimits
 from bot.services.linking import AccountLinking, ResumePending
+from bot.services.listening import ListeningStart, LiveFor
 from bot.services.message_cards import MessageCards
 from bot.services.operator_notices import NoticeBook
 from bot.services.pause_notices import PauseNoticeService
@@ -140,6 +144,7 @@ class Timings:
     sender: SenderTimings = SenderTimings()
     editor_retry: Backoff = EDIT_RETRY
     catch_up: CatchUpLimits = CatchUpLimits()
+    listening: ListeningPace = ListeningPace()
     notifier: NotifierTimings = NotifierTimings()
     operator: OperatorTimings = OperatorTimings()
 
@@ -214,6 +219,7 @@ async def _at_work(
             not_ready=lambda: readiness.problems(),
             known_trouble=lambda: known_trouble,
             on_samples=lambda: pipeline.ingest.wake(),
+            on_listening=lambda: pipeline.listener.changed(),
         )
         bot, linking = discord_side.bot, discord_side.linking
         pipeline = _pipeline(
@@ -469,6 +475,7 @@ async def _discord_side(
     not_ready: Callable[[], Awaitable[Sequence[NotReady]]],
     known_trouble: Callable[[], KnownTrouble],
     on_samples: Callable[[], None],
+    on_listening: Callable[[], None],
 ) -> _DiscordSide:
     """Build the client, its services and its cogs; what is handed in is there when they work."""
     guilds = GuildService(storage, utc_now)
@@ -483,7 +490,10 @@ async def _discord_side(
     )
     linking = _linking(settings, storage, speckle, webhooks)
     pages = WebhookPages(speckle.client, asks=settings.speckle.enrich_deadline_s > 0)
-    subscriptions = _subscriptions(settings, storage, speckle, quotas, webhooks, pages)
+    listening = ListeningStart(
+        storage, speckle.client, speckle.lender, on_changed=on_listening, now=utc_now
+    )
+    subscriptions = _subscriptions(settings, storage, speckle, quotas, webhooks, pages, listening)
     watch = DiscordChannelAudience(bot, timings.access.member_known_s)
     access = AccessCheck(storage, speckle.client, speckle.lender, watch, utc_now, timings.access)
     webhook_looks = WebhookLooks(webhooks, speckle.lender, access.decide_and_record)
@@ -557,6 +567,7 @@ def _subscriptions(
     quotas: QuotaService,
     webhooks: WebhookService,
     pages: WebhookPages,
+    listening: ListeningStart,
 ) -> SubscriptionService:
     shared = _shared_hook(settings) is not None
     served = frozenset(settings.organisation.guilds) if shared else frozenset[int]()
@@ -575,6 +586,8 @@ def _subscriptions(
         speckle_servers=settings.speckle_servers,
         public_url=settings.public_url,
         served_guilds=served,
+        live_for=LiveFor(settings.live.who),
+        listening=listening,
         now=utc_now,
     )
 
@@ -587,6 +600,7 @@ class _Pipeline:
     """The parts that an event passes through."""
 
     catch_up: CatchUp
+    listener: Listener
     ingest: Ingest
     replay: Replay
     sender: Sender
@@ -601,6 +615,7 @@ class _Pipeline:
         return {
             **emoji,
             "catch_up": self.catch_up.run,  # first: what was missed is older than what comes now
+            "listening": self.listener.run,
             "ingest": self.ingest.run,
             "held_events": self.replay.run,
             "sender": partial(self.sender.run, bot.logged_in),
@@ -659,13 +674,16 @@ def _pipeline(
         now=utc_now,
     )
     catch_up = _catch_up(settings, storage, speckle, quotas, access, ingest.wake, timings.catch_up)
+    listener = _live(settings, storage, speckle, quotas, access, ingest.wake, timings.listening)
 
     def close() -> None:
         enrichment.close()
         known_names.close()
         picture_resizer.close()
 
-    return _Pipeline(catch_up, ingest, replay, sender, late_enrichment, editor, emoji, close)
+    return _Pipeline(
+        catch_up, listener, ingest, replay, sender, late_enrichment, editor, emoji, close
+    )
 
 
 def _sender(
@@ -726,6 +744,37 @@ def _catch_up(
         look_back=timedelta(days=settings.retention.delivered_days),
         now=utc_now,
         limits=limits,
+    )
+
+
+def _live(
+    settings: Settings,
+    storage: Storage,
+    speckle: _SpeckleSide,
+    quotas: QuotaService,
+    access: AccessCheck,
+    stored: Callable[[], None],
+    pace: ListeningPace,
+) -> Listener:
+    lists = ListsCatchUp(
+        storage,
+        speckle.client,
+        speckle.lender,
+        access.decide_and_record,
+        on_stored=stored,
+        look_back=timedelta(days=settings.retention.delivered_days),
+        now=utc_now,
+        quota=quotas.day,
+    )
+    live = settings.live
+    return Listener(
+        storage,
+        speckle.client,
+        speckle.lender,
+        lists,
+        access,
+        pace=replace(pace, soonest_s=live.every_s, sockets_from=live.sockets_from),
+        now=utc_now,
     )
 
 

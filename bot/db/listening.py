@@ -58,7 +58,5 @@ class Listening:
 
 def move_on(session: Session, which: ColumnElement[bool], until: datetime) -> None:
     """Note until when the lists were read; never an earlier time than before."""
-    earlier = or_(
-        subscriptions.c.listened_until.is_(None), subscriptions.c.listened_until < until
-    )
+    earlier = or_(subscriptions.c.listened_until.is_(None), subscriptions.c.listened_until < until)
     session.execute(update(subscriptions).where(which, earlier).values(listened_until=until))

@@ -301,7 +301,7 @@ subscriptions = Table(
     Column("consent", JsonValue(Consent), nullable=True),
     _time("moved_at", nullable=True),  # when it came to its hook, if that was not at first
     _time("caught_up_at", nullable=True),  # until when the activity list was read for it
-    _time("listened_until", nullable=True),  # the same by the server's clock, while its hook listens
+    _time("listened_until", nullable=True),  # the same by the server's clock, of live ones
     UniqueConstraint("hook_id", "channel_id"),
     sqlite_autoincrement=True,
 )

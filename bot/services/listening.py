@@ -1,4 +1,4 @@
-"""Hearing of a project through an account: for whom it is to be had, and from when on it is read."""
+"""Hearing of a project through an account: who may, and from when on its lists are read."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -24,8 +24,8 @@ class SubscribePlan:
     `hook` is None for a new one of `kind`. `consent` is a new answer, None if there is to be none
     or an earlier one stays; with it, `account_id` reads for the channel. `pause`: the change goes
     beyond what was agreed to. `makes`: the caller's account makes the webhook, or looks after it.
-    `listens`: the caller's account hears of the project. `answers` are other subscriptions that the consent is about, `unanswered` those that it is not
-    and that would see more, too.
+    `listens`: the caller's account hears of the project. `answers` are other subscriptions that the
+    consent is about, `unanswered` those that it is not and that would see more, too.
     """
 
     options: SubscriptionOptions

@@ -22,6 +22,7 @@ from bot.model import (
 from bot.services.command_input import asks_for_models, options_from, with_choice
 from bot.services.consent_check import ConsentCheck, ProjectAccess
 from bot.services.known_names import KnownNames
+from bot.services.listening import ListeningStart, LiveFor
 from bot.services.project_followers import entry_of, followers_of, right_kind
 from bot.services.quotas import QuotaService
 from bot.services.subscribe_plan import Planner, SubscribePlan
@@ -207,7 +208,7 @@ class Subscribing:
                 await self._quotas.require_room_for_hook(request.guild_id)
             if here is None:
                 await self._quotas.require_room_for_subscription(request.guild_id)
-            hook = plan.hook or await self._new_hook(planner, plan.kind)
+            hook = plan.hook or await self._new_hook(planner, plan)
             before = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
             if here is not None and here.hook.id != hook.id and consent is not None:
                 moved = here.subscription.id
@@ -225,16 +226,17 @@ class Subscribing:
         )
         return kept
 
-    async def _new_hook(self, planner: Planner, kind: HookKind) -> Hook:
+    async def _new_hook(self, planner: Planner, plan: SubscribePlan) -> Hook:
         request = planner.request
         return await self._storage.write(
             lambda tx: tx.hooks.create(
                 guild_id=request.guild_id,
                 server_url=planner.server_url,
                 project_id=planner.project_id,
-                kind=kind,
+                kind=plan.kind,
                 created_by=request.actor.id,
                 setup_channel_id=request.channel.channel_id,
+                listens=plan.listens,
             )
         )
 
@@ -265,9 +267,7 @@ class Subscribing:
         """Have the subscription's account hear of the project from now on."""
         listens = await self._storage.write(lambda tx: tx.hooks.listen(hook.id))
         if subscription.account_id is not None and subscription.listened_until is None:
-            await self._listening.begin(
-                subscription.id, subscription.account_id, hook.project_id
-            )
+            await self._listening.begin(subscription.id, subscription.account_id, hook.project_id)
         return listens or hook
 
     async def _ensure_webhook(

@@ -28,6 +28,7 @@ from bot.services.completion import (
 from bot.services.consent_check import ConsentCheck
 from bot.services.former_addresses import FormerAddresses
 from bot.services.known_names import KnownNames
+from bot.services.listening import ListeningStart, LiveFor
 from bot.services.options_form import OptionsForm, options_form
 from bot.services.project_followers import entry_of, names_in_filters, right_kind
 from bot.services.project_input import ProjectInput, may_be_name
@@ -86,10 +87,13 @@ class SubscriptionService:
         speckle_servers: Sequence[str],
         public_url: str | None,
         served_guilds: frozenset[int],
+        live_for: LiveFor,
+        listening: ListeningStart,
         now: Callable[[], datetime],
     ) -> None:
         self._storage = storage
         self._webhooks = webhooks
+        self._listening = listening
         self._search = search
         # Two people may change the same project at once, and one process answers all: it is held
         # while something is changed, and never while Speckle is asked.
@@ -103,6 +107,8 @@ class SubscriptionService:
             known_names,
             changing=self._changing,
             served_guilds=served_guilds,
+            live_for=live_for,
+            listening=listening,
             now=now,
         )
         self._pages = pages

@@ -211,6 +211,36 @@ class QuotaSettings(_Section):
     )
 
 
+class LiveSettings(_Section):
+    """Following projects through the accounts of those who subscribe, without a webhook and so
+    without `PUBLIC_URL`.
+    """
+
+    who: Annotated[Literal["public", "owners", "readers"], validators.Lower] = _setting(
+        "owners",
+        "Which projects: `public` ones only; with `owners` private ones too, for those who own "
+        "them at Speckle; with `readers` private ones too, for whoever may read them.",
+        "one of public, owners, readers",
+    )
+    every_s: float = _setting(
+        20.0,
+        "Seconds between two questions of an account, at least: a server with many projects is "
+        "asked less often, 0.3 s for each of them, and every 10 minutes in any case.",
+        "a number from 1 to 600",
+        ge=1,
+        le=600,
+    )
+    sockets_from: int = _setting(
+        20,
+        "Projects of a Speckle server beyond which a WebSocket of each account says at once when "
+        "there is something to read. Up to 20 the questions cost the server 0.5 % of a core; 0 "
+        "holds them always.",
+        "a whole number from 0 to 1000000",
+        ge=0,
+        le=1_000_000,
+    )
+
+
 class OperatorSettings(_Section):
     """How the bot notifies you, the person who runs it, of what is wrong with it: once, and once
     when it is over. `OPERATOR_WEBHOOK_URL` is another way, and both may be set.
@@ -379,6 +409,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     quotas: QuotaSettings = QuotaSettings()
     metrics: MetricsSettings = MetricsSettings()
+    live: LiveSettings = LiveSettings()
     operator: OperatorSettings = OperatorSettings()
 
     def apps(self) -> Mapping[str, SpeckleApp]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import structlog
 
 from bot.errors import SpeckleUnknownQuestion
-from bot.speckle_api.graphql import AnswerTooLarge
+from bot.speckle_api.graphql import AnswerTooLarge, GraphQLResponse, raise_errors
 from bot.speckle_api.listings import Listing, read_page
 from bot.speckle_api.optional_questions import MissingFields, OptionalQuestion
 from bot.speckle_api.transport import GraphQLTransport
@@ -41,6 +41,30 @@ class Asker:
         if isinstance(question, OptionalQuestion):
             return await self._read_optional(login, question, variables, until)
         return await self._transport.read(login, question, variables, until)
+
+    async def read_parts(
+        self,
+        login: Login,
+        question: OptionalQuestion,
+        text: str,
+        variables: Mapping[str, Any],
+        until: float,
+    ) -> GraphQLResponse | None:
+        """The answer to `text`, which asks the question of many things, with the errors of some of
+        them; None from a server that has nothing of the kind.
+
+        Errors: those of the question, if it was refused as a whole.
+        """
+        if self._missing.lacks(login.server_url, question):
+            return None
+        answer = await self._transport.read_answer(login, text, variables, until)
+        if answer.errors and not any(error.get("path") for error in answer.errors):
+            try:
+                raise_errors(login.server_url, answer)
+            except SpeckleUnknownQuestion:
+                self._note_missing(login.server_url, question)
+                return None
+        return answer
 
     async def read_first(
         self,
@@ -93,6 +117,9 @@ class Asker:
         try:
             return await self._transport.read(login, question.text, variables, until)
         except SpeckleUnknownQuestion:
-            log.info("speckle.field_missing", server=login.server_url, field=question.field)
-            self._missing.note(login.server_url, question)
+            self._note_missing(login.server_url, question)
             return None
+
+    def _note_missing(self, server_url: str, question: OptionalQuestion) -> None:
+        log.info("speckle.field_missing", server=server_url, field=question.field)
+        self._missing.note(server_url, question)

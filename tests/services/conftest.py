@@ -14,6 +14,7 @@ from bot.services.consent_check import ConsentCheck
 from bot.services.former_addresses import FormerAddresses
 from bot.services.known_names import KnownNames
 from bot.services.linking import AccountLinking
+from bot.services.listening import ListeningStart, LiveFor
 from bot.services.personal_data import PersonalDataService
 from bot.services.public_access import UNKNOWN, PublicAccess, PublicAnswer
 from bot.services.public_url import PublicUrlProbe
@@ -220,6 +221,7 @@ def services_over(
     apps: Mapping[str, SpeckleApp] | None = None,
     public_answers: PublicAnswers | None = None,
     quotas: QuotaService | None = None,
+    live_for: LiveFor = LiveFor.PUBLIC,
 ) -> Services:
     """The services, without anything of Discord."""
     client = SpeckleClient(servers=speckle_servers, deadline_s=5.0)
@@ -271,6 +273,8 @@ def services_over(
         speckle_servers=speckle_servers,
         public_url=public_url,
         served_guilds=served_guilds,
+        live_for=live_for,
+        listening=ListeningStart(storage, client, lender, on_changed=lambda: None, now=clock),
         now=clock,
     )
 

@@ -93,7 +93,9 @@ class ListsCatchUp:
         self._look_back = look_back
         self._now = now
 
-    async def take(self, hooks: Sequence[Hook], accounts: Collection[int] | None = None) -> set[int]:
+    async def take(
+        self, hooks: Sequence[Hook], accounts: Collection[int] | None = None
+    ) -> set[int]:
         """Take in what is missing, for hooks of one project; those where it is not settled.
 
         Hooks that listen are for themselves, as they are read to the end. With `accounts`, for
@@ -161,9 +163,7 @@ class ListsCatchUp:
             moments.append(subscription.caught_up_at - OVERLAP)
         return max(*moments, await self.keys_since(at))
 
-    async def _read(
-        self, readings: Sequence[_ListReader], at: datetime, *, live: bool
-    ) -> set[int]:
+    async def _read(self, readings: Sequence[_ListReader], at: datetime, *, live: bool) -> set[int]:
         """Read once for all of one reader; the hooks where it is not settled."""
         to_note = {one.subscription.id for one in readings}
         going = list(readings)
