@@ -396,6 +396,11 @@ class Hook:
         return shared_ordering_key(self.server_url, self.project_id)
 
     @property
+    def is_heard(self) -> bool:
+        """Whether its events come through accounts alone, without any webhook."""
+        return self.listens and self.webhook_id is None
+
+    @property
     def is_by_hand(self) -> bool:
         """Whether someone entered the webhook's address and secret at Speckle, or still has to."""
         return self.kind is HookKind.OWN and self.webhook_id is None and not self.listens

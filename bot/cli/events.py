@@ -39,6 +39,7 @@ SOURCES: Final[Mapping[InboxSource, str]] = {
     InboxSource.OPERATOR: "your webhook",
     InboxSource.HISTORY: "history",
     InboxSource.ACTIVITY: "lists",
+    InboxSource.LIVE: "live",
     InboxSource.TEST: "/test",
 }
 

@@ -59,8 +59,8 @@ class Diagnosis:
     """What was found for one project of a guild, for a member who manages some of its channels.
 
     `not_ready` is what keeps the bot itself from its work. `webhook` and `address` are None where
-    the operator's webhook brings the events, `webhook` also where no account may look at it, and
-    else a failure why the first could not. `lacking` are events that channels want and the webhook
+    the operator's webhook, or an account, brings the events, `webhook` also where no account may
+    look at it, and else a failure why the first could not. `lacking` are events that channels want and the webhook
     does not send. `others` counts channels that were not looked at: too many, or not managed by
     the member. `held` counts events that wait until somebody can be asked. `over_quota` is there if
     events were refused today.
@@ -161,7 +161,7 @@ class DoctorService:
         )
 
     async def _address(self, hook: Hook) -> ProbeResult | None:
-        own = hook.kind is HookKind.OWN
+        own = hook.kind is HookKind.OWN and not hook.is_heard
         return await self._webhooks.reachable(hook.server_url) if own else None
 
     async def _accounts(self, entry: Followed) -> tuple[AccountLook, ...]:

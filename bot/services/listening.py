@@ -1,13 +1,13 @@
 """Hearing of a project through an account: who may, and from when on its lists are read."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import structlog
 
 from bot.errors import SpeckleError
-from bot.model import Entitlement
+from bot.model import Entitlement, Hook, PauseReason, Subscription
 from bot.services.consent_check import ProjectAccess
 from bot.services.token_lending import TokenLender
 from bot.speckle_api.client import SpeckleClient
@@ -18,6 +18,7 @@ from bot.work import LISTENED_AGAIN
 log = structlog.get_logger()
 
 ASK_WITHIN_S = 5.0
+MILLISECOND = timedelta(milliseconds=1)  # to which the server cuts times
 
 
 class LiveFor(StrEnum):
@@ -60,6 +61,15 @@ class ListeningStart:
         self._on_changed = on_changed
         self._now = now
 
+    async def resume(self, hook: Hook, subscription: Subscription) -> None:
+        """Listen on for one that is about to be resumed; what happened while a member had paused it
+        is passed over.
+        """
+        if hook.listens and subscription.account_id is not None:
+            if subscription.pause_reason is PauseReason.MEMBER:
+                await self.begin(subscription.id, subscription.account_id, hook.project_id)
+            self._on_changed()
+
     async def begin(self, subscription_id: int, account_id: int, project_id: str) -> None:
         """Listen from the newest entry of the project's list on, by the server's own clock.
 
@@ -77,6 +87,6 @@ class ListeningStart:
         except SpeckleError as error:
             log.info("listening.start_unknown", project_id=project_id, reason=error.reason)
             last = None
-        at = (self._now() if last is None else last) + LISTENED_AGAIN
+        at = (self._now() if last is None else last + MILLISECOND) + LISTENED_AGAIN
         await self._storage.write(lambda tx: tx.listening.read_until([subscription_id], at))
         self._on_changed()

@@ -230,8 +230,8 @@ class NotFollowed:
 
 
 @dataclass(frozen=True, slots=True)
-class SharedSetUp:
-    """There is nothing to set up: the operator's shared hook brings the project's events."""
+class NothingToSetUp:
+    """The operator's shared hook, or an account, brings the project's events."""
 
     entry: Followed
 

@@ -171,7 +171,7 @@ class Subscribing:
         if plan.pause is not None:
             await self._pause(new.id, plan.pause)
         by = by_person(request.actor.id)
-        kept = await self._resume(new.id, by) if resumes else 0
+        kept = await self._resume(hook, new, by) if resumes else 0
         if plan.listens:
             hook = await self._listen(hook, new)
         webhook = await self._ensure_webhook(hook, planner, plan)
@@ -218,11 +218,13 @@ class Subscribing:
                 )
             return hook, before, await self._keep_subscription(hook, request, plan)
 
-    async def _resume(self, subscription_id: int, by: AuditActor) -> int:
+    async def _resume(self, hook: Hook, subscription: Subscription, by: AuditActor) -> int:
         """Resume it; how many events were kept."""
-        kept = await self._storage.read(lambda tx: tx.held_events.count([subscription_id]))
+        this = subscription.id
+        kept = await self._storage.read(lambda tx: tx.held_events.count([this]))
+        await self._listening.resume(hook, subscription)
         await self._storage.write(
-            lambda tx: tx.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE), by=by
+            lambda tx: tx.subscriptions.set_state(this, SubscriptionState.ACTIVE), by=by
         )
         return kept
 

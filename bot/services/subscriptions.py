@@ -44,8 +44,8 @@ from bot.services.subscribe_results import (
     NeedsChoice,
     NeedsConsent,
     NotFollowed,
+    NothingToSetUp,
     Resumed,
-    SharedSetUp,
     Subscribed,
     SubscribeRequest,
     Unsubscribed,
@@ -303,6 +303,8 @@ class SubscriptionService:
         return await self._resumed(guild_id, actor, subscription_id)
 
     async def _resumed(self, guild_id: int, actor: Actor, subscription_id: int) -> Followed:
+        entry = await self.entry(guild_id, actor, subscription_id)
+        await self._listening.resume(entry.hook, entry.subscription)
         await self._storage.write(
             lambda tx: tx.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE),
             by=by_person(actor.id),
@@ -381,7 +383,7 @@ class SubscriptionService:
 
     async def show_setup(
         self, guild_id: int, actor: Actor, subscription_id: int
-    ) -> WebhookSetup | SharedSetUp | MadeSetUp:
+    ) -> WebhookSetup | NothingToSetUp | MadeSetUp:
         """What to enter in Speckle for the subscription's project.
 
         Where the bot made the webhook that is nothing, and nobody is shown its secret.
@@ -390,8 +392,8 @@ class SubscriptionService:
             entry = await self.entry(guild_id, actor, subscription_id)
             hook = await right_kind(self._storage, entry.hook, self._served_guilds)
             entry = replace(entry, hook=hook)
-        if entry.hook.kind is HookKind.SHARED:
-            return SharedSetUp(entry)
+        if entry.hook.kind is HookKind.SHARED or entry.hook.is_heard:
+            return NothingToSetUp(entry)
         if not entry.hook.is_by_hand:
             webhook = await self._webhooks.ensure(entry.hook.id, reconciling=True)
             return MadeSetUp(entry, await self._made_by(entry.hook), webhook)
@@ -402,7 +404,7 @@ class SubscriptionService:
 
     async def set_up_again(
         self, guild_id: int, actor: Actor, subscription_id: int
-    ) -> WebhookSetup | SharedSetUp | MadeSetUp:
+    ) -> WebhookSetup | NothingToSetUp | MadeSetUp:
         """Give the project's webhook a new secret where no key opens the one it has.
 
         A webhook that the bot made gets it at once, if the account can still be used; else it is
@@ -428,15 +430,15 @@ class SubscriptionService:
 
     async def new_secret(
         self, guild_id: int, actor: Actor, subscription_id: int, *, overlap: bool
-    ) -> WebhookSetup | SharedSetUp | MadeSetUp:
+    ) -> WebhookSetup | NothingToSetUp | MadeSetUp:
         """Make a new secret for the project's webhook.
 
         One by hand has to be entered in Speckle; with `overlap` the old one works for 24 hours
         more. A webhook that the bot made gets it at once, and the old one is void then.
         """
         entry = await self.entry(guild_id, actor, subscription_id)
-        if entry.hook.kind is HookKind.SHARED:
-            return SharedSetUp(entry)
+        if entry.hook.kind is HookKind.SHARED or entry.hook.is_heard:
+            return NothingToSetUp(entry)
         if not entry.hook.is_by_hand:
             webhook = await self._webhooks.ensure(
                 entry.hook.id, new_secret=True, by=by_person(actor.id)

@@ -24,9 +24,9 @@ class WebhookLooks:
 
         That is the one that made it, for who manages the channel; the actor's own; the channel's,
         where the rule gives leave to read with it. A failure says why the first may not; None
-        where there is none, or where the operator's webhook brings the events.
+        where there is none, or where no webhook of the guild's own brings the events.
         """
-        if entry.hook.kind is not HookKind.OWN:
+        if entry.hook.kind is not HookKind.OWN or entry.hook.is_heard:
             return None
         manages = actor.manages(entry.subscription.channel_id)
         own = await self._lender.of_user(actor.id, entry.hook.server_url)

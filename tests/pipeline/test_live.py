@@ -83,10 +83,10 @@ async def test_a_project_is_followed_without_a_public_address(workshop: Workshop
     async with workshop.start():
         await workshop.link()
         answer = await workshop.type("subscribe", stream_id=workshop.tower.id)
-        print(text_of(answer))
+        assert "Live through your account" in text_of(answer)
         for name in ("slab poured", "columns set"):
             workshop.publish(name)
-            await until(lambda: name in workshop.shown())  # noqa: B023
+            await until(lambda: name in workshop.shown())
     workshop.publish("while the bot was off")
     async with workshop.start():
         await until(lambda: "while the bot was off" in workshop.shown())
@@ -94,4 +94,4 @@ async def test_a_project_is_followed_without_a_public_address(workshop: Workshop
     shown = workshop.shown()
     assert "before anybody followed" not in shown
     for name in ("slab poured", "columns set", "while the bot was off"):
-        assert shown.count(f"New version of structure/{name}") == 1, shown
+        assert shown.count(f"New version: structure/{name}") == 1, shown

@@ -10,7 +10,7 @@ from bot.services.refusals import CannotPost, CommandRefused, Obstacle, RefusalR
 from bot.services.subscribe_results import (
     Followed,
     NotFollowed,
-    SharedSetUp,
+    NothingToSetUp,
     Subscribed,
     Unsubscribed,
 )
@@ -266,7 +266,7 @@ async def test_a_shared_hook_has_no_secret_to_show_or_renew(make_desk: MakeDesk)
         service.new_secret(KESTREL, caller, subscription_id, overlap=False),
     ):
         shown = await work
-        assert isinstance(shown, SharedSetUp)
+        assert isinstance(shown, NothingToSetUp)
         assert shown.entry.hook.kind is HookKind.SHARED
 
 

@@ -157,6 +157,13 @@ def _of_webhook(diagnosis: Diagnosis) -> Iterator[Finding]:
             "nothing arrives, ask them whether the project has it.",
         )
         return
+    if hook.is_heard:
+        yield Finding(
+            Health.GOOD,
+            "The channel is live through the account of the person who subscribed it: there is no "
+            "webhook, and nothing to set up in Speckle.",
+        )
+        return
     if hook.unopenable:
         yield Finding(
             Health.BAD,

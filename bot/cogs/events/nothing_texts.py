@@ -67,6 +67,14 @@ NOT_REACHED: Final = (
 NEVER_SENT: Final = (
     "**Speckle sends nothing for it.** Newer servers report no changes of roles, for example."
 )
+NOT_READ_YET: Final = (
+    "**It was not read yet.** The channel is live through the account of the person who subscribed "
+    "it, and that is asked every few seconds, on a busy Speckle server every few minutes."
+)
+NEVER_LISTED: Final = (
+    "**Speckle does not list it.** Nothing tells of edits of comments and changes of roles, for "
+    "example."
+)
 ALWAYS: Final = (ELSEWHERE, NOT_REACHED, NEVER_SENT)
 
 
@@ -182,7 +190,7 @@ def _webhook(
             yield (
                 f"The webhook's history could not be read: {UNREAD.get(look.why, UNREAD_OTHER)}."
             )
-        case None if hook.kind is HookKind.OWN:
+        case None if hook.kind is HookKind.OWN and not hook.is_heard:
             yield (
                 "Nobody who owns the project has linked an account that may be asked, so the bot "
                 "cannot see what Speckle says of the webhook. An owner types `/link`, then "
@@ -261,6 +269,8 @@ def _of_time(look: WebhookLook, moments: Moments) -> str:
 
 
 def _causes(entries: Sequence[Followed]) -> Iterable[str]:
+    if entries and all(one.hook.is_heard for one in entries):
+        return (NOT_READ_YET, ELSEWHERE, NEVER_LISTED)
     if any(one.hook.is_by_hand for one in entries):
         return (NOT_SET_BY_HAND, WRONG_BY_HAND, *ALWAYS)
     if any(one.hook.kind is HookKind.SHARED for one in entries):

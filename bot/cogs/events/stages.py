@@ -61,6 +61,10 @@ SOURCES: Final[Mapping[InboxSource, str]] = {
         "It happened at {at}, and no webhook brought it. The bot found it at {received} in the "
         "project's own lists, with the account of the person who subscribed this channel."
     ),
+    InboxSource.LIVE: (
+        "It happened at {at}. The bot read it at {received} in Speckle, with the account of the "
+        "person who subscribed this channel: it is live through that account, without a webhook."
+    ),
     InboxSource.TEST: (
         "Someone asked for it at {received} with `/test`. It never happened in Speckle."
     ),

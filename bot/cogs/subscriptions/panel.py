@@ -42,7 +42,7 @@ from bot.services.refusals import CannotPost, CommandRefused
 from bot.services.subscribe_results import (
     Followed,
     MadeSetUp,
-    SharedSetUp,
+    NothingToSetUp,
     Subscribed,
     SubscribeRequest,
 )
@@ -106,7 +106,7 @@ LOOKS: Mapping[PanelAction, ButtonLook] = {
 }
 
 
-AnySetUp: TypeAlias = WebhookSetup | SharedSetUp | MadeSetUp
+AnySetUp: TypeAlias = WebhookSetup | NothingToSetUp | MadeSetUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,8 +384,8 @@ def _setup_page(setup: AnySetUp, scope: ListScope) -> Response:
 
 def setup_response(setup: AnySetUp) -> Response:
     """What to enter in Speckle, or why there is nothing to enter."""
-    if isinstance(setup, SharedSetUp):
-        return Response(panel_texts.shared_setup(setup))
+    if isinstance(setup, NothingToSetUp):
+        return Response(panel_texts.nothing_to_set_up(setup))
     if isinstance(setup, MadeSetUp):
         return Response(panel_texts.made_setup(setup))
     return Response(embed=panel_texts.setup_embed(setup))

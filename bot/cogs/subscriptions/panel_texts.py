@@ -18,7 +18,7 @@ from bot.model import (
     Subscription,
     SubscriptionState,
 )
-from bot.services.subscribe_results import Followed, MadeSetUp, SharedSetUp
+from bot.services.subscribe_results import Followed, MadeSetUp, NothingToSetUp
 from bot.services.webhook_results import Ensured
 from bot.services.webhook_setup import WebhookSetup
 from bot.speckle.links import Links
@@ -333,8 +333,15 @@ def _url_text(setup: WebhookSetup) -> str:
     )
 
 
-def shared_setup(setup: SharedSetUp) -> str:
+def nothing_to_set_up(setup: NothingToSetUp) -> str:
     """Why there is no URL and no secret to show."""
+    if setup.entry.hook.is_heard:
+        return (
+            f"There is nothing to set up for {project_name(setup.entry)}: it is live through the "
+            "account of the person who subscribed the channel. Where the bot has a public address, "
+            "an owner of the project can have a webhook made instead: they link their account "
+            "(`/link`) and use `/subscribe` again."
+        )
     return (
         f"There is nothing to set up for {project_name(setup.entry)}: this Speckle server uses the "
         "shared webhook of the person who runs the bot, who keeps its secret. If nothing arrives, "

@@ -44,6 +44,10 @@ OR_LINK = (
     "If you own the project, the bot can do the rest: link your account with `/link`, then type "
     "the same `/subscribe` again. Or by hand:"
 )
+LIVE_THROUGH_ACCOUNT = (
+    "**Live through your account.** Nothing to do in Speckle: the bot reads there what happens, "
+    "with your linked account and for this channel alone."
+)
 ALL_EVENTS = "all: every event of the project"
 NOT_SHOWN = "Nothing was changed."
 NOT_COMPLETED = (
@@ -208,6 +212,8 @@ def _is_news(outcome: Subscribed) -> bool:
 
 
 def _live_text(outcome: Subscribed) -> str:
+    if outcome.entry.hook.is_heard:
+        return LIVE_THROUGH_ACCOUNT
     if outcome.entry.hook.kind is HookKind.SHARED:
         return (
             "It is live now: this Speckle server uses the shared webhook of the person who runs "
@@ -235,7 +241,7 @@ def unsubscribed(outcome: Unsubscribed) -> str:
         return "\n".join(filter(None, (f"{text} Other channels of this server still do.", news)))
     if outcome.removal is not None:
         return f"{text} {removal_text(outcome.removal, hook)}"
-    if hook.kind is HookKind.SHARED:
+    if hook.kind is HookKind.SHARED or hook.is_heard:
         return f"{text} No other channel of this server does either."
     settings = f"[webhook settings](<{outcome.settings_url}>)"
     ends_in = f"`/webhooks/{(hook.key or '')[:6]}…`"
