@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import structlog
 from aiohttp import web
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from bot.http_server.limits import Limits
 from bot.http_server.paths import PublicPath
@@ -43,6 +43,10 @@ class HttpConnection(web.RequestHandler):
     `short_way`. So it knows private attributes of aiohttp's: `_messages`, which were parsed and
     wait, and their `_request_count`; `_task_handler`, who answers; and what tells a server that
     shuts down that there is an answer to wait for.
+
+    aiohttp's parser stops behind 32 messages that nobody has taken, and counts them: up when one
+    has come to its end, down when it is taken. One that is taken before its end would count for
+    ever, so it is counted down at its end, here.
     """
 
     __slots__ = (
@@ -51,6 +55,7 @@ class HttpConnection(web.RequestHandler):
         "_malformed",
         "_public_path",
         "_short_way",
+        "_taken_early",
         "_wire",
         "content",
         "since",
@@ -71,6 +76,7 @@ class HttpConnection(web.RequestHandler):
         self._public_path = public_path
         self._loose_bytes = 0  # of half a head, or behind an answer
         self._malformed = False
+        self._taken_early: StreamReader | None = None
         self._wire: asyncio.Transport | None = None
         self.content: StreamReader | None = None
         self.state = ConnectionState.SILENT
@@ -88,7 +94,9 @@ class HttpConnection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._connections.remove(self)
-        self._wire = self.content = None  # which refers to this: nothing is left for the collector
+        self._wire = self.content = self._taken_early = (
+            None  # which refers to this: nothing is left for the collector
+        )
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -98,6 +106,10 @@ class HttpConnection(web.RequestHandler):
         before = self._request_count
         try:
             super().data_received(data)
+            if self._taken_early is not None and self._taken_early.is_eof():
+                self._taken_early = None
+                self._parser.message_consumed()  # type: ignore[union-attr]
+                super().data_received(b"")  # what the parser kept back, if it had stopped for it
         except Exception as error:  # a fault of the parser's: asyncio would log it with the bytes
             log.warning("http.malformed", why=type(error).__name__)
             self.abort()
@@ -117,7 +129,7 @@ class HttpConnection(web.RequestHandler):
         if self.content is not None and not self.content.is_eof():
             # Only what breaks the framing of a body can come before the body's end.
             self.content.set_exception(web.RequestPayloadError())
-        self.answering(self._messages[-1][1])
+        self._answering(self._messages[-1][1])
         if self._task_handler is None:
             self._answer_next()
 
@@ -131,7 +143,7 @@ class HttpConnection(web.RequestHandler):
             self._task_handler = self._loop.create_task(self.start())
             return
         _, content = self._messages.popleft()
-        self.answering(content)  # it may have waited behind another one
+        self.taken(content)
         cast(Any, self._parser).message_consumed()
         self._request_in_progress = True
         answering = self._answer_shortly(self._short_way, post)
@@ -170,16 +182,24 @@ class HttpConnection(web.RequestHandler):
 
     # ── what the server calls ──
 
-    def answering(self, content: StreamReader) -> None:
-        """A request with this body is being answered."""
+    def taken(self, content: StreamReader) -> None:
+        """A request with this body, which may not be at its end, is the next to be answered."""
+        if content is not EMPTY_PAYLOAD and not content.is_eof():
+            self._taken_early = content
+        self._answering(content)
+
+    def answered(self) -> None:
+        """The answer is there, and is going out; another request may wait behind it already."""
+        if self.state is not ConnectionState.ANSWERING:
+            return
+        self._change(ConnectionState.SILENT)
+        if self._messages:
+            self._answering(self._messages[-1][1])
+
+    def _answering(self, content: StreamReader) -> None:
         self.content = content
         if self.state is ConnectionState.SILENT:
             self._change(ConnectionState.ANSWERING)
-
-    def answered(self) -> None:
-        """The answer is there, and is going out."""
-        if self.state is ConnectionState.ANSWERING:
-            self._change(ConnectionState.SILENT)
 
     def _change(self, state: ConnectionState) -> None:
         self.state = state
@@ -234,7 +254,7 @@ class HttpConnection(web.RequestHandler):
             case ConnectionState.CLOSING:
                 allowed = limits.closing_s
             case ConnectionState.ANSWERING:
-                if not self.ends_unread():
+                if not self.ends_unread() and not self.writing_paused:
                     return False  # we are the slow ones
                 allowed = limits.body_s + limits.closing_s  # reading the body ends first
             case ConnectionState.SILENT:

@@ -106,12 +106,12 @@ def _stand_in_front(server: web.Server, app: web.Application, public_path: Publi
     make_request = cast(Callable[..., web.BaseRequest], server.request_factory)
     public_path.learn(app)
 
-    def request(message: Any, *rest: Any) -> web.BaseRequest:
-        return make_request(public_path.routed(message), *rest)
+    def request(message: Any, content: Any, protocol: Any, *rest: Any) -> web.BaseRequest:
+        protocol.taken(content)
+        return make_request(public_path.routed(message), content, protocol, *rest)
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         connection = cast(HttpConnection, request.protocol)
-        connection.answering(request.content)
         try:
             response = _refused(request) or await route(request)
         except web.HTTPException as error:
