@@ -90,8 +90,10 @@ class CopyProblem(Enum):
 class DatabaseCopyError(StorageError):
     """A database was not copied, backed up or put back; all is as it was.
 
-    `what`: the file or database that it is about, or a detail.
+    `what`: the file or database that it is about, or a detail. `command`: what a person typed.
     """
+
+    command: str = ""
 
     def __init__(self, problem: CopyProblem, what: str, reason: str = "") -> None:
         super().__init__(f"{problem.name.lower()}: {what} {reason}".strip())

@@ -601,6 +601,34 @@ class DatabaseContent:
 
 
 @dataclass(frozen=True, slots=True)
+class UnopenableAccount:
+    """A linked account whose token no key decrypts: whose, and on which server."""
+
+    discord_user_id: int
+    server_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnopenableWebhook:
+    """A webhook whose secret no key decrypts. `project` is its name, or its id."""
+
+    guild_id: int
+    project: str
+    made_by_bot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unopenable:
+    """What of a database no key decrypts: all that it costs if the key is never found."""
+
+    accounts: Sequence[UnopenableAccount] = ()
+    webhooks: Sequence[UnopenableWebhook] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.accounts or self.webhooks)
+
+
+@dataclass(frozen=True, slots=True)
 class TableRows:
     """How many rows of a table were copied."""
 

@@ -55,7 +55,7 @@ from bot.db.totals import TotalsRepository
 from bot.db.webhook_removals import WebhookRemovals
 from bot.lookups import OutboxActionResult
 from bot.metrics import Metrics
-from bot.model import DatabaseContent, Restored, SupportReport, TableRows
+from bot.model import DatabaseContent, Restored, SupportReport, TableRows, Unopenable
 from bot.timing import utc_now
 from bot.vault import Vault
 
@@ -305,6 +305,25 @@ async def restore_backup(
         replace=replace,
         shown_until=shown_until,
     )
+
+
+async def unopenable_with(database_url: str, keys: Sequence[str]) -> Unopenable:
+    """What of a database none of these keys decrypts; the database stays as it is.
+
+    Errors: StorageUnavailable, SealError, ConfigError for an address of no known kind.
+    """
+    file = database_file(database_url)
+    if file is not None and not (file.exists() and file.stat().st_size):
+        return Unopenable()
+    from bot.db.unopenable import read_unopenable
+
+    vault = Vault(keys) if keys else None
+
+    def look() -> Unopenable:
+        with backups.connected(parse_url(database_url), writes=False) as connection:
+            return read_unopenable(connection, vault)
+
+    return await asyncio.to_thread(look)
 
 
 async def support_report(database_url: str, salt: bytes) -> SupportReport:

@@ -1,27 +1,40 @@
 """`python -m bot keys rotate`: encrypts everything again with the first key, while the bot runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
 
 from bot.audit import BY_HOST, AuditAction
+from bot.cli.lost_keys import how_to_make_one, missing_key_hint
 from bot.cli.migrate import require_tables
 from bot.cli.terminal import print_line
 from bot.errors import ConfigError, Problem
 from bot.model import RotationReport
-from bot.settings import SECRET_HINTS, Settings
+from bot.settings import Settings
 from bot.storage import Storage
 from bot.timing import utc_now
 from bot.vault import Vault
 
+WORDS: Final[Mapping[str, str]] = {
+    "webhook secret": "secrets of webhooks",
+    "former webhook secret": "secrets of webhooks that were replaced and are still accepted",
+    "webhook id": "ids of webhooks that the bot made in Speckle",
+    "linked account": "tokens of linked accounts",
+    "request to link": "sign-ins that people have begun (minutes old)",
+    "pending command": "commands that go on once their person has linked an account (minutes old)",
+}
+"""What hosts read of each kind of sealed value."""
 
-async def rotate(settings: Settings) -> bool:
+
+async def rotate(settings: Settings, env_file: Path) -> bool:
     """Encrypt everything again and report it; whether old keys can be removed now.
 
     Errors: ConfigError if there are no keys, or no tables of today, StorageUnavailable, SealError.
     """
     keys = [key.get_secret_value() for key in settings.encryption_keys]
     if not keys:
-        hint = SECRET_HINTS["encryption_keys"]
-        raise ConfigError(Problem("ENCRYPTION_KEYS", "It is not set.", hint))
+        hint = await missing_key_hint(settings.database_url, how_to_make_one(env_file))
+        raise ConfigError(Problem(env_file.name, "ENCRYPTION_KEYS is not set.", hint))
     await require_tables(settings)
     vault = Vault(keys)
     if await _runs_with_other_keys(settings, vault):
@@ -52,9 +65,9 @@ def _report(report: Sequence[RotationReport], keys: int) -> bool:
     for kind in report:
         if kind.resealed or kind.already:
             counted = f"{kind.resealed} encrypted again, {kind.already} use the first key already"
-            print_line(f"✔ {kind.name}: {counted}.")
-    shut = {kind.name: kind.unopenable for kind in report if kind.unopenable}
-    left = {kind.name: kind.left for kind in report if kind.left}
+            print_line(f"✔ {WORDS[kind.name]}: {counted}.")
+    shut = {WORDS[kind.name]: kind.unopenable for kind in report if kind.unopenable}
+    left = {WORDS[kind.name]: kind.left for kind in report if kind.left}
     for name, count in shut.items():
         print_line(
             f"✘ {name}: no key can decrypt {count} of them; they stay as they are. If you still "

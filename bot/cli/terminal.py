@@ -47,10 +47,22 @@ class Files:
         """
         from bot.settings import load_settings, misspelt_names
 
-        settings = load_settings(self.config, self.env, os.environ, required)
+        try:
+            settings = load_settings(self.config, self.env, os.environ, required)
+        except ConfigError as error:
+            raise self._with_hints_about_keys(error) from None
         for problem in misspelt_names(self.env):
             click.echo(f"Note: {problem}", err=True)
         return settings
+
+    def _with_hints_about_keys(self, error: ConfigError) -> ConfigError:
+        if not any(one.what.startswith("ENCRYPTION_KEYS ") for one in error.problems):
+            return error
+        from bot.cli.lost_keys import how_to_make_one, with_hints
+        from bot.settings import named_database_url
+
+        url = named_database_url(self.config, self.env, os.environ)
+        return ConfigError(*asyncio.run(with_hints(error.problems, url, how_to_make_one(self.env))))
 
 
 def exit_code(done: bool) -> int:

@@ -103,8 +103,8 @@ TEXTS: Final[Mapping[TroubleKind, NoticeText]] = {
         "Nothing that was asked of it since has gone unanswered.",
     ),
     TroubleKind.BACKUP_TOO_OLD: NoticeText(
-        "the last backup is {age} old",
-        "No `backup` has been made since.",
+        "there has been no backup for {age}",
+        "If the disk is lost now, so is all that was set up since.",
         "Make one with `{program} backup FILE`, best by a timer. If you back up in another "
         "way, set backup_days = 0 in [operator].",
         "There is a new backup.",

@@ -1,6 +1,6 @@
 """The settings: what can be set, how it is read, and the page of the docs about it."""
 
-from bot.settings.loading import load_settings, misspelt_names
+from bot.settings.loading import load_settings, misspelt_names, named_database_url
 from bot.settings.settings import (
     OperatorSettings,
     OrganisationSettings,
@@ -20,5 +20,6 @@ __all__ = [
     "environment_names",
     "load_settings",
     "misspelt_names",
+    "named_database_url",
     "sections",
 ]

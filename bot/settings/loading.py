@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -25,7 +25,7 @@ from bot.settings.sources import (
     TomlSource,
     toml_text,
 )
-from bot.settings.validators import SECRET_HINTS
+from bot.settings.validators import SECRET_HINTS, DatabaseUrl
 
 MAX_SHOWN: Final = 40  # characters of a wrong value that an error message repeats
 
@@ -59,6 +59,17 @@ def load_settings(
         if not problems:
             return settings
     raise ConfigError(*sorted(problems, key=_reading_order))
+
+
+def named_database_url(config_path: Path, env_file: Path, environ: Mapping[str, str]) -> str | None:
+    """The database's address, also where other settings cannot be used; None if it cannot be."""
+    sources = (EnvironmentSource(environ), DotenvSource(env_file), TomlSource(config_path))
+    default = Settings.model_fields["database_url"].default
+    named = ChainMap(*(source.values for source in sources)).get("database_url", default)
+    try:
+        return TypeAdapter(DatabaseUrl).validate_python(named)
+    except ValidationError:
+        return None
 
 
 def _missing(required: Collection[str], sources: Sequence[Source], env_file: str) -> list[Problem]:

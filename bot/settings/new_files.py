@@ -17,8 +17,8 @@ ENV = """\
 # Discord's developer portal, your application, Bot, Reset Token.
 DISCORD_TOKEN=
 
-# Encrypts the secrets in the database; made for you just now. Keep a copy in another place: without
-# it the set-up of every subscription is lost.
+# Encrypts the secrets in the database. Keep a copy in another place, such as a password manager:
+# without it people have to link their accounts again, and webhooks need new secrets.
 ENCRYPTION_KEYS={key}
 
 # Address under which Speckle servers reach the bot: your tunnel or reverse proxy.

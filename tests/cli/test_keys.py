@@ -68,7 +68,7 @@ def test_all_is_sealed_anew_and_old_keys_may_go(host: Host) -> None:
     secret = host.stored(one_hook, old)
     done = host.rotate(new, old)
     assert done.exit_code == 0
-    assert "✔ webhook secret: 1 encrypted again, 1 use the first key already." in done.output
+    assert "✔ secrets of webhooks: 1 encrypted again, 1 use the first key already." in done.output
     assert "other keys can be removed" in done.output
     assert host.stored(its_secret, new) == secret
     for shown in (old, new, secret):
@@ -83,7 +83,7 @@ def test_what_no_key_opens_is_named_and_old_keys_are_to_stay(host: Host) -> None
     host.stored(one_hook, a_key())
     done = host.rotate(a_key(), a_key())
     assert done.exit_code == 1
-    assert "✘ webhook secret: no key can decrypt 1 of them" in done.output
+    assert "✘ secrets of webhooks: no key can decrypt 1 of them" in done.output
     assert "Keep the old keys" in done.output
 
 
@@ -114,7 +114,7 @@ def test_a_bot_that_is_stopped_may_have_had_any_keys(host: Host) -> None:
 
 
 def test_without_keys_or_tables_it_says_what_to_do(host: Host) -> None:
-    with pytest.raises(ConfigError, match=r"run\.py key"):
+    with pytest.raises(ConfigError, match=r"run\.py key`"):
         raise host.rotate().exception or AssertionError
     with pytest.raises(ConfigError, match="There is no database yet"):
         raise host.rotate(a_key()).exception or AssertionError

@@ -1,4 +1,4 @@
-"""Requests that are sent before the one in front of them is answered."""
+"""A connection takes one request at a time, whatever is sent behind it."""
 
 import asyncio
 import os
@@ -287,6 +287,15 @@ async def test_what_waits_is_bounded(wire: Wire, name: str, first: bytes, reads:
     data = b"".join(b"".join(one) for one in islice(requests(name), 2_000))
     await wire.send(first)
     assert await flood(wire, data, reads=reads) < MOST_BYTES
+
+
+@pytest.mark.parametrize("size", [KIB, 8 * KIB, 60 * KIB])
+async def test_large_heads_and_bodies_wait_unparsed(wire: Wire, size: int) -> None:
+    head = "".join(f"X-{n}: {'y' * 500}\r\n" for n in range(size // 520))
+    data = post(0, path="/hooks/long", size=size, more=head) * 32
+    await wire.send(SLOW)
+    await asyncio.sleep(0.02)
+    assert await flood(wire, data, reads=True) < MOST_BYTES
 
 
 @pytest.mark.parametrize("reads", [True, False], ids=["read", "not read"])

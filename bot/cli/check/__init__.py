@@ -21,6 +21,7 @@ from bot.cli.check.speckle import (
     check_sign_in,
     check_speckle_token,
 )
+from bot.cli.lost_keys import how_to_make_one
 from bot.settings import Settings
 from bot.speckle_api.bundles import BundleReader
 
@@ -33,8 +34,8 @@ Rows = Coroutine[None, None, Sequence[CheckResult]]
 async def check_all(settings: Settings, say: Say, files: Sequence[Path] = ()) -> bool:
     """Try everything at once and say each row, in a fixed order, as soon as it is known.
 
-    `files` are those that the settings came from. Returns whether nothing is wrong. Makes and
-    changes no tables; one small write tries writing.
+    `files` are those that the settings came from, .env first. Returns whether nothing is wrong.
+    Makes and changes no tables; one small write tries writing.
     """
     say(CheckResult(CheckMark.GOOD, "Settings", "every value can be used."))
     for row in check_files(settings, files):
@@ -50,7 +51,7 @@ async def check_all(settings: Settings, say: Say, files: Sequence[Path] = ()) ->
     ):
         tries = [
             tasks.create_task(work, name=f"check-{number}")
-            for number, work in enumerate(_tries(settings, http))
+            for number, work in enumerate(_tries(settings, http, files))
         ]
         for one in tries:
             for row in await one:
@@ -59,9 +60,9 @@ async def check_all(settings: Settings, say: Say, files: Sequence[Path] = ()) ->
     return healthy
 
 
-def _tries(settings: Settings, http: aiohttp.ClientSession) -> list[Rows]:
+def _tries(settings: Settings, http: aiohttp.ClientSession, files: Sequence[Path]) -> list[Rows]:
     return [
-        check_database(settings),
+        check_database(settings, how_to_make_one(*files[:1])),
         check_discord(settings, http),
         *(check_server(http, server) for server in settings.speckle_servers),
         check_bundles(BundleReader()),

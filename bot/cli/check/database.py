@@ -13,23 +13,35 @@ from bot.cards.text import counted
 from bot.cli.backup import content_text
 from bot.cli.check.http_probe import TIMEOUT_S
 from bot.cli.check.report import CheckMark, CheckResult
+from bot.cli.lost_keys import A_NEW_ONE, IF_IT_WAS_USED, LOOK_FOR_IT, cost_lines, database_name
 from bot.errors import ConfigError, SchemaTooNew, SchemaTooOld, StorageUnavailable
-from bot.model import DatabaseContent
+from bot.model import DatabaseContent, Unopenable
 from bot.problem_texts import unopenable_text
 from bot.program import PROGRAM
 from bot.settings import SECRET_HINTS, Settings
-from bot.storage import Storage, database_file, needs_migration, schema_version
+from bot.storage import (
+    Storage,
+    database_file,
+    needs_migration,
+    schema_version,
+    unopenable_with,
+)
 from bot.timing import utc_now
 from bot.vault import Vault
 
 BACKUP_OLD_AFTER: Final = timedelta(days=7)
 
 
-async def check_database(settings: Settings) -> Sequence[CheckResult]:
-    """Whether it answers, has the right tables, can be written, and opens with the keys."""
+async def check_database(
+    settings: Settings, make_a_key: str = SECRET_HINTS["encryption_keys"]
+) -> Sequence[CheckResult]:
+    """Whether it answers, has the right tables, can be written, and opens with the keys.
+
+    `make_a_key` is what to do where there is no key yet, and nothing that needs one.
+    """
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            return await _database_rows(settings)
+            return await _database_rows(settings, make_a_key)
     except ConfigError as error:
         text = " ".join(str(problem) for problem in error.problems)
     except SchemaTooNew as error:
@@ -43,22 +55,24 @@ async def check_database(settings: Settings) -> Sequence[CheckResult]:
         text = f"{error.reason}. {_where_to_look(settings.database_url)}"
     except TimeoutError:
         text = f"no answer within {TIMEOUT_S:.0f} s. Look at DATABASE_URL and the network."
-    return [CheckResult(CheckMark.BAD, "Database", text), _keys_skipped(settings)]
+    return [CheckResult(CheckMark.BAD, "Database", text), _keys_unknown(settings)]
 
 
-async def _database_rows(settings: Settings) -> Sequence[CheckResult]:
+async def _database_rows(settings: Settings, make_a_key: str) -> Sequence[CheckResult]:
     kind = "PostgreSQL" if database_file(settings.database_url) is None else "SQLite"
     found, wanted = await schema_version(settings.database_url)
     if found is None and (where := _closed_folder(settings.database_url)):
         text = f"the folder {where} cannot be written. Let the bot's user write there."
-        return [CheckResult(CheckMark.BAD, "Database", text), _keys_skipped(settings)]
+        return [CheckResult(CheckMark.BAD, "Database", text), _keys_skipped(settings, make_a_key)]
+    keys = [key.get_secret_value() for key in settings.encryption_keys]
+    lost = await unopenable_with(settings.database_url, keys)
     if needs_migration(found):
         state = f"version {found}" if found else "no tables yet"
         text = f"{kind}, {state}. The bot brings it to version {wanted} when it starts."
         untried = "not tried before the tables are there." if found is None else NOT_TRIED
-        return [CheckResult(CheckMark.GOOD, "Database", text), _keys_skipped(settings, untried)]
+        row = CheckResult(CheckMark.GOOD, "Database", text)
+        return [row, _keys_skipped(settings, make_a_key, untried, lost), *_cost_rows(lost)]
     # A key of the moment where none is set: nothing is opened with it.
-    keys = [key.get_secret_value() for key in settings.encryption_keys]
     vault = Vault(keys or [Fernet.generate_key().decode()])
     async with Storage.open(settings.database_url, vault) as storage:  # writes once, to try
         text = f"{kind}, can be written, version {found} as wanted."
@@ -70,8 +84,8 @@ async def _database_rows(settings: Settings) -> Sequence[CheckResult]:
             *await _copy_rows(storage),
         ]
         if not keys:
-            return [*rows, _keys_skipped(settings)]
-        return [*rows, _keys_row(await storage.sealed.unopenable())]
+            return [*rows, _keys_skipped(settings, make_a_key, lost=lost), *_cost_rows(lost)]
+        return [*rows, _keys_row(await storage.sealed.unopenable()), *_cost_rows(lost)]
 
 
 def _backup_row(content: DatabaseContent, now: datetime, *, is_sqlite: bool) -> CheckResult:
@@ -128,18 +142,40 @@ def _keys_row(unopenable: Mapping[str, int]) -> CheckResult:
         return CheckResult(
             CheckMark.GOOD, "Encryption keys", "decrypt everything that is encrypted."
         )
-    text = (
-        f"{unopenable_text(unopenable)}. Add the key that encrypted them after the others, after a "
-        "comma. If it is lost, people press Set up again under /subscriptions and type /link again."
-    )
+    text = f"{unopenable_text(unopenable)}. {LOOK_FOR_IT}"
     return CheckResult(CheckMark.BAD, "Encryption keys", text)
 
 
+def _cost_rows(lost: Unopenable) -> Sequence[CheckResult]:
+    """What has to be done again without the key; names and ids are in no other row of the keys."""
+    return [CheckResult(CheckMark.WARNED, "Without that key", line) for line in cost_lines(lost)]
+
+
+NOTHING_LOST: Final = Unopenable()
 NOT_TRIED = "not tried, as the tables cannot be read."
 
 
-def _keys_skipped(settings: Settings, untried: str = NOT_TRIED) -> CheckResult:
-    if not settings.encryption_keys:
-        hint = SECRET_HINTS["encryption_keys"]
-        return CheckResult(CheckMark.BAD, "Encryption keys", f"ENCRYPTION_KEYS is not set. {hint}")
-    return CheckResult(CheckMark.SKIPPED, "Encryption keys", untried)
+def _keys_unknown(settings: Settings) -> CheckResult:
+    """While the database cannot be looked at."""
+    if settings.encryption_keys:
+        return CheckResult(CheckMark.SKIPPED, "Encryption keys", NOT_TRIED)
+    text = f"ENCRYPTION_KEYS is not set. {IF_IT_WAS_USED}"
+    return CheckResult(CheckMark.BAD, "Encryption keys", text)
+
+
+def _keys_skipped(
+    settings: Settings,
+    make_a_key: str,
+    untried: str = NOT_TRIED,
+    lost: Unopenable = NOTHING_LOST,
+) -> CheckResult:
+    if settings.encryption_keys:
+        if lost:
+            text = f"they do not decrypt all that is stored. {LOOK_FOR_IT}"
+            return CheckResult(CheckMark.BAD, "Encryption keys", text)
+        return CheckResult(CheckMark.SKIPPED, "Encryption keys", untried)
+    hint = make_a_key
+    if lost:
+        where = database_name(settings.database_url)
+        hint = f"But {where} holds what an earlier key encrypted. {LOOK_FOR_IT} {A_NEW_ONE}"
+    return CheckResult(CheckMark.BAD, "Encryption keys", f"ENCRYPTION_KEYS is not set. {hint}")

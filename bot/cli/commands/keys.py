@@ -24,4 +24,4 @@ def rotate_keys(context: click.Context) -> None:
 
     from bot.cli.keys import rotate
 
-    context.exit(exit_code(asyncio.run(rotate(settings))))
+    context.exit(exit_code(asyncio.run(rotate(settings, context.obj.env))))
