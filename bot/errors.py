@@ -74,6 +74,7 @@ class CopyProblem(Enum):
     """Why a database is not copied."""
 
     FILE_EXISTS = auto()
+    NOT_REPLACED = auto()  # a file that is no database
     NOT_WRITTEN = auto()  # the file that was to be made
     NOT_READ = auto()  # the file that was named, or the database
     NO_DATABASE = auto()

@@ -15,6 +15,11 @@ def copy_error_text(error: DatabaseCopyError) -> str:
         case CopyProblem.FILE_EXISTS:
             or_replace = ", or add --replace" if error.command == "backup" else ""
             return f"There is a file {what} already. Choose another name{or_replace}."
+        case CopyProblem.NOT_REPLACED:
+            return (
+                f"{what} is no backup of this bot, and only such a file is replaced. {UNCHANGED} "
+                "Choose another name."
+            )
         case CopyProblem.NOT_WRITTEN:
             return (
                 f"A file in {what} cannot be written: {reason}. {UNCHANGED} Make room there, or "

@@ -17,6 +17,7 @@ import click
 from bot.errors import (
     BotError,
     ConfigError,
+    CopyProblem,
     DatabaseCopyError,
     SchemaTooNew,
     SchemaTooOld,
@@ -24,6 +25,7 @@ from bot.errors import (
     StorageUnavailable,
     WorkerFailed,
 )
+from bot.new_file import write_new
 from bot.program import PROGRAM
 
 if TYPE_CHECKING:
@@ -78,6 +80,17 @@ def print_line(line: str) -> None:
     except BrokenPipeError:
         # As Python's documentation of SIGPIPE advises: nothing else may fail on it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a new file that only this user can read. Errors: DatabaseCopyError."""
+    try:
+        write_new(path, content)
+    except FileExistsError:
+        raise DatabaseCopyError(CopyProblem.FILE_EXISTS, str(path)) from None
+    except OSError as error:
+        why = (error.strerror or type(error).__name__).lower()
+        raise DatabaseCopyError(CopyProblem.NOT_WRITTEN, str(path.parent), why) from error
 
 
 def replace_what_cannot_be_shown() -> None:
