@@ -87,15 +87,15 @@ AGREED = (
         (
             entry(AuditAction.CONSENTED, {"audience": IN_THREAD, "visibility": None}),
             (
-                "person 72 agreed to show a project that may be private in channel 73 to the people in "
-                "a private thread."
+                "person 72 agreed to show a project that may be private in channel 73 to the "
+                "people in a private thread."
             ),
         ),
         (
             entry(AuditAction.UNLINKED, {"channels": 1}, channel_id=None),
             (
-                "person 72 unlinked a Speckle account that served 1 channel here: what depended on it "
-                "is paused."
+                "person 72 unlinked a Speckle account that served 1 channel here: what depended on "
+                "it is paused."
             ),
         ),
         (
