@@ -1,6 +1,6 @@
 """Texts about linked accounts. Names that people chose are escaped here."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import discord
@@ -278,51 +278,7 @@ def privacy_embed(
 ) -> discord.Embed:
     """What is stored about a person, where it goes, and for how long."""
     embed = discord.Embed(title="What is stored about you", colour=COLOUR)
-    lines = [
-        f"- Your Speckle account {name_of(account)} on {host_of(account.server_url)}, with your "
-        "Discord id: its id, name, tokens and their rights; name and tokens are encrypted. Until "
-        "you unlink it."
-        for account, _ in data.accounts
-    ]
-    if data.unfinished:
-        lines.append(
-            "- What you began and have not finished, such as linking an account, with your Discord "
-            "id; the rest of it is encrypted. For three hours at most."
-        )
-    made = data.subscriptions + data.hooks
-    if made:
-        lines.append(
-            "- Your Discord id, as the person who made "
-            f"{counted(data.subscriptions, 'subscription')} and {counted(data.hooks, 'webhook')}. "
-            "Until they are removed."
-        )
-    if data.paused:
-        lines.append(
-            f"- Your Discord id, as the person who paused {counted(data.paused, 'subscription')}. "
-            "Until someone resumes them."
-        )
-    if data.answers:
-        lines.append(
-            f"- Your Discord id, in {counted(data.answers, 'answer')} to who sees a project in a "
-            "channel: as who gave it, or as someone who was let into that channel by name. Until "
-            "somebody answers again, or the subscription is removed."
-        )
-    if data.notices:
-        lines.append(
-            f"- Your Discord id, in {counted(data.notices, 'notice')} to you of what was paused. "
-            f"Kept for {counted(retention.delivered.days, 'day')}."
-        )
-    if data.changes:
-        lines.append(
-            f"- Your Discord id, with {counted(data.changes, 'change')} that you made in Discord "
-            "servers: those who may read the audit log there see them. Kept for "
-            f"{counted(retention.audit.days, 'day')}."
-        )
-    if data.audit_channels:
-        lines.append(
-            "- Your Discord id, as the person who chose the channel for the audit log in "
-            f"{counted(data.audit_channels, 'Discord server')}. Until another one is chosen."
-        )
+    lines = [*_of_accounts(data), *_of_traces(data, retention)]
     embed.description = "\n".join(lines) or "Nothing. The bot stores nothing about you."
     embed.add_field(
         name="Also: what projects send",
@@ -345,6 +301,58 @@ def privacy_embed(
         inline=False,
     )
     return embed
+
+
+def _of_accounts(data: PersonalData) -> Iterator[str]:
+    for account, _ in data.accounts:
+        yield (
+            f"- Your Speckle account {name_of(account)} on {host_of(account.server_url)}, with "
+            "your Discord id: its id, name, tokens and their rights; name and tokens are "
+            "encrypted. Until you unlink it."
+        )
+
+
+def _of_traces(data: PersonalData, retention: RetentionPolicy) -> Iterator[str]:
+    """Where else a person is named."""
+    if data.unfinished:
+        yield (
+            "- What you began and have not finished, such as linking an account, with your Discord "
+            "id; the rest of it is encrypted. For three hours at most."
+        )
+    made = data.subscriptions + data.hooks
+    if made:
+        yield (
+            "- Your Discord id, as the person who made "
+            f"{counted(data.subscriptions, 'subscription')} and {counted(data.hooks, 'webhook')}. "
+            "Until they are removed."
+        )
+    if data.paused:
+        yield (
+            f"- Your Discord id, as the person who paused {counted(data.paused, 'subscription')}. "
+            "Until someone resumes them."
+        )
+    if data.answers:
+        yield (
+            f"- Your Discord id, in {counted(data.answers, 'answer')} to who sees a project in a "
+            "channel: as who gave it, or as someone who was let into that channel by name. Until "
+            "somebody answers again, or the subscription is removed."
+        )
+    if data.notices:
+        yield (
+            f"- Your Discord id, in {counted(data.notices, 'notice')} to you of what was paused. "
+            f"Kept for {counted(retention.delivered.days, 'day')}."
+        )
+    if data.changes:
+        yield (
+            f"- Your Discord id, with {counted(data.changes, 'change')} that you made in Discord "
+            "servers: those who may read the audit log there see them. Kept for "
+            f"{counted(retention.audit.days, 'day')}."
+        )
+    if data.audit_channels:
+        yield (
+            "- Your Discord id, as the person who chose the channel for the audit log in "
+            f"{counted(data.audit_channels, 'Discord server')}. Until another one is chosen."
+        )
 
 
 def _kept_for(retention: RetentionPolicy) -> str:
