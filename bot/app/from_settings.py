@@ -1,6 +1,7 @@
 """What the settings say, as the parts take it."""
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from bot.app.timings import Timings
 from bot.discord_api.rate_limits import RateLimiter
@@ -10,7 +11,6 @@ from bot.program import PROGRAM
 from bot.services.quotas import GuildLimits, QuotaService
 from bot.settings import RetentionSettings, Settings
 from bot.storage import Storage
-from bot.timing import utc_now
 from bot.vault import Vault
 from bot.webhook_listener import SharedHook
 
@@ -47,7 +47,7 @@ def vault_of(settings: Settings) -> Vault:
     return Vault([key.get_secret_value() for key in settings.encryption_keys])
 
 
-def quotas_of(settings: Settings, storage: Storage) -> QuotaService:
+def quotas_of(settings: Settings, storage: Storage, now: Callable[[], datetime]) -> QuotaService:
     """What each Discord server may use."""
     limits = GuildLimits(
         events_a_day=settings.quotas.events_a_day,
@@ -56,7 +56,7 @@ def quotas_of(settings: Settings, storage: Storage) -> QuotaService:
         subscriptions=settings.quotas.subscriptions,
         model_names=settings.quotas.model_names,
     )
-    return QuotaService(storage, limits, without=settings.organisation.guilds, now=utc_now)
+    return QuotaService(storage, limits, without=settings.organisation.guilds, now=now)
 
 
 def retention_policy_of(retention: RetentionSettings) -> RetentionPolicy:
@@ -77,7 +77,9 @@ def shared_hook_of(settings: Settings) -> SharedHook | None:
     return SharedHook(secret.get_secret_value(), frozenset(settings.speckle_servers))
 
 
-def rate_limiter_of(settings: Settings, timings: Timings) -> RateLimiter:
+def rate_limiter_of(
+    settings: Settings, timings: Timings, now: Callable[[], datetime]
+) -> RateLimiter:
     """Discord's limits on requests."""
     pace, banned_s = settings.delivery.requests_per_s, timings.connection.banned_s
-    return RateLimiter(pace, now=utc_now, banned_s=banned_s)
+    return RateLimiter(pace, now=now, banned_s=banned_s)

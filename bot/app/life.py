@@ -2,13 +2,15 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 import structlog
 
+from bot.app.base import Base
 from bot.app.discord_side import build_discord_side
 from bot.app.from_settings import (
     quotas_of,
@@ -85,8 +87,12 @@ async def run(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def running(settings: Settings, timings: Timings = Timings()) -> AsyncIterator[App]:
+async def running(
+    settings: Settings, timings: Timings = Timings(), now: Callable[[], datetime] = utc_now
+) -> AsyncIterator[App]:
     """The bot at work for as long as the block runs: listener, ingest, sender, Discord.
+
+    `now` is this machine's clock.
 
     Errors: ConfigError for settings that do not work out, StorageUnavailable; an error of any part
     ends the block, because a bot that works by halves looks healthy and is not.
@@ -96,9 +102,9 @@ async def running(settings: Settings, timings: Timings = Timings()) -> AsyncIter
     async with (
         serving_metrics(page, settings.metrics.host, settings.metrics.port),
         Storage.open(
-            settings.database_url, vault, utc_now, timings=timings.storage, metrics=metrics
+            settings.database_url, vault, now, timings=timings.storage, metrics=metrics
         ) as storage,
-        _at_work(settings, storage, metrics, page, timings) as app,
+        _at_work(settings, storage, metrics, page, timings, now) as app,
     ):
         yield app
 
@@ -110,6 +116,7 @@ async def _at_work(
     metrics: Metrics,
     page: MetricsPage,
     timings: Timings = Timings(),
+    now: Callable[[], datetime] = utc_now,
 ) -> AsyncIterator[App]:
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
@@ -117,45 +124,42 @@ async def _at_work(
     async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
         restored_copy_check = await checked_copy_of(storage)
         await storage.sealed.record_first_key()
-        instance = await _instance_id(storage)
-        quotas = quotas_of(settings, storage)
-        rate_limiter = rate_limiter_of(settings, timings)
-        speckle_side = build_speckle_side(settings, storage, http, breakers, network)
-        discord_side = await build_discord_side(
+        base = Base(
             settings,
-            storage,
-            speckle_side,
-            quotas,
-            instance,
-            rate_limiter,
-            network,
             timings,
+            now,
+            storage,
+            metrics,
+            network,
+            breakers,
+            rate_limiter_of(settings, timings, now),
+            quotas_of(settings, storage, now),
+            await _instance_id(storage),
+        )
+        speckle_side = build_speckle_side(base, http)
+        discord_side = await build_discord_side(
+            base,
+            speckle_side,
             not_ready=lambda: readiness.problems(),
             known_trouble=lambda: known_trouble,
             on_samples=lambda: pipeline.ingest.wake(),
         )
         bot, linking = discord_side.bot, discord_side.linking
-        pipeline = build_pipeline(
-            settings, storage, metrics, speckle_side, discord_side, quotas, rate_limiter, timings
-        )
-        readiness = readiness_of(storage, bot, rate_limiter, pipeline)
-        known_trouble = known_trouble_of(settings.operator, storage, readiness, breakers)
+        pipeline = build_pipeline(base, speckle_side, discord_side)
+        readiness = readiness_of(base, bot, pipeline)
+        known_trouble = known_trouble_of(base, readiness)
         await report_unopenable(readiness)
-        listener = build_listener(
-            settings, storage, metrics, discord_side, quotas, pipeline, readiness, instance
-        )
+        listener = build_listener(base, discord_side, pipeline, readiness)
         workers: dict[str, Worker] = {
             **pipeline.workers(bot, with_emoji=settings.delivery.emoji),
-            **discord_side.notifiers(storage, quotas, rate_limiter, timings.notifier),
+            **discord_side.notifiers(base),
             "discord": partial(bot.stay_connected, required_token(settings)),
-            **maintenance_of(settings, storage, discord_side.guilds, rate_limiter),
+            **maintenance_of(base, discord_side.guilds),
             **({} if storage.is_sqlite else {"restored_copy": restored_copy_check.run}),
-            "operator_notifier": operator_notifier_of(
-                settings, storage, bot, rate_limiter, network, known_trouble, timings.operator
-            ).run,
+            "operator_notifier": operator_notifier_of(base, bot, known_trouble).run,
         }
         leading = lead(storage, alone=storage.is_sqlite, workers=workers)
-        parts = running_parts_of(settings, storage, quotas, known_trouble, breakers, bot)
+        parts = running_parts_of(base, known_trouble, bot)
         try:
             async with page.reading(parts), _all_started(settings, bot, leading, listener) as port:
                 lender, catch_up = speckle_side.lender, pipeline.catch_up

@@ -5,19 +5,17 @@ from datetime import timedelta
 
 import structlog
 
+from bot.app.base import Base
 from bot.app.from_settings import retention_policy_of
 from bot.app.pipeline import Pipeline
 from bot.discord_api.client import SpeckleBot
-from bot.discord_api.rate_limits import RateLimiter
 from bot.monitoring.readings import RunningParts
-from bot.network import Network
 from bot.notifiers.operator_notifier import (
     CHANNEL,
     LOG,
     WEBHOOK,
     OperatorChannel,
     OperatorNotifier,
-    OperatorTimings,
     OperatorWebhook,
     Send,
     StartupNotice,
@@ -29,11 +27,9 @@ from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.known_trouble import KnownTrouble, TroubleLimits
 from bot.services.operator_notices import NoticeBook
-from bot.services.quotas import QuotaService
 from bot.services.readiness import Readiness
 from bot.services.restored_copy import RestoredCopyCheck
-from bot.settings import OperatorSettings, Settings
-from bot.speckle_api.circuit_breaker import CircuitBreakers
+from bot.settings import Settings
 from bot.storage import Storage
 from bot.supervisor import Worker
 from bot.timing import utc_now
@@ -43,21 +39,20 @@ log = structlog.get_logger()
 GB = 1_000_000_000
 
 
-def readiness_of(
-    storage: Storage, bot: SpeckleBot, rate_limiter: RateLimiter, pipeline: Pipeline
-) -> Readiness:
+def readiness_of(base: Base, bot: SpeckleBot, pipeline: Pipeline) -> Readiness:
     """Whether the bot does its work."""
-    return Readiness(storage, bot.problems, rate_limiter.problems, pipeline.sender.problems)
+    return Readiness(
+        base.storage, bot.problems, base.rate_limiter.problems, pipeline.sender.problems
+    )
 
 
-def known_trouble_of(
-    operator: OperatorSettings, storage: Storage, readiness: Readiness, breakers: CircuitBreakers
-) -> KnownTrouble:
+def known_trouble_of(base: Base, readiness: Readiness) -> KnownTrouble:
     """What is wrong with the bot, its disk, and the servers that it needs."""
+    operator = base.settings.operator
     days = operator.backup_days
     backup_age = timedelta(days=days) if days else None
     limits = TroubleLimits(round(operator.free_disk_gb * GB), backup_age)
-    return KnownTrouble(storage, readiness, breakers.silent, utc_now, limits)
+    return KnownTrouble(base.storage, readiness, base.breakers.silent, base.now, limits)
 
 
 async def report_unopenable(readiness: Readiness) -> None:
@@ -71,24 +66,17 @@ async def report_unopenable(readiness: Readiness) -> None:
         )
 
 
-def running_parts_of(
-    settings: Settings,
-    storage: Storage,
-    quotas: QuotaService,
-    known_trouble: KnownTrouble,
-    breakers: CircuitBreakers,
-    bot: SpeckleBot,
-) -> RunningParts:
+def running_parts_of(base: Base, known_trouble: KnownTrouble, bot: SpeckleBot) -> RunningParts:
     """What /metrics reads when it is asked."""
     return RunningParts(
-        storage,
-        quotas,
-        settings.speckle_servers,
+        base.storage,
+        base.quotas,
+        base.settings.speckle_servers,
         trouble=known_trouble.lately,
-        silent_servers=breakers.silent,
+        silent_servers=base.breakers.silent,
         gateway_problems=bot.gateway.problems,
         gateway_latency_s=lambda: bot.latency_s,
-        now=utc_now,
+        now=base.now,
     )
 
 
@@ -101,34 +89,27 @@ def startup_notice_of(settings: Settings) -> StartupNotice:
 
 
 def operator_notifier_of(
-    settings: Settings,
-    storage: Storage,
-    bot: SpeckleBot,
-    rate_limiter: RateLimiter,
-    network: Network,
-    known_trouble: KnownTrouble,
-    timings: OperatorTimings,
+    base: Base, bot: SpeckleBot, known_trouble: KnownTrouble
 ) -> OperatorNotifier:
     """What tells the host of trouble, in each way that the settings name."""
     outlets: dict[str, Send] = {LOG: to_log}
-    if channel_id := settings.operator.channel:
-        outlets[CHANNEL] = OperatorChannel(bot, channel_id, rate_limiter.blocked_for_s).send
-    if (url := settings.operator_webhook_url) is not None:
-        outlets[WEBHOOK] = OperatorWebhook(url.get_secret_value(), network).send
-    book = NoticeBook(storage, outlets, utc_now, timings.limits)
+    if channel_id := base.settings.operator.channel:
+        outlets[CHANNEL] = OperatorChannel(bot, channel_id, base.rate_limiter.blocked_for_s).send
+    if (url := base.settings.operator_webhook_url) is not None:
+        outlets[WEBHOOK] = OperatorWebhook(url.get_secret_value(), base.network).send
+    timings = base.timings.operator
+    book = NoticeBook(base.storage, outlets, base.now, timings.limits)
     return OperatorNotifier(known_trouble, book, outlets, timings)
 
 
-def maintenance_of(
-    settings: Settings, storage: Storage, guilds: GuildService, rate_limiter: RateLimiter
-) -> Mapping[str, Worker]:
+def maintenance_of(base: Base, guilds: GuildService) -> Mapping[str, Worker]:
     """What looks after the database, by name."""
-    clock = ClockWatch(storage, rate_limiter.discord_time, utc_now)
+    clock = ClockWatch(base.storage, base.rate_limiter.discord_time, base.now)
     housekeeping = Housekeeping(
-        storage,
+        base.storage,
         guilds,
-        retention_policy_of(settings.retention),
-        timedelta(days=settings.retention.left_guild_days),
+        retention_policy_of(base.settings.retention),
+        timedelta(days=base.settings.retention.left_guild_days),
         clock.agrees,
     )
     return {"housekeeping": housekeeping.run, "clock": clock.run}
