@@ -110,7 +110,10 @@ def cli(context: click.Context, config: Path, env_file: Path) -> None:
 @cli.command()
 @click.pass_obj
 def init(files: Files) -> None:
-    """Write a first .env, with a new key in it, and config.toml, where they are missing."""
+    """Write a first .env, with a new key in it, and config.toml, where they are missing.
+
+    If the database holds what an earlier key encrypted, no key is made, and that one is asked for.
+    """
     from bot.cli.init import write_first_files
 
     try:
@@ -138,7 +141,11 @@ def run(files: Files) -> None:
 @cli.command()
 @click.pass_context
 def check(context: click.Context) -> None:
-    """Try every setting, and say how to fix problems."""
+    """Try every setting, and say how to fix problems.
+
+    Also the database with its backups and keys, Discord, and each Speckle server. It posts nothing,
+    and works while the bot runs.
+    """
     files: Files = context.obj
     settings = files.load()
 
@@ -161,7 +168,11 @@ def migrate(files: Files) -> None:
 
 @cli.command()
 def key() -> None:
-    """Print a new key for ENCRYPTION_KEYS."""
+    """Print a new key for ENCRYPTION_KEYS.
+
+    To change keys it goes in front of the earlier ones, which stay until `keys rotate` has ended.
+    If an earlier key is lost, `check` says what that costs.
+    """
     from cryptography.fernet import Fernet
 
     click.echo(Fernet.generate_key().decode())

@@ -1,4 +1,7 @@
-"""Transactions that are asked for at the same time, done in one: each one costs a thread's turn."""
+"""Transactions that are asked for at the same time, done in one: each one costs a thread's turn.
+
+Guilds take turns: a busy one's do not go before another one's.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar

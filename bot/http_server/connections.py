@@ -16,18 +16,37 @@ from aiohttp import web
 from aiohttp.http import HttpRequestParser
 from aiohttp.streams import StreamReader
 
+from bot.http_server.faults import LONG_HEAD, MALFORMED
 from bot.http_server.limits import Limits
 from bot.http_server.paths import PublicPath
-from bot.http_server.short_way import ShortWay, WholePost
+from bot.http_server.short_way import Answer, ShortWay, WholePost
 
 log = structlog.get_logger()
 
 READ_BYTES: Final = 64 * 1024  # at once from a socket; of a body aiohttp keeps twice as much
-MALFORMED = "This is not the HTTP that this server speaks."
-LONG_HEAD = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
-)
+# What is used here of aiohttp that its documentation does not promise; a test looks for each.
+AIOHTTPS_OWN: Final = {
+    web.RequestHandler: (
+        "_close",
+        "_force_close",
+        "_handler_waiter",
+        "_loop",
+        "_manager",
+        "_message_tail",
+        "_messages",
+        "_parser",
+        "_reading_paused",
+        "_request_count",
+        "_request_in_progress",
+        "_task_handler",
+        "_upgraded",
+        "finish_response",
+    ),
+    HttpRequestParser: ("message_consumed", "set_upgraded"),
+}
+
+
+TOO_LONG: Final = Answer(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, LONG_HEAD)
 
 
 class ConnectionState(Enum):
@@ -193,7 +212,8 @@ class HttpConnection(web.RequestHandler):
         post = None
         # One that does not take its answers is for aiohttp, which then waits.
         if self._short_way is not None and not self.writing_paused:
-            post = self._short_way.post_of(*self._messages[0], self._public_path)
+            most = self._connections.limits.head_bytes
+            post = self._short_way.post_of(*self._messages[0], self._public_path, most)
         if self._short_way is None or post is None:
             self._task_handler = self._loop.create_task(self.start())
             return
@@ -255,7 +275,7 @@ class HttpConnection(web.RequestHandler):
         self._loose_bytes += size
         if self._loose_bytes > self._connections.limits.head_bytes and self._wire is not None:
             log.warning("http.malformed", why="the head is too long")
-            self._wire.write(LONG_HEAD)
+            self._wire.write(TOO_LONG.to_bytes(close=True))
             self.end(unread=True)
 
     def _change(self, state: ConnectionState) -> None:
@@ -315,6 +335,8 @@ class HttpConnection(web.RequestHandler):
             case ConnectionState.CLOSING:
                 allowed = limits.closing_s
             case ConnectionState.ANSWERING:
+                if self._task_handler is None or self._task_handler.done():
+                    return True  # a fault ended the task
                 if not (self._malformed or self._lacks_body()):
                     return False  # we are the slow ones
                 allowed = limits.body_s + limits.closing_s  # reading the body ends first
