@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "1005"
+revision = "1004"
 down_revision = "1003"
 
 
