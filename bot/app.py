@@ -442,14 +442,16 @@ class _DiscordSide:
         bot, blocked_for_s = self.bot, rate_limiter.blocked_for_s
         notices = PauseNoticeService(storage, utc_now)
         reconciler = WebhookReconciler(bot, storage, self.webhooks)
-        follow_ups = LinkFollowUps(bot, self.linking, self.resume_pending, reconciler.look_after)
+        follow_ups = LinkFollowUps(
+            bot, self.linking, self.resume_pending, reconciler.look_after, timings.poll_s
+        )
         return {
             "pause_notifier": PauseNotifier(bot, notices, blocked_for_s, timings).run,
-            "quota_notifier": QuotaNotifier(bot, quotas, blocked_for_s).run,
+            "quota_notifier": QuotaNotifier(bot, quotas, blocked_for_s, timings.poll_s).run,
             "link_followups": follow_ups.run,
             "webhook_reconciler": reconciler.run,
             "discord_names": NameKeeper(bot, DiscordNameService(storage)).run,
-            "audit_poster": AuditPoster(bot, storage, blocked_for_s).run,
+            "audit_poster": AuditPoster(bot, storage, blocked_for_s, timings.poll_s).run,
             "setup_reminder": SetupReminder(
                 bot, WaitingSetups(storage, utc_now), blocked_for_s
             ).run,
