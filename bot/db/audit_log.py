@@ -73,10 +73,12 @@ def record(
     guild_id: int | None,
     *,
     channel_id: int | None = None,
+    left_channel_id: int | None = None,
     **facts: Any,
 ) -> None:
     """Note a change of a guild, or of one of its channels."""
-    _write(session, [_row(session, action, guild_id, channel_id, facts)])
+    row = _row(session, action, guild_id, channel_id, facts)
+    _write(session, [{**row, "left_channel_id": left_channel_id}])
 
 
 def record_hooks(session: Session, action: AuditAction, rows: Iterable[Row], **facts: Any) -> None:
