@@ -65,14 +65,17 @@ class DiscordSide:
         bot, blocked_for_s = self.bot, base.rate_limiter.blocked_for_s
         notices = PauseNoticeService(base.storage, base.now)
         reconciler = WebhookReconciler(bot, base.storage, self.webhooks)
-        follow_ups = LinkFollowUps(bot, self.linking, self.resume_pending, reconciler.look_after)
+        timings = base.timings.notifier
+        follow_ups = LinkFollowUps(
+            bot, self.linking, self.resume_pending, reconciler.look_after, timings.poll_s
+        )
         return {
-            "pause_notifier": PauseNotifier(bot, notices, blocked_for_s, base.timings.notifier).run,
-            "quota_notifier": QuotaNotifier(bot, base.quotas, blocked_for_s).run,
+            "pause_notifier": PauseNotifier(bot, notices, blocked_for_s, timings).run,
+            "quota_notifier": QuotaNotifier(bot, base.quotas, blocked_for_s, timings.poll_s).run,
             "link_followups": follow_ups.run,
             "webhook_reconciler": reconciler.run,
             "discord_names": NameKeeper(bot, DiscordNameService(base.storage)).run,
-            "audit_poster": AuditPoster(bot, base.storage, blocked_for_s).run,
+            "audit_poster": AuditPoster(bot, base.storage, blocked_for_s, timings.poll_s).run,
             "setup_reminder": SetupReminder(
                 bot, WaitingSetups(base.storage, base.now), blocked_for_s
             ).run,

@@ -34,7 +34,6 @@ from bot.timing import periodic
 
 log = structlog.get_logger()
 
-POLL_S: Final = 5.0  # what is changed within that travels together
 MESSAGES_A_ROUND: Final = 5  # of one server: the others' turn comes after that
 
 
@@ -42,17 +41,24 @@ class AuditPoster:
     """Sends one message after another, and reports a channel that does not accept them."""
 
     def __init__(
-        self, bot: SpeckleBot, storage: Storage, blocked_for_s: Callable[[], float]
+        self,
+        bot: SpeckleBot,
+        storage: Storage,
+        blocked_for_s: Callable[[], float],
+        poll_s: float,
     ) -> None:
-        """`blocked_for_s` says for how long Discord wants nothing at all from the bot."""
+        """`blocked_for_s` says for how long Discord wants nothing at all from the bot; what is
+        changed within `poll_s` travels together.
+        """
         self._bot = bot
         self._storage = storage
         self._blocked_for_s = blocked_for_s
+        self._poll_s = poll_s
 
     async def run(self) -> None:
         """Post until cancelled, from the moment that the guilds are known."""
         await self._bot.ready_once.wait()
-        await periodic("audit_poster", self.post_due, every_s=POLL_S)
+        await periodic("audit_poster", self.post_due, every_s=self._poll_s)
 
     async def post_due(self) -> None:
         """Post all that is due, and notify of what is paused."""

@@ -49,7 +49,9 @@ async def notifying(bot: ClientWithServices) -> AsyncIterator[None]:
     async def look_after(account_id: int) -> None:
         assert [one async for one in services.webhooks.reconcile_all(account_id)] == []
 
-    follow_ups = LinkFollowUps(bot, services.linking, bot.flow.resume_after_link, look_after)
+    follow_ups = LinkFollowUps(
+        bot, services.linking, bot.flow.resume_after_link, look_after, poll_s=1.0
+    )
     task = asyncio.create_task(follow_ups.run())
     try:
         yield

@@ -60,7 +60,7 @@ async def change(
 
 
 def poster(bot: SpeckleBot, storage: Storage) -> AuditPoster:
-    return AuditPoster(bot, storage, lambda: 0.0)
+    return AuditPoster(bot, storage, lambda: 0.0, 5.0)
 
 
 def posted(studio: Studio, channel: SandboxChannel) -> list[str]:
