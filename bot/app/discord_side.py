@@ -91,43 +91,42 @@ async def build_discord_side(
     on_samples: Callable[[], None],
 ) -> DiscordSide:
     """Build the client, its services and its cogs; what is handed in is there when they work."""
-    guilds = GuildService(base.storage, base.now)
+    settings, storage, now = base.settings, base.storage, base.now
+    guilds = GuildService(storage, now)
     bot = _client(base, guilds)
     webhooks = WebhookService(
-        base.storage,
+        storage,
         speckle.client,
         speckle.lender,
-        PublicUrlProbe(base.settings.public_url, base.instance, base.network),
+        PublicUrlProbe(settings.public_url, base.instance, base.network),
         describe_webhook=partial(describe_webhook, bot),
-        now=base.now,
+        now=now,
     )
     linking = _linking(base, speckle, webhooks)
-    pages = WebhookPages(speckle.client, asks=base.settings.speckle.enrich_deadline_s > 0)
+    pages = WebhookPages(speckle.client, asks=settings.speckle.enrich_deadline_s > 0)
     subscriptions = _subscriptions(base, speckle, webhooks, pages)
     watch = DiscordChannelAudience(bot, base.timings.access.member_known_s)
-    access = AccessCheck(
-        base.storage, speckle.client, speckle.lender, watch, base.now, base.timings.access
-    )
+    access = AccessCheck(storage, speckle.client, speckle.lender, watch, now, base.timings.access)
     webhook_looks = WebhookLooks(webhooks, speckle.lender, access.decide_and_record)
     event_log = EventLogService(
-        base.storage,
+        storage,
         access.decide_and_record,
         webhook_looks,
-        speckle_servers=base.settings.speckle_servers,
-        now=base.now,
+        speckle_servers=settings.speckle_servers,
+        now=now,
     )
-    pending_commands, refused = PendingCommandService(base.storage), RefusedDeliveries(base.now)
+    pending_commands, refused = PendingCommandService(storage), RefusedDeliveries(now)
     flow = await add_cogs(
         bot,
         subscriptions,
         pending_commands,
         guilds,
-        GuildSettingsService(base.storage, base.quotas),
+        GuildSettingsService(storage, base.quotas),
         speckle.lender,
         linking,
-        PersonalDataService(base.storage, linking, retention_policy_of(base.settings.retention)),
+        PersonalDataService(storage, linking, retention_policy_of(settings.retention)),
         DoctorService(
-            base.storage,
+            storage,
             subscriptions,
             webhooks,
             webhook_looks,
@@ -136,11 +135,11 @@ async def build_discord_side(
             refused,
             not_ready,
         ),
-        SampleService(base.storage, subscriptions, on_samples),
-        CardFilters(base.storage, MessageCards(base.storage), subscriptions, pending_commands),
+        SampleService(storage, subscriptions, on_samples),
+        CardFilters(storage, MessageCards(storage), subscriptions, pending_commands),
         event_log,
-        AuditService(base.storage, base.now),
-        GuildStatusService(base.storage, known_trouble, base.now),
+        AuditService(storage, now),
+        GuildStatusService(storage, known_trouble, now),
         guilds_known=bot.ready_once,
     )
     resume = flow.resume_after_link
