@@ -108,13 +108,7 @@ async def build_discord_side(
     watch = DiscordChannelAudience(bot, base.timings.access.member_known_s)
     access = AccessCheck(storage, speckle.client, speckle.lender, watch, now, base.timings.access)
     webhook_looks = WebhookLooks(webhooks, speckle.lender, access.decide_and_record)
-    event_log = EventLogService(
-        storage,
-        access.decide_and_record,
-        webhook_looks,
-        speckle_servers=settings.speckle_servers,
-        now=now,
-    )
+    event_log = _event_log(base, access, webhook_looks)
     pending_commands, refused = PendingCommandService(storage), RefusedDeliveries(now)
     flow = await add_cogs(
         bot,
@@ -144,6 +138,16 @@ async def build_discord_side(
     )
     resume = flow.resume_after_link
     return DiscordSide(bot, guilds, webhooks, linking, access, refused, resume)
+
+
+def _event_log(base: Base, access: AccessCheck, looks: WebhookLooks) -> EventLogService:
+    return EventLogService(
+        base.storage,
+        access.decide_and_record,
+        looks,
+        speckle_servers=base.settings.speckle_servers,
+        now=base.now,
+    )
 
 
 def _linking(base: Base, speckle: SpeckleSide, webhooks: WebhookService) -> AccountLinking:
