@@ -3,7 +3,7 @@
 The bot runs as a process of its own over an SQLite file, against the sandbox Discord in this one,
 and nothing happens. A wake-up is a thread that waited and went on, read from /proc (Linux). The
 sandbox's heartbeats are as far apart as Discord's. What is left of it are the workers, which look
-every 2 s whether another process wrote something for them: some 5 short reads a second together.
+every 2 s, at the same moment, whether another process wrote something for them.
 """
 
 import asyncio

@@ -29,7 +29,7 @@ from bot.cli.terminal import (
     until_stopped,
     without_garbage_collection,
 )
-from bot.errors import BotError, ConfigError
+from bot.errors import BotError, ConfigError, DatabaseCopyError
 from bot.launch import COMMANDS
 from bot.program import NAME, PROGRAM, version
 
@@ -46,12 +46,25 @@ class Commands(click.Group):
             )
             cmd_name = "outbox"
         found = super().get_command(ctx, cmd_name)
+        if found is None and cmd_name == "bundles":
+            raise click.UsageError(
+                "DuckDB counts the objects of bundles, and is a package beside the bot's: "
+                f"`pipx inject {NAME} duckdb` installs it, or pip in the bot's environment."
+            )
         if found is None and cmd_name in COMMANDS:
             raise click.UsageError(
                 f"`{cmd_name}` is a command of run.py, which comes with the bot's repository: "
                 f"`python3 run.py {cmd_name}` there."
             )
         return found
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Do the command; an error knows which one it was, as its sentence names its options."""
+        try:
+            return super().invoke(ctx)
+        except DatabaseCopyError as error:
+            error.command = ctx.invoked_subcommand or ""
+            raise
 
 
 def print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
@@ -67,14 +80,14 @@ def print_version(context: click.Context, _option: click.Parameter, wanted: bool
     type=click.Path(path_type=Path),
     default="config.toml",
     show_default=True,
-    help="Not with run.py, which uses the usual file.",
+    help="The file of settings. run.py takes no such option: it uses the one beside it.",
 )
 @click.option(
     "--env-file",
     type=click.Path(path_type=Path),
     default=".env",
     show_default=True,
-    help="The same.",
+    help="The file of secrets; the same holds.",
 )
 @click.option(
     "--version",
@@ -97,7 +110,10 @@ def cli(context: click.Context, config: Path, env_file: Path) -> None:
 @cli.command()
 @click.pass_obj
 def init(files: Files) -> None:
-    """Write a first .env, with a new key in it, and config.toml, where they are missing."""
+    """Write a first .env, with a new key in it, and config.toml, where they are missing.
+
+    If the database holds what an earlier key encrypted, no key is made, and that one is asked for.
+    """
     from bot.cli.init import write_first_files
 
     try:
@@ -125,7 +141,11 @@ def run(files: Files) -> None:
 @cli.command()
 @click.pass_context
 def check(context: click.Context) -> None:
-    """Try every setting, and say how to fix problems."""
+    """Try every setting, and say how to fix problems.
+
+    Also the database with its backups and keys, Discord, and each Speckle server. It posts nothing,
+    and works while the bot runs.
+    """
     files: Files = context.obj
     settings = files.load()
 
@@ -148,7 +168,11 @@ def migrate(files: Files) -> None:
 
 @cli.command()
 def key() -> None:
-    """Print a new key for ENCRYPTION_KEYS."""
+    """Print a new key for ENCRYPTION_KEYS.
+
+    To change keys it goes in front of the earlier ones, which stay until `keys rotate` has ended.
+    If an earlier key is lost, `check` says what that costs.
+    """
     from cryptography.fernet import Fernet
 
     click.echo(Fernet.generate_key().decode())

@@ -77,7 +77,11 @@ class AuditAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One change. `guild_id` is None for what concerns the whole bot, `channel_id` for a server."""
+    """One change. `guild_id` is None for what concerns the whole bot, `channel_id` for a server.
+
+    `number` is its place in the server's audit channel, from the first that was posted on.
+    `left_channel_id` is the audit channel that it ended, and that is still to be told.
+    """
 
     id: int
     at: datetime
@@ -86,6 +90,8 @@ class AuditEntry:
     actor: AuditActor
     action: AuditAction
     facts: Mapping[str, Any]
+    number: int | None = None
+    left_channel_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

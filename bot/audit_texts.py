@@ -11,6 +11,7 @@ from bot.model import HookKind, PauseReason, PauseWhy
 ERASED_PERSON: Final = "A person who asked to be erased"
 MOST_NAMED: Final = 5  # entries of a filter in one sentence
 LONGEST_ENTRY: Final = 40
+LEFT_IN_SPECKLE: Final = ". In Speckle, whoever made it by hand can delete it"
 
 SENTENCES: Final[Mapping[AuditAction, str]] = {
     AuditAction.SUBSCRIBED: "{who} subscribed {channel}{project}{filters}.",
@@ -18,15 +19,15 @@ SENTENCES: Final[Mapping[AuditAction, str]] = {
     AuditAction.FILTERS_CHANGED: "{who} changed the filters of {channel}{project}{filters}.",
     AuditAction.PAUSED: "{who} paused {channel}{project}{why}.",
     AuditAction.RESUMED: "{who} resumed {channel}{project}.",
-    AuditAction.CONSENTED: "{who} agreed to show a private project in {channel}{project}{seen_by}.",
+    AuditAction.CONSENTED: "{who} agreed to show {a_project} in {channel}{project}{seen_by}.",
     AuditAction.WEBHOOK_CREATED: "{who} had the webhook of {channel} created in Speckle{project}.",
     AuditAction.WEBHOOK_REPAIRED: "{who} had the webhook of {channel} repaired in Speckle"
     "{project}{what}.",
     AuditAction.WEBHOOK_RESET: "{who} set back the webhook of {channel}{project}: it waits until "
     "somebody sets it up in Speckle again.",
     AuditAction.WEBHOOK_CONVERTED: "{who} changed how events come to {channel}{project}{to}.",
-    AuditAction.WEBHOOK_REMOVED: "{who} removed the webhook of {channel}{project}: nothing used it "
-    "any more.",
+    AuditAction.WEBHOOK_REMOVED: "{who} ended the webhook of {channel}{project}: nothing used it "
+    "any more{left}.",
     AuditAction.SECRET_RENEWED: "{who} gave the webhook of {channel} a new secret{project}.",
     AuditAction.GUILD_JOINED: "The bot was added to this server.",
     AuditAction.GUILD_LEFT: "The bot was removed from this server.",
@@ -35,12 +36,13 @@ SENTENCES: Final[Mapping[AuditAction, str]] = {
     AuditAction.AUDIT_CHANNEL_PAUSED: "{who} stopped posting the audit log in {channel}: Discord "
     "did not accept it there.",
     AuditAction.DEFAULTS_CHANGED: "{who} changed the default filters of this server{filters}.",
-    AuditAction.LINKED: "{who} linked a Speckle account that {channels} here depend on.",
-    AuditAction.CONFIRMED: "{who} confirmed a Speckle account that {channels} here depend on.",
-    AuditAction.UNLINKED: "{who} unlinked a Speckle account that {channels} here depended on.",
+    AuditAction.LINKED: "{who} linked a Speckle account that serves {channels} here.",
+    AuditAction.CONFIRMED: "{who} confirmed a Speckle account that serves {channels} here.",
+    AuditAction.UNLINKED: "{who} unlinked a Speckle account that served {channels} here: what "
+    "depended on it is paused.",
     AuditAction.ERASED: "{who} had everything erased that the bot kept about them.",
     AuditAction.CARDS_RETRIED: "{who} had {cards} for {channel} sent again.",
-    AuditAction.CARDS_DROPPED: "{who} deleted {cards} that waited for {channel}.",
+    AuditAction.CARDS_DROPPED: "{who} deleted {cards} for {channel} that had not been sent.",
     AuditAction.KEYS_ROTATED: "{who} encrypted all secrets again with the first key.",
 }
 WITHOUT_CHANNEL: Final[Mapping[AuditAction, str]] = {
@@ -97,11 +99,13 @@ def entry_text(entry: AuditEntry, names: AuditNames, *, shown: bool) -> str:
         who=_who(entry.actor, names),
         channel=channel,
         project=_project(facts, names),
-        filters=_filters(facts.get("filters"), names),
+        filters=_filters(facts.get("filters"), names, new=entry.action is AuditAction.SUBSCRIBED),
         why=_why(facts),
+        a_project=_a_project(facts),
         seen_by=_seen_by(facts.get("audience")),
         what=_what(facts.get("what")),
         to=_to(facts.get("to")),
+        left=LEFT_IN_SPECKLE if facts.get("by_hand") else "",
         channels=counted(int(entry.facts.get("channels", 0)), "channel"),
         cards=counted(int(entry.facts.get("cards", 0)), "card"),
     )
@@ -129,12 +133,19 @@ def _why(facts: Mapping[str, Any]) -> str:
     return f": {text}" if text else ""
 
 
+def _a_project(facts: Mapping[str, Any]) -> str:
+    known = facts.get("visibility", "private") is not None
+    return "a private project" if known else "a project that may be private"
+
+
 def _seen_by(audience: Mapping[str, Any] | None) -> str:
     if audience is None:
         return ""
     if audience["everyone"]:
         people = audience["people"]
         return " to everyone in the server" + (f", {counted(people, 'member')}" if people else "")
+    if audience.get("in_thread"):
+        return " to the people in a private thread"
     counts = ((audience["roles"], "role"), (audience["members"], "member"))
     parts = [counted(count, noun) for count, noun in counts if count]
     return f" to {joined(parts)}" if parts else " to administrators alone"
@@ -153,14 +164,13 @@ def _to(kind: str | None) -> str:
     return f": by {'a webhook of its own' if own else 'the shared webhook of this bot'} now"
 
 
-def _filters(filters: Mapping[str, Any] | None, names: AuditNames) -> str:
-    """What was changed of each option: before and after."""
-    changed = [
-        f"{words} {_entries(name, filters[name][0], names)} → "
-        f"{_entries(name, filters[name][1], names)}"
-        for name, words in OPTION_WORDS.items()
-        if filters and name in filters
-    ]
+def _filters(filters: Mapping[str, Any] | None, names: AuditNames, *, new: bool) -> str:
+    """What was changed of each option: before and after; of what is `new` there is no before."""
+    changed = []
+    for name, words in OPTION_WORDS.items():
+        if filters and name in filters:
+            before, after = (_entries(name, kept, names) for kept in filters[name])
+            changed.append(f"{words} {after}" if new else f"{words} {before} → {after}")
     return f": {'; '.join(changed)}" if changed else ""
 
 

@@ -62,6 +62,7 @@ FILTERS = (
     "models <secret> → <level 0>, <level 1>, <level 2>, <level 3>, <level 4>, 4 more; "
     "ignored authors nobody → 2."
 )
+IN_THREAD = {"everyone": False, "people": None, "roles": 0, "members": 0, "in_thread": True}
 AGREED = (
     "person 72 agreed to show a private project in channel 73 to everyone in the server, "
     "120 members."
@@ -80,6 +81,31 @@ AGREED = (
             AGREED,
         ),
         (
+            entry(AuditAction.SUBSCRIBED, {"filters": {"events": [[], ["versions"]]}}),
+            "person 72 subscribed channel 73: events versions.",
+        ),
+        (
+            entry(AuditAction.CONSENTED, {"audience": IN_THREAD, "visibility": None}),
+            (
+                "person 72 agreed to show a project that may be private in channel 73 to the "
+                "people in a private thread."
+            ),
+        ),
+        (
+            entry(AuditAction.UNLINKED, {"channels": 1}, channel_id=None),
+            (
+                "person 72 unlinked a Speckle account that served 1 channel here: what depended on "
+                "it is paused."
+            ),
+        ),
+        (
+            entry(AuditAction.WEBHOOK_REMOVED, {"by_hand": True}),
+            (
+                "person 72 ended the webhook of channel 73: nothing used it any more. In Speckle, "
+                "whoever made it by hand can delete it."
+            ),
+        ),
+        (
             entry(AuditAction.PAUSED, {"reason": "access_lost", "why": "unlinked"}, BY_BOT),
             "The bot paused channel 73: the account that it depended on was unlinked.",
         ),
@@ -93,7 +119,7 @@ AGREED = (
         ),
         (
             entry(AuditAction.CARDS_DROPPED, {"cards": 1}, BY_HOST),
-            "The person who runs the bot deleted 1 card that waited for channel 73.",
+            "The person who runs the bot deleted 1 card for channel 73 that had not been sent.",
         ),
     ],
 )

@@ -11,9 +11,10 @@ INTRODUCTION = """\
 What the person who hosts the bot types. Each command is `python3 run.py` with a name behind it,
 typed where the bot's files are; `python3 run.py` alone lists them, and `--help` behind a command
 prints what this page says of it (behind `test`, what pytest takes). The first use of a command that
-needs more packages than are there installs them into `.venv`. Where the bot is an
-[installed package](hosting.md#a-service-of-systemd), it is `speckle-discord-bot` instead, with the
-same commands, except for those that need the whole checkout.
+needs more packages than are there installs them into `.venv`; `--help` never does. Where the bot is
+an installed package or a container, it is `speckle-discord-bot` instead, with the same commands,
+except for those that need the whole checkout. How to type it there:
+[Commands, in each way](hosting.md#commands-in-each-way).
 
 Every command reads `.env` and `config.toml`, those beside `run.py`, or those of the current folder
 in an installed package, as [Configuration](configuration.md) says. It ends with 0 if it did what it

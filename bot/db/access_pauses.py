@@ -32,11 +32,14 @@ def pause_rights(
     which: ColumnElement[bool],
     pause: AccessPause,
     now: datetime,
+    *,
+    audited: bool = False,
 ) -> list[int]:
     """Pause these subscriptions, with notices to those who made them; the ids of those it paused.
 
     Their cards are taken back: they say what somebody could see who may not any more. Those that
-    are paused already stay as they are.
+    are paused already stay as they are. `audited`: the caller has written into the audit log what
+    paused them, in one row for all.
     """
     assert pause.reason in RIGHTS_PAUSES, "other pauses keep cards, not events"  # noqa: S101
     why = "" if pause.why is None else pause.why.value
@@ -51,14 +54,15 @@ def pause_rights(
     by_channel: defaultdict[int, list[int]] = defaultdict(list)
     for subscription_id, channel_id in session.execute(change):
         by_channel[channel_id].append(subscription_id)
-    stopped = chain.from_iterable(by_channel.values())
-    record_subscriptions(session, AuditAction.PAUSED, stopped, reason=pause.reason, why=why)
+    stopped = sorted(chain.from_iterable(by_channel.values()))
+    if not audited:
+        record_subscriptions(session, AuditAction.PAUSED, stopped, reason=pause.reason, why=why)
     for channel_id, ids in sorted(by_channel.items()):
         lock(session, channel_id)
         hold_back_cards(session, ids, now, now)
         _look_for_batch(session, channel_id, ids, now)
         write_notices(session, channel_id, ids, pause.reason, why, now)
-    return sorted(chain.from_iterable(by_channel.values()))
+    return stopped
 
 
 def forget_access(session: Session, which: ColumnElement[bool]) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, delete, exists, func, or_, select, update
 
-from bot.audit import AuditAction, AuditBatch, AuditChannel
+from bot.audit import AuditAction, AuditBatch, AuditChannel, AuditEntry
 from bot.db.audit_log import entry_of, record
 from bot.db.guilds import add_guild
 from bot.db.rows import value_of
 from bot.db.session import Session
-from bot.db.tables import NOT_POSTED, audit_channels, audit_log, guilds
+from bot.db.tables import LEAVES_A_CHANNEL, NOT_POSTED, audit_channels, audit_log, guilds
 from bot.work import new_nonce
 
 ENTRIES_A_MESSAGE = 12  # they share an embed's 4,096 characters
@@ -36,7 +36,8 @@ class AuditChannels:
     def choose(self, guild_id: int, channel_id: int | None, by: int) -> None:
         """Post a guild's changes there, from this one on; None for nowhere.
 
-        Chosen again after a pause, it continues where it stopped.
+        Chosen again after a pause, it continues where it stopped, and so does another channel. The
+        one before is told.
         """
         add_guild(self._session, guild_id, self._now())
         there = self.get(guild_id)
@@ -47,11 +48,45 @@ class AuditChannels:
         elif before == channel_id:
             self._set(guild_id, set_by=by, paused_at=None, notified_at=None)
             return
+        elif there is not None:
+            self._release(there.nonce)
+            values = {"nonce": None, "nonce_at": None, "paused_at": None, "notified_at": None}
+            self._set(guild_id, channel_id=channel_id, set_by=by, **values)
         else:
             self._begin(guild_id, channel_id, by)
         if before != channel_id:
-            action = AuditAction.AUDIT_CHANNEL_CHANGED
-            record(self._session, action, guild_id, channel_id=channel_id)
+            self._tell_no_more(guild_id, channel_id)
+            record(
+                self._session,
+                AuditAction.AUDIT_CHANNEL_CHANGED,
+                guild_id,
+                channel_id=channel_id,
+                left_channel_id=before,
+            )
+
+    def left(self) -> Sequence[AuditEntry]:
+        """What ended posting in a channel that does not know it yet."""
+        here = guilds.c.left_at.is_(None)
+        of_guild = guilds.c.guild_id == audit_log.c.guild_id
+        rows = select(audit_log).join(guilds, of_guild).where(LEAVES_A_CHANNEL, here)
+        found = self._session.execute(rows.order_by(audit_log.c.id)).mappings()
+        return [entry_of(row) for row in found]
+
+    def mark_told(self, entry: AuditEntry) -> None:
+        """The channel that was left knows, or Discord will never take it there."""
+        this = update(audit_log).where(audit_log.c.id == entry.id)
+        self._session.execute(this.values(left_channel_id=None))
+
+    def _tell_no_more(self, guild_id: int, channel_id: int | None) -> None:
+        """Nothing ended in a channel that is chosen again."""
+        these = (audit_log.c.guild_id == guild_id, audit_log.c.left_channel_id == channel_id)
+        self._session.execute(update(audit_log).where(*these).values(left_channel_id=None))
+
+    def _release(self, nonce: str | None) -> None:
+        """Let the rows of a message that did not go out wait again."""
+        if nonce is not None:
+            these = update(audit_log).where(audit_log.c.nonce == nonce)
+            self._session.execute(these.values(nonce=None, number=None))
 
     def _begin(self, guild_id: int, channel_id: int, by: int) -> None:
         of_guild = audit_log.c.guild_id == guild_id
@@ -115,10 +150,23 @@ class AuditChannels:
         if not ids:
             return None
         nonce = new_nonce()
-        these = audit_log.c.id.in_(ids)
-        self._session.execute(update(audit_log).where(these).values(nonce=nonce))
+        first = self._last_number(channel.guild_id) + 1
+        for number, id_ in enumerate(ids, first):
+            this = update(audit_log).where(audit_log.c.id == id_)
+            self._session.execute(this.values(nonce=nonce, number=number))
         self._set(channel.guild_id, nonce=nonce, nonce_at=self._now())
         return self.get(channel.guild_id)
+
+    def _last_number(self, guild_id: int) -> int:
+        """The highest number that a change of the guild has."""
+        newest = (
+            select(audit_log.c.number)
+            .where(audit_log.c.guild_id == guild_id)
+            .order_by(audit_log.c.id.desc())
+            .limit(LATE_ROWS)
+            .subquery()
+        )
+        return self._session.scalar(select(func.max(newest.c.number))) or 0
 
     def posted(self, batch: AuditBatch) -> None:
         """The message is out, or Discord will never take it."""
@@ -136,8 +184,7 @@ class AuditChannels:
         )
         if not changed.rowcount:  # another channel was chosen meanwhile
             return
-        wait = update(audit_log).where(audit_log.c.nonce == batch.channel.nonce)
-        self._session.execute(wait.values(nonce=None))
+        self._release(batch.channel.nonce)
         channel = batch.channel
         record(
             self._session,

@@ -1,12 +1,13 @@
 """Many tasks, one piece of work: what waits at the same time is done together."""
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
 from bot.db.failures import TOO_LONG
 from bot.errors import StorageUnavailable
+from bot.fairness import current_tenant
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -17,11 +18,12 @@ MAX_ITEMS = 256
 class GroupCommit(Generic[T, R]):
     """Collects items while one flush runs and hands all of them to the next.
 
-    `flush(items)` gives one result an item, in order. Items are flushed in the order in which they
-    were submitted. An exception of a flush reaches each of its waiters. A waiter that is cancelled
-    before its flush begins takes its item back; later ones take nothing back. So does one that has
-    waited for `within_s`, which gets StorageUnavailable: one timer for all, as one for each costs a
-    good part of what a delivery costs.
+    `flush(items)` gives one result an item, in order. A tenant's items are flushed in the order in
+    which they were submitted; tenants take turns, item by item. An exception of a flush reaches
+    each of its waiters. A waiter that is cancelled before its flush begins takes its item back;
+    later ones take nothing back. So does one that has waited for `within_s`, which gets
+    StorageUnavailable: one timer for all, as one for each costs a good part of what a delivery
+    costs.
     """
 
     def __init__(
@@ -36,7 +38,8 @@ class GroupCommit(Generic[T, R]):
         self._flush = flush
         self._within_s = within_s
         self._max_items = max_items
-        self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
+        # The tenant whose turn is next is the first.
+        self._waiting: OrderedDict[Hashable, deque[tuple[T, asyncio.Future[R]]]] = OrderedDict()
         self._due: deque[tuple[float, asyncio.Future[R]]] = deque()  # by when each has its result
         self._timer: asyncio.TimerHandle | None = None
         self._worker: asyncio.Task[None] | None = None
@@ -48,7 +51,7 @@ class GroupCommit(Generic[T, R]):
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
-        self._waiting.append((item, future))
+        self._waiting.setdefault(current_tenant.get(), deque()).append((item, future))
         self._due.append((loop.time() + self._within_s, future))
         if self._timer is None:
             self._timer = loop.call_at(self._due[0][0], self._give_up, loop)
@@ -67,14 +70,18 @@ class GroupCommit(Generic[T, R]):
                 await self._flush_some(batch)
         finally:
             self._worker = None
-            for _, future in self._waiting:  # left only if the worker itself was cancelled
-                future.cancel()
+            for queue in self._waiting.values():  # left only if the worker itself was cancelled
+                for _, future in queue:
+                    future.cancel()
             self._waiting.clear()
 
     def _next(self) -> Sequence[tuple[T, asyncio.Future[R]]]:
         batch: list[tuple[T, asyncio.Future[R]]] = []
         while self._waiting and len(batch) < self._max_items:
-            item, future = self._waiting.popleft()
+            whose, queue = self._waiting.popitem(last=False)
+            item, future = queue.popleft()
+            if queue:
+                self._waiting[whose] = queue  # behind the others
             if not future.done():
                 batch.append((item, future))
         return batch

@@ -345,7 +345,7 @@ class Hooks:
         )
         unlinked = AccessPause(PauseReason.ACCESS_LOST, PauseWhy.UNLINKED)
         self._audit_unlinked(depending)
-        paused = pause_rights(self._session, depending, unlinked, now)
+        paused = pause_rights(self._session, depending, unlinked, now, audited=True)
         _void_answers(self._session, account_id, depending)
         self._session.execute(
             update(subscriptions)

@@ -13,6 +13,7 @@ from bot.db.tables import (
     IS_NEW,
     IS_OPEN,
     IS_WAITING,
+    LEAVES_A_CHANNEL,
     NOT_POSTED,
     SHOWS_SUBJECT,
     audit_log,
@@ -28,6 +29,12 @@ INDEXES = (
         audit_log.c.id,
         sqlite_where=NOT_POSTED,
         postgresql_where=NOT_POSTED,
+    ),
+    Index(
+        "ix_audit_log_left",
+        audit_log.c.id,
+        sqlite_where=LEAVES_A_CHANNEL,
+        postgresql_where=LEAVES_A_CHANNEL,
     ),
     Index("ix_inbox_new", inbox.c.lane, inbox.c.id, sqlite_where=IS_NEW, postgresql_where=IS_NEW),
     Index(

@@ -112,8 +112,8 @@ class PersonalTraces:
         self._session.execute(chose.values(set_by=NOBODY))
 
     def count(self, discord_user_id: int) -> Mapping[str, int]:
-        """How many rows name a person, by table."""
-        counted: dict[str, int] = {}
+        """How many rows name a person, by table; of subscriptions also what else names them."""
+        counted = {"answers": self._answers(discord_user_id)}
         for column in (
             link_requests.c.discord_user_id,
             pending_commands.c.discord_user_id,
@@ -126,7 +126,21 @@ class PersonalTraces:
             table = column.table
             rows = select(func.count()).select_from(table).where(column == discord_user_id)
             counted[table.name] = self._session.scalar(rows) or 0
-        return counted
+        paused = subscriptions.c.pause_detail == str(discord_user_id)
+        by_them = (subscriptions.c.pause_reason == PauseReason.MEMBER, paused)
+        rows = select(func.count()).select_from(subscriptions).where(*by_them)
+        return counted | {"paused": self._session.scalar(rows) or 0}
+
+    def _answers(self, discord_user_id: int) -> int:
+        """Answers to who sees a project: those that they gave, or that cover them by name."""
+        text = cast(subscriptions.c.consent, String)
+        naming = select(subscriptions.c.consent).where(text.contains(str(discord_user_id)))
+        found = (one for one in self._session.scalars(naming) if one is not None)
+        return sum(
+            one.by == discord_user_id
+            or (one.audience is not None and discord_user_id in one.audience.members)
+            for one in found
+        )
 
 
 async def erase_from_texts(

@@ -113,7 +113,8 @@ class Subscriptions:
         consent = after.consent
         if consent is None or consent == before or consent.visibility in PUBLIC:
             return
-        self._audit(AuditAction.CONSENTED, after.id, audience=_audience_facts(consent))
+        facts = {"audience": _audience_facts(consent), "visibility": consent.visibility}
+        self._audit(AuditAction.CONSENTED, after.id, **facts)
 
     def _audit(self, action: AuditAction, *subscription_ids: int, **facts: Any) -> None:
         record_subscriptions(self._session, action, subscription_ids, **facts)
@@ -231,7 +232,8 @@ def _audience_facts(consent: Consent) -> Mapping[str, Any] | None:
         return None
     people = seen.people if seen.everyone else None
     counts = {"roles": len(seen.roles), "members": len(seen.members)}
-    return {"everyone": seen.everyone, "people": people, **counts}
+    in_thread = {"in_thread": True} if seen.in_thread else {}
+    return {"everyone": seen.everyone, "people": people, **counts, **in_thread}
 
 
 def _lock_hook(session: Session, hook_id: int) -> int | None:

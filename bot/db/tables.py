@@ -131,11 +131,15 @@ audit_log = Table(
     _enum("action", AuditAction),
     _json("facts"),
     _text("nonce", nullable=True),  # of the message to the audit channel that has it
+    Column("number", BigInteger(), nullable=True),  # in the guild's audit channel
+    # The audit channel that this ended, until it is told.
+    Column("left_channel_id", BigInteger(), nullable=True),
     Index(None, "guild_id", "id"),
     sqlite_autoincrement=True,
 )
 
 NOT_POSTED = audit_log.c.nonce.is_(None)
+LEAVES_A_CHANNEL = audit_log.c.left_channel_id.is_not(None)
 
 audit_channels = Table(
     "audit_channels",

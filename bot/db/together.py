@@ -1,4 +1,7 @@
-"""Transactions that are asked for at the same time, done in one: each one costs a thread's turn."""
+"""Transactions that are asked for at the same time, done in one: each one costs a thread's turn.
+
+Guilds take turns: a busy one's do not go before another one's.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
@@ -55,13 +58,13 @@ class Together(Generic[T, R]):
         return [(await self._all([item]))[0] for item in items]
 
 
-def reads_together(database: Database) -> Together[Work[Any], Any]:
+def reads_together(database: Database, name: str) -> Together[Work[Any], Any]:
     """Short reads, one after the other in one thread; a long one would hold up the others."""
 
     async def read(works: Sequence[Work[Any]]) -> Sequence[Any]:
         return await database.read(lambda session: [work(session) for work in works])
 
-    return Together("reads", read, most=READS_TOGETHER)
+    return Together(name, read, most=READS_TOGETHER)
 
 
 def writes_together(database: Database) -> Together[Work[Any], Any]:

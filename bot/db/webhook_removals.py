@@ -9,7 +9,7 @@ from bot.audit import AuditAction
 from bot.db.audit_log import record_hooks
 from bot.db.session import Session
 from bot.db.tables import hooks, webhook_removals
-from bot.model import WebhookRemoval
+from bot.model import HookKind, WebhookRemoval
 
 
 class WebhookRemovals:
@@ -66,5 +66,7 @@ def write_removals(session: Session, condition: ColumnElement[bool], now: dateti
 
 def audit_removal(session: Session, condition: ColumnElement[bool]) -> None:
     """Note in the audit log, before these hooks are erased, that their webhooks go."""
-    rows = session.execute(select(hooks).where(condition)).mappings().all()
-    record_hooks(session, AuditAction.WEBHOOK_REMOVED, rows)
+    own = select(hooks).where(condition, hooks.c.kind == HookKind.OWN)
+    for row in session.execute(own).mappings().all():
+        by_hand = row["webhook_sealed"] is None
+        record_hooks(session, AuditAction.WEBHOOK_REMOVED, [row], by_hand=by_hand)

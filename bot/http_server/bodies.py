@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 import structlog
 from aiohttp import web
 
+from bot.http_server.faults import MALFORMED
 from bot.http_server.limits import Limits
 
 log = structlog.get_logger()
 
 TOO_SLOW = "The body took too long."
 TOO_LARGE = "The body is larger than this server takes."
-CUT_SHORT = "The body is not what its head says."
 
 
 class Bodies:
@@ -52,7 +52,7 @@ class Bodies:
         except TimeoutError:
             raise web.HTTPRequestTimeout(text=TOO_SLOW) from None
         except web.RequestPayloadError:
-            raise web.HTTPBadRequest(text=CUT_SHORT) from None
+            raise web.HTTPBadRequest(text=MALFORMED) from None
         finally:
             del self._reading[reading]
 

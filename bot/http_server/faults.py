@@ -1,4 +1,4 @@
-"""What is said of a fault of ours."""
+"""What is said of a fault, ours or a request's."""
 
 import traceback
 from typing import Final
@@ -7,6 +7,8 @@ import structlog
 
 log = structlog.get_logger()
 
+MALFORMED: Final = "This is not the HTTP that this server speaks."
+LONG_HEAD: Final = "The request's head is longer than this server takes."
 OUR_FAULT: Final = "Internal error. The bot's log has the details. Tell the person who runs it."
 
 

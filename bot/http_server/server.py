@@ -4,18 +4,21 @@ import asyncio
 import errno
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from http import HTTPStatus
 from typing import Any, Final, cast
 
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
+from aiohttp.web_protocol import ERROR
 
-from bot.http_server.connections import Connections, HttpConnection
-from bot.http_server.faults import OUR_FAULT, log_fault
+from bot.http_server.bodies import TOO_LARGE
+from bot.http_server.connections import TOO_LONG, Connections, HttpConnection
+from bot.http_server.faults import MALFORMED, OUR_FAULT, log_fault
 from bot.http_server.limits import Limits
 from bot.http_server.paths import PublicPath
-from bot.http_server.short_way import ShortWay
+from bot.http_server.short_way import Answer, ShortWay, head_bytes
 from bot.http_server.sockets import BACKLOG
 
 log = structlog.get_logger()
@@ -23,9 +26,13 @@ log = structlog.get_logger()
 SHUTDOWN_S: Final = 3.0  # for what is in flight when the bot stops
 # From accepting a connection to handing it to its handler, in turns of the event loop.
 TURNS_TO_A_HANDLER: Final = 3
-READ_BYTES: Final = 64 * 1024  # of a body, which aiohttp keeps twice before it stops reading
 NO_FILES_LEFT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 SAY_EVERY_S: Final = 60.0
+VERSIONS: Final = frozenset({HttpVersion10, HttpVersion11})  # the parser takes 0.9 and 2.0 as well
+IS_SPOKEN: Final = web.RequestKey("is_spoken", bool)
+NO_LENGTH: Final = 2**64 - 1  # what the parser takes for no length, and then waits for all the same
+EXPECTED: Final = frozenset({"", "100-continue"})
+EXPECT_NOTHING: Final = "This server knows Expect: 100-continue, and nothing else to expect."
 SEND_PLAIN: Final = "Send the body as it is, without a Content-Encoding."
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -48,7 +55,7 @@ async def serving(
     await runner.setup()
     server = cast(web.Server, runner.server)
     connections = Connections(limits, clock, on_memory_full)
-    _stand_in_front(server, app, public_path)
+    _stand_in_front(server, app, public_path, limits.head_bytes)
 
     def connection() -> HttpConnection:
         return HttpConnection(
@@ -61,7 +68,6 @@ async def serving(
             tcp_keepalive=False,  # a caller that is gone is as silent as any
             lingering_time=0,
             auto_decompress=False,
-            read_bufsize=READ_BYTES,
         )
 
     with _few_words_without_files(loop, connections, clock):
@@ -100,20 +106,27 @@ async def _watch(connections: Connections) -> None:
 # ── in front of the routes ────────────────────────────────────────────────────────────────────
 
 
-def _stand_in_front(server: web.Server, app: web.Application, public_path: PublicPath) -> None:
+def _stand_in_front(
+    server: web.Server, app: web.Application, public_path: PublicPath, most_head_bytes: int
+) -> None:
     """Have each request pass here first; middlewares would see it only after its route is found."""
     route = server.request_handler
     make_request = cast(Callable[..., web.BaseRequest], server.request_factory)
     public_path.learn(app)
 
-    def request(message: Any, content: Any, protocol: Any, *rest: Any) -> web.BaseRequest:
-        protocol.taken(content)
-        return make_request(public_path.routed(message), content, protocol, *rest)
+    def request(message: Any, content: Any, connection: Any, writer: Any, *rest: Any) -> Any:
+        writer._on_headers_sent = _say_no_versions
+        is_spoken = message is not ERROR and message.version in VERSIONS
+        if not is_spoken:  # the answer has the version of its request
+            message = message._replace(version=HttpVersion11)
+        routed = public_path.routed(message)
+        made = make_request(routed, content, connection, writer, *rest)
+        made[IS_SPOKEN] = is_spoken
+        return made
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        connection = cast(HttpConnection, request.protocol)
         try:
-            response = _refused(request) or await route(request)
+            response = _refused(request, most_head_bytes) or await route(request)
         except web.HTTPException as error:
             _close_if_unread(request, error)
             raise
@@ -122,8 +135,6 @@ def _stand_in_front(server: web.Server, app: web.Application, public_path: Publi
         except Exception as error:  # the top
             log_fault(error)
             response = web.Response(status=500, text=OUR_FAULT)
-        finally:
-            connection.answered()
         _close_if_unread(request, response)
         return response
 
@@ -137,8 +148,40 @@ def _close_if_unread(request: web.BaseRequest, response: web.StreamResponse) -> 
         response.force_close()
 
 
-def _refused(request: web.BaseRequest) -> web.Response | None:
-    """Refuse what would have to be unpacked, whatever the path, before anything is read of it."""
+async def _say_no_versions(headers: MutableMapping[str, str]) -> None:
+    """Leave out which aiohttp and which Python this is: that is for those who look for old ones."""
+    headers.pop(hdrs.SERVER, None)
+
+
+def _refused(request: web.BaseRequest, most_head_bytes: int) -> web.Response | None:
+    """Refuse what would have to be unpacked, and what others read in another way than we do.
+
+    Whatever the path, and before anything of the body is read.
+    """
+    answer = _wrong_head(request, most_head_bytes)
+    if answer is not None:
+        response = answer.response()
+        response.force_close()
+        return response
+    return _packed(request)
+
+
+def _wrong_head(request: web.BaseRequest, most_head_bytes: int) -> Answer | None:
+    headers = request.headers
+    if head_bytes(request.raw_path, request.raw_headers) > most_head_bytes:
+        return TOO_LONG
+    if not request[IS_SPOKEN]:
+        return Answer(HTTPStatus.BAD_REQUEST, MALFORMED)
+    if hdrs.TRANSFER_ENCODING in headers and request.version == HttpVersion10:  # RFC 9112, 6.1
+        return Answer(HTTPStatus.BAD_REQUEST, MALFORMED)
+    if (request.content_length or 0) >= NO_LENGTH:
+        return Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
+    if headers.get(hdrs.EXPECT, "").lower() not in EXPECTED:
+        return Answer(HTTPStatus.EXPECTATION_FAILED, EXPECT_NOTHING)
+    return None
+
+
+def _packed(request: web.BaseRequest) -> web.Response | None:
     headers = request.headers
     if hdrs.CONTENT_ENCODING in headers and _codings(request, hdrs.CONTENT_ENCODING) - {"identity"}:
         return web.Response(status=415, text=SEND_PLAIN)

@@ -5,7 +5,7 @@ for, and its two tasks, its request and its response cost more than all that is 
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
@@ -69,6 +69,11 @@ class WholePost:
     close: bool
 
 
+def head_bytes(path: str, headers: Iterable[tuple[bytes, bytes]]) -> int:
+    """About how long a head was, which may come in one piece or in many."""
+    return len(path) + sum(len(name) + len(value) + 4 for name, value in headers)
+
+
 @dataclass(frozen=True, slots=True)
 class ShortWay:
     """Which paths have it, and who answers a POST there, given the address that it came from."""
@@ -77,7 +82,9 @@ class ShortWay:
     most_bytes: int
     handler: Callable[[WholePost, str], Awaitable[Answer]]
 
-    def post_of(self, message: Any, content: StreamReader, at: PublicPath) -> WholePost | None:
+    def post_of(
+        self, message: Any, content: StreamReader, at: PublicPath, most_head_bytes: int
+    ) -> WholePost | None:
         """The request, if it is one for this way; then its body is taken out of `content`."""
         if getattr(message, "method", None) != hdrs.METH_POST:  # others, or what is no HTTP
             return None
@@ -86,10 +93,13 @@ class ShortWay:
         if (
             not content.is_eof()
             or content.total_bytes > self.most_bytes
+            # Another length than came is a body so large that the parser takes it for none.
+            or headers.get(hdrs.CONTENT_LENGTH) != str(content.total_bytes)
             or message.version != HttpVersion11
             or not self.paths.fullmatch(path)
             or not JSON.match(headers.get(hdrs.CONTENT_TYPE, ""))
             or any(name in headers for name in NOT_PLAIN)
+            or head_bytes(message.path, message.raw_headers) > most_head_bytes
         ):
             return None
         return WholePost(path, headers, content.read_nowait(), message.should_close)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
@@ -33,7 +34,6 @@ from bot.timing import periodic
 
 log = structlog.get_logger()
 
-POLL_S: Final = 5.0  # what is changed within that travels together
 MESSAGES_A_ROUND: Final = 5  # of one server: the others' turn comes after that
 
 
@@ -41,22 +41,32 @@ class AuditPoster:
     """Sends one message after another, and reports a channel that does not accept them."""
 
     def __init__(
-        self, bot: SpeckleBot, storage: Storage, blocked_for_s: Callable[[], float]
+        self,
+        bot: SpeckleBot,
+        storage: Storage,
+        blocked_for_s: Callable[[], float],
+        poll_s: float,
     ) -> None:
-        """`blocked_for_s` says for how long Discord wants nothing at all from the bot."""
+        """`blocked_for_s` says for how long Discord wants nothing at all from the bot; what is
+        changed within `poll_s` travels together.
+        """
         self._bot = bot
         self._storage = storage
         self._blocked_for_s = blocked_for_s
+        self._poll_s = poll_s
 
     async def run(self) -> None:
         """Post until cancelled, from the moment that the guilds are known."""
         await self._bot.ready_once.wait()
-        await periodic("audit_poster", self.post_due, every_s=POLL_S)
+        await periodic("audit_poster", self.post_due, every_s=self._poll_s)
 
     async def post_due(self) -> None:
         """Post all that is due, and notify of what is paused."""
         for guild_id in await self._storage.read(lambda tx: tx.audit_channels.due()):
             await self._post_some(guild_id)
+        for entry in await self._storage.read(lambda tx: tx.audit_channels.left()):
+            if self._blocked_for_s() == 0 and await self._tell(entry):
+                await self._storage.write(partial(_mark_told, entry))
         for channel in await self._storage.read(lambda tx: tx.audit_channels.to_notify()):
             if self._blocked_for_s() == 0 and await self._notify(channel):
                 await self._storage.write(partial(_mark_notified, channel.guild_id))
@@ -92,16 +102,36 @@ class AuditPoster:
         return False
 
     async def _send(self, guild: discord.Guild, batch: AuditBatch) -> Outcome:
-        """One try; what an earlier one may have brought there is looked for first."""
-        channel = self._bot.get_partial_messageable(batch.channel.channel_id)
+        channel = batch.channel
         embed = texts.posted_embed(_as_read_there(guild, batch))
+        nonce = channel.nonce or ""
+        return await self._send_once(channel.channel_id, embed, nonce, channel.nonce_at)
+
+    async def _tell(self, entry: AuditEntry) -> bool:
+        """Say in the channel that was left who ended it; False if Discord could not be asked."""
+        guild = self._bot.get_guild(entry.guild_id or 0)
+        left = entry.left_channel_id
+        if guild is None or guild.unavailable or left is None:
+            return False
+        known = entry.channel_id is None or _all_may_know(
+            guild, entry, left, _audience(guild, left)
+        )
+        embed = texts.ended_embed(ReadEntry(entry, known))
+        outcome = await self._send_once(left, embed, f"audit-end-{entry.id}", entry.at)
+        return isinstance(outcome, Sent | Rejected | ChannelUnavailable)
+
+    async def _send_once(
+        self, channel_id: int, embed: discord.Embed, nonce: str, begun: datetime | None
+    ) -> Outcome:
+        """One try; what an earlier one may have brought there is looked for first."""
+        channel = self._bot.get_partial_messageable(channel_id)
         try:
             async with asyncio.timeout(SEND_WITHIN_S):
-                if await self._is_there(channel, batch, embed):
+                if await self._is_there(channel, begun, embed):
                     return Sent(0)
                 message = await channel.send(
                     embed=embed,
-                    nonce=batch.channel.nonce or "",
+                    nonce=nonce,
                     allowed_mentions=discord.AllowedMentions.none(),
                 )
         except DISCORD_ERRORS as error:
@@ -109,10 +139,9 @@ class AuditPoster:
         return Sent(message.id)
 
     async def _is_there(
-        self, channel: discord.PartialMessageable, batch: AuditBatch, embed: discord.Embed
+        self, channel: discord.PartialMessageable, begun: datetime | None, embed: discord.Embed
     ) -> bool:
         """Whether the message is out already, where Discord has forgotten its nonce by now."""
-        begun = batch.channel.nonce_at
         if begun is None or discord.utils.utcnow() - begun <= NONCE_KNOWN:
             return False
         async for message in channel.history(limit=LOOK_BACK, after=begun - SLACK):
@@ -133,6 +162,10 @@ class AuditPoster:
         ]
         message_to = partial(_notice, channel)
         return await notify_first("audit_poster", self._bot, guild_id, recipients, message_to)
+
+
+def _mark_told(entry: AuditEntry, tx: Transaction) -> None:
+    tx.audit_channels.mark_told(entry)
 
 
 def _mark_notified(guild_id: int, tx: Transaction) -> None:

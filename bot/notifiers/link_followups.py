@@ -14,9 +14,6 @@ from bot.timing import periodic
 
 log = structlog.get_logger()
 
-# The sign-in's last page may come to a process that has no connection to Discord: this one looks.
-POLL_S = 3.0
-
 
 class LinkFollowUps:
     """Works in the process that Discord is connected to; each person is notified once, at once.
@@ -31,18 +28,23 @@ class LinkFollowUps:
         linking: AccountLinking,
         resume: ResumePending,
         look_after: Callable[[int], Awaitable[None]],
+        poll_s: float,
     ) -> None:
+        """`poll_s`: seconds between two looks, as the sign-in's last page may come to a process
+        that has no connection to Discord.
+        """
         self._bot = bot
         self._linking = linking
         self._resume = resume
         self._look_after = look_after
+        self._poll_s = poll_s
         self._notified: set[str] = set()  # while what waits cannot continue yet
 
     async def run(self) -> None:
         """Follow up on links until cancelled, from the moment that Discord is there."""
         await self._bot.ready_once.wait()
         await periodic(
-            "link_followups", self._round, every_s=POLL_S, wake=self._linking.link_completed
+            "link_followups", self._round, every_s=self._poll_s, wake=self._linking.link_completed
         )
 
     async def _round(self) -> None:

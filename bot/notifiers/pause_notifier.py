@@ -45,7 +45,9 @@ NONCE_LENGTH = 24  # Discord takes up to 25
 
 @dataclass(frozen=True, slots=True)
 class NotifierTimings:
-    """Seconds between two looks, and in which channels that close together are all found closed."""
+    """Seconds between two looks of those who notify people, and in which channels that close
+    together are all found closed.
+    """
 
     poll_s: float = 5.0  # a notice within seconds of a pause is soon enough
     gather_s: float = 2.0

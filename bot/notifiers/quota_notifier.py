@@ -11,7 +11,6 @@ from bot.notifiers.recipients import NoticeRecipient, notify_first
 from bot.services.quotas import OverQuota, QuotaService
 from bot.timing import periodic
 
-POLL_S = 5.0
 RETRY_S = 300.0  # after Discord could not be asked; with the day the notice goes too
 
 
@@ -23,11 +22,15 @@ class QuotaNotifier:
         bot: SpeckleBot,
         quotas: QuotaService,
         blocked_for_s: Callable[[], float],
+        poll_s: float,
     ) -> None:
-        """`blocked_for_s` says for how long Discord wants nothing at all from the bot."""
+        """`blocked_for_s` says for how long Discord wants nothing at all from the bot; `poll_s`:
+        seconds between two looks.
+        """
         self._bot = bot
         self._quotas = quotas
         self._blocked_for_s = blocked_for_s
+        self._poll_s = poll_s
 
     async def run(self) -> None:
         """Notify until cancelled, from the moment that the bot is logged in."""
@@ -35,7 +38,7 @@ class QuotaNotifier:
         await periodic("quota_notifier", self._round, every_s=RETRY_S)
 
     async def _round(self) -> float | None:
-        return POLL_S if await self.notify() else None
+        return self._poll_s if await self.notify() else None
 
     async def notify(self) -> bool:
         """Notify everyone who is due; False if some of them could not be."""

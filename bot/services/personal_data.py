@@ -11,7 +11,9 @@ from bot.storage import Storage, Transaction
 class PersonalData:
     """What is stored about a person: their accounts with what depends on them, and other traces.
 
-    `unfinished` counts requests to link and pending commands, `changes` rows of the audit log.
+    `unfinished` counts requests to link and pending commands, `changes` rows of the audit log,
+    `audit_channels` those that they chose; `answers` are to who sees a project, given by them or
+    naming them; `paused` are subscriptions.
     """
 
     accounts: tuple[tuple[Account, Dependents], ...]
@@ -20,12 +22,24 @@ class PersonalData:
     hooks: int
     subscriptions: int
     changes: int = 0
+    audit_channels: int = 0
+    answers: int = 0
+    paused: int = 0
 
     @property
     def is_nothing(self) -> bool:
         """Whether nothing at all is stored."""
-        traces = self.unfinished + self.notices + self.hooks + self.subscriptions + self.changes
-        return not self.accounts and not traces
+        traces = (
+            self.unfinished,
+            self.notices,
+            self.hooks,
+            self.subscriptions,
+            self.changes,
+            self.audit_channels,
+            self.answers,
+            self.paused,
+        )
+        return not self.accounts and not any(traces)
 
 
 class PersonalDataService:
@@ -50,7 +64,10 @@ class PersonalDataService:
                 notices=traces["notices"],
                 hooks=traces["hooks"],
                 subscriptions=traces["subscriptions"],
-                changes=traces["audit_log"] + traces["audit_channels"],
+                changes=traces["audit_log"],
+                audit_channels=traces["audit_channels"],
+                answers=traces["answers"],
+                paused=traces["paused"],
             )
 
         return await self._storage.read(read)

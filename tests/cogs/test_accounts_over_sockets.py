@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from bot.errors import StorageUnavailable
-from bot.model import Account, HookKind, PendingSubscribe
+from bot.model import (
+    Account,
+    Consent,
+    Entitlement,
+    HookKind,
+    PauseReason,
+    PendingSubscribe,
+    SubscriptionState,
+)
 from bot.notifiers.link_followups import LinkFollowUps
 from bot.services.pending_commands import PendingCommandService
 from bot.speckle.subscription_options import SubscriptionOptions
@@ -41,7 +49,9 @@ async def notifying(bot: ClientWithServices) -> AsyncIterator[None]:
     async def look_after(account_id: int) -> None:
         assert [one async for one in services.webhooks.reconcile_all(account_id)] == []
 
-    follow_ups = LinkFollowUps(bot, services.linking, bot.flow.resume_after_link, look_after)
+    follow_ups = LinkFollowUps(
+        bot, services.linking, bot.flow.resume_after_link, look_after, poll_s=1.0
+    )
     task = asyncio.create_task(follow_ups.run())
     try:
         yield
@@ -278,10 +288,33 @@ async def test_everything_about_oneself_is_shown_and_erased_after_a_question(
                 hook.id, studio.structure.id, SubscriptionOptions(), studio.tobias.id
             )
         )
+        await storage.write(
+            lambda tx: tx.subscriptions.set_state(
+                subscription.id,
+                SubscriptionState.PAUSED,
+                PauseReason.MEMBER,
+                str(studio.tobias.id),
+            )
+        )
+        await storage.write(
+            lambda tx: tx.audit_channels.choose(studio.guild.id, studio.facade.id, studio.tobias.id)
+        )
+        agreed = Consent(
+            studio.tobias.id, hook.created_at, Entitlement.OWNER, SubscriptionOptions()
+        )
+        await storage.write(lambda tx: tx.subscriptions.answered(subscription.id, agreed))
         page = await studio.type("privacy", who=studio.tobias)
         assert page.ephemeral
-        for words in ("**Ilse Brandt**", "1 subscription and 1 webhook", "encrypted"):
+        for words in (
+            "**Ilse Brandt**",
+            "encrypted",
+            "the person who made 1 subscription and 1 webhook.",
+            "the person who paused 1 subscription.",
+            "in 1 answer to who sees a project",
+            "chose the channel for the audit log in 1 Discord server.",
+        ):
             assert words in text_of(page)
+        assert "change that you made" not in text_of(page)  # nobody made one in the audit log
         await studio.press(page, "Erase it", studio.tobias)
         assert "Subscriptions that you made belong to their channels" in text_of(page)
         await studio.press(page, "Yes, erase it", studio.tobias)

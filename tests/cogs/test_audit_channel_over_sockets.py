@@ -60,13 +60,18 @@ async def change(
 
 
 def poster(bot: SpeckleBot, storage: Storage) -> AuditPoster:
-    return AuditPoster(bot, storage, lambda: 0.0)
+    return AuditPoster(bot, storage, lambda: 0.0, 5.0)
 
 
 def posted(studio: Studio, channel: SandboxChannel) -> list[str]:
     """The lines that are in the channel, the oldest first."""
     messages: list[SandboxMessage] = studio.sandbox.messages(channel)
     return [line for one in messages for line in one.embeds[0]["description"].splitlines()]
+
+
+def footers(studio: Studio, channel: SandboxChannel) -> list[str]:
+    messages: list[SandboxMessage] = studio.sandbox.messages(channel)
+    return [one.embeds[0]["footer"]["text"] for one in messages]
 
 
 async def channel_of(storage: Storage, studio: Studio) -> AuditChannel:
@@ -85,11 +90,14 @@ async def test_each_change_is_posted_in_order_and_once_over_starts(
     lines = posted(studio, audit)
     assert f"<@{studio.maren.id}> chose <#{audit.id}> for the audit log." in lines[0]
     assert [f"`level {n}`" in lines[n + 1] for n in range(14)] == [True] * 14
-    assert len(studio.sandbox.messages(audit)) == 2
+    assert footers(studio, audit) == ["Changes 1 to 12", "Changes 13 to 15"]
+    elsewhere = by_person(studio.maren.id)
+    await storage.write(lambda tx: tx.guilds.set_notice_channel(4711, 1), by=elsewhere)
     await change(storage, studio, hook, studio.structure, ["level 14"])
     async with run_client() as bot:
         await poster(bot, storage).post_due()
     assert len(posted(studio, audit)) == 16
+    assert footers(studio, audit)[-1] == "Change 16"  # another server's changes are not counted
 
 
 @pytest.mark.parametrize("ago", [timedelta(0), timedelta(hours=1)])
@@ -160,3 +168,36 @@ async def test_a_channel_that_is_closed_pauses_it_and_who_chose_it_is_notified_o
     assert f"<@{studio.maren.id}> chose <#{audit.id}> for the audit log." in chosen
     assert f"The bot stopped posting the audit log in <#{audit.id}>" in stopped
     assert "`level 1`" in subscribed
+
+
+@pytest.mark.parametrize("is_seen", [True, False])
+async def test_a_channel_that_is_left_is_told_who_left_it_and_where_it_goes_on(
+    run_client: RunClient,
+    studio: Studio,
+    storage: Storage,
+    audit: SandboxChannel,
+    is_seen: bool,
+) -> None:
+    board = studio.guild.add_channel("board")
+    if not is_seen:
+        board.deny(None, "view_channel")
+        board.allow(studio.guild.bot, "view_channel")
+    async with run_client() as bot:
+        await poster(bot, storage).post_due()
+        await choose(storage, studio, board)
+        for _ in range(2):
+            await poster(bot, storage).post_due()
+        _, went_on, ended = posted(studio, audit)
+        where = f"<#{board.id}>" if is_seen else "a channel that not everyone here may see"
+        assert went_on.endswith(f"<@{studio.maren.id}> chose {where} for the audit log.")
+        assert ended.startswith("Changes are no longer posted here.")
+        assert len(posted(studio, board)) == 1
+        await storage.write(
+            lambda tx: tx.audit_channels.choose(studio.guild.id, None, studio.maren.id),
+            by=by_person(studio.maren.id),
+        )
+        for _ in range(2):
+            await poster(bot, storage).post_due()
+    _, off, _ = posted(studio, board)
+    assert f"<@{studio.maren.id}> ended the posting of the audit log" in off
+    assert len(posted(studio, audit)) == 3

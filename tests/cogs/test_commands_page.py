@@ -25,7 +25,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
 MANAGE_WEBHOOKS = 1 << 29
 FOR_EVERYONE = {"help", "link", "unlink", "account", "privacy"}
 FOR_MEMBERS = {"why", "events", "status"}
-NEEDED_FOR = {"audit": 1 << 7, "settings": 1 << 5}  # View Audit Log, Manage Server
+NEEDED_FOR = {"audit": 1 << 5, "settings": 1 << 5}  # Manage Server
 CHAT, MESSAGE_MENU = 1, 3
 
 

@@ -197,6 +197,7 @@ async def test_a_subscription_from_its_beginning_to_its_end(
     assert entries[1].facts["audience"] == {
         "everyone": False, "people": None, "roles": 2, "members": 1,
     }  # fmt: skip
+    assert entries[1].facts["visibility"] == "private"
     assert entries[2].facts["filters"] == {
         "events": [[], ["versions"]],
         "models": [[], ["struct/**"]],
@@ -231,7 +232,6 @@ async def test_a_webhook_and_the_account_that_made_it(
         (BY_BOT, AuditAction.WEBHOOK_REPAIRED),
         (BY_MAREN, AuditAction.CONFIRMED),
         (BY_MAREN, AuditAction.UNLINKED),
-        (BY_MAREN, AuditAction.PAUSED),
         (BY_MAREN, AuditAction.WEBHOOK_RESET),
         (BY_TOBIAS, AuditAction.SECRET_RENEWED),
         (BY_BOT, AuditAction.WEBHOOK_CONVERTED),

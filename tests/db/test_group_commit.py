@@ -3,6 +3,7 @@ from collections.abc import Sequence
 
 from bot.db.group_commit import GroupCommit
 from bot.errors import StorageUnavailable
+from bot.fairness import current_tenant
 
 
 class Flushes:
@@ -41,6 +42,25 @@ async def test_who_comes_during_a_flush_is_in_the_next_one_in_order() -> None:
     flushes.gate.set()
     assert await asyncio.gather(*tasks) == [0, 2, 4, 6, 8, 10]
     assert flushes.batches == [[0], [1, 2, 3], [4, 5]]
+
+
+async def test_tenants_take_turns_and_each_keeps_its_order() -> None:
+    flushes = Flushes()
+    flushes.gate.clear()
+    batcher = GroupCommit[int, int]("test", flushes, within_s=9.0, max_items=4)
+
+    async def submit(tenant: str, number: int) -> int:
+        current_tenant.set(tenant)
+        return await batcher.submit(number)
+
+    tasks = [asyncio.create_task(submit("busy", 0))]
+    await asyncio.sleep(0.01)
+    tasks += [asyncio.create_task(submit("busy", n)) for n in range(1, 9)]
+    tasks += [asyncio.create_task(submit("quiet", n)) for n in range(20, 22)]
+    await asyncio.sleep(0.01)
+    flushes.gate.set()
+    await asyncio.gather(*tasks)
+    assert flushes.batches == [[0], [1, 20, 2, 21], [3, 4, 5, 6], [7, 8]]
 
 
 async def test_an_error_reaches_each_waiter_of_its_flush_and_no_other() -> None:

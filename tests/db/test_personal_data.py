@@ -23,6 +23,7 @@ from bot.model import (
     SubscriptionState,
 )
 from bot.permissions import Audience
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.trace import TraceLine
 from bot.work import (
@@ -181,6 +182,11 @@ async def test_erasing_a_persons_traces_leaves_the_subscriptions_of_the_guild(
             )  # fmt: skip
     command = PendingSubscribe(MAREN_ODUYA, STUDIO_KESTREL, STRUCTURE, SERVER, "a1b2c3d4e5", {})
     await storage.write(lambda tx: tx.pending_commands.add("token", command, LINK_VALID))
+    by_another = Consent(
+        TOBIAS, clock(), Entitlement.OWNER, SubscriptionOptions(), "private",
+        Audience(everyone=False, members=(MAREN_ODUYA,)),
+    )  # fmt: skip
+    await storage.write(lambda tx: tx.subscriptions.answered(subscription.id, by_another))
     before = await storage.read(lambda tx: tx.personal_traces.count(MAREN_ODUYA))
     assert before == {
         "link_requests": 1,
@@ -190,6 +196,8 @@ async def test_erasing_a_persons_traces_leaves_the_subscriptions_of_the_guild(
         "subscriptions": 1,
         "audit_log": 1,
         "audit_channels": 0,
+        "answers": 1,
+        "paused": 1,
     }
     await storage.erase_traces(MAREN_ODUYA)
     assert set((await storage.read(lambda tx: tx.personal_traces.count(MAREN_ODUYA))).values()) == {

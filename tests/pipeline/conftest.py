@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from bot.model import Hook
 from bot.notifiers.pause_notifier import NotifierTimings
 from bot.settings import Settings
 from bot.speckle.signature import sign
+from bot.timing import utc_now
 from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 from sandbox.speckle import Release, SpeckleServer
 from tests.openapi_contract import available, complaints
@@ -118,7 +120,11 @@ def start_bot(studio: Studio, database_url: str, key: str, timings: Timings) -> 
 
     @asynccontextmanager
     async def start(
-        *, ready: bool = True, timings: Timings = timings, **more: Any
+        *,
+        ready: bool = True,
+        timings: Timings = timings,
+        now: Callable[[], datetime] = utc_now,
+        **more: Any,
     ) -> AsyncIterator[App]:
         values: dict[str, Any] = {
             "discord_token": studio.sandbox.token,
@@ -130,7 +136,7 @@ def start_bot(studio: Studio, database_url: str, key: str, timings: Timings) -> 
             "speckle_servers": ("https://app.speckle.systems", "http://127.0.0.1:3000"),
             "speckle": {"enrich_deadline_s": 0.0},
         }
-        async with running(Settings.model_validate(values | more), timings) as app:
+        async with running(Settings.model_validate(values | more), timings, now) as app:
             if ready:
                 async with aiohttp.ClientSession() as http:
                     await _ready(http, app)

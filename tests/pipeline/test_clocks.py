@@ -11,7 +11,6 @@ import pytest
 from discord.gateway import DiscordWebSocket
 from sqlalchemy import select, update
 
-from bot import app as app_module
 from bot.db.intake import Intake
 from bot.db.tables import batches, channel_queues, outbox
 from bot.discord_api.outcomes import RetryLater
@@ -115,9 +114,8 @@ async def test_the_clock_is_set_between_two_tries_and_the_message_is_found(
     studio: Studio, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shift = [AHEAD]
-    monkeypatch.setattr(app_module, "utc_now", lambda: utc_now() + shift[0])
     monkeypatch.setattr(discord.utils, "utcnow", lambda: utc_now() + shift[0])
-    async with start_bot() as app:
+    async with start_bot(now=lambda: utc_now() + shift[0]) as app:
         hook = await follow(app, studio, studio.structure)
         studio.sandbox.faults.reset_after(route_to(studio.structure), times=1)
         await send_numbers(app, hook, range(1))
@@ -320,12 +318,9 @@ def _http_date(clock: Callable[[], datetime]) -> str:
     return f"{clock():%a, %d %b %Y %H:%M:%S} GMT"
 
 
-async def test_cards_go_out_with_a_clock_that_is_wrong(
-    studio: Studio, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_cards_go_out_with_a_clock_that_is_wrong(studio: Studio, start_bot: StartBot) -> None:
     for shift in (timedelta(days=-400), timedelta(days=400)):
-        monkeypatch.setattr(app_module, "utc_now", lambda by=shift: utc_now() + by)
-        async with start_bot() as app:
+        async with start_bot(now=lambda by=shift: utc_now() + by) as app:
             hook = await follow(app, studio, studio.structure)
             before = len(numbers_in(studio, studio.structure))
             await send_numbers(app, hook, range(before, before + 2))

@@ -26,6 +26,7 @@ import pytest
 from bot.app import Timings
 from bot.cards.render import render
 from bot.notifiers.operator_notifier import OperatorTimings
+from bot.notifiers.pause_notifier import NotifierTimings
 from bot.pipeline.enrichment import EnrichmentTimings, RetryPatience
 from bot.speckle.events import EventKind
 from bot.timing import Backoff
@@ -132,10 +133,17 @@ class Spent:
 
 @pytest.fixture
 def timings() -> Timings:
-    """As in use; only what Speckle is asked for later, it is asked at once."""
+    """As in use; only what Speckle is asked for later, it is asked at once, and those who look now
+    and then whether somebody is to be notified do not: on a busy machine they would be counted.
+    """
     soon = RetryPatience(timedelta(seconds=0.1), Backoff((0.1,)), timedelta(minutes=1))
     enrichment = EnrichmentTimings(facts=soon, picture=soon)
-    return replace(TIMINGS, enrichment=enrichment, operator=OperatorTimings(look_s=3600))
+    return replace(
+        TIMINGS,
+        enrichment=enrichment,
+        notifier=NotifierTimings(poll_s=3600),
+        operator=OperatorTimings(look_s=3600),
+    )
 
 
 # ── what happens ──────────────────────────────────────────────────────────────────────────────

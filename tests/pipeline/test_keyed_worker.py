@@ -13,6 +13,7 @@ class Queue:
     def __init__(self, *, turn_s: float, most: int, rest_s: float) -> None:
         self.waiting: list[int] = []
         self.turns: list[list[int]] = []
+        self.looked_at: list[float] = []
         self._turn_s = turn_s
         self._most = most
         self.worker = KeyedWorker[str, str](
@@ -27,6 +28,7 @@ class Queue:
         )
 
     async def _due(self, _limit: int, _busy: Collection[str]) -> Sequence[str]:
+        self.looked_at.append(asyncio.get_running_loop().time())
         return ["key"] if self.waiting else []
 
     async def _never(self, _busy: Collection[str]) -> None:
@@ -89,3 +91,14 @@ async def test_a_rest_is_no_longer_than_its_most() -> None:
         queue.put(1)
         await until(lambda: len(queue.turns) == 2)
     assert queue.turns == [[0], [1]]
+
+
+async def test_workers_with_nothing_to_do_look_at_the_same_moments() -> None:
+    first, second = (Queue(turn_s=0.0, most=1, rest_s=0.0) for _ in range(2))
+    apart_s = 0.5
+    async with first.working():
+        await asyncio.sleep(apart_s)
+        async with second.working():
+            await until(lambda: len(first.looked_at) > 1 and len(second.looked_at) > 1)
+    assert second.looked_at[0] - first.looked_at[0] >= apart_s
+    assert min(abs(second.looked_at[1] - at) for at in first.looked_at) < apart_s / 2

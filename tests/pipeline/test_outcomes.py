@@ -12,7 +12,9 @@ from bot.db.tables import batches, outbox
 from bot.model import PauseReason
 from bot.pipeline.global_hold import HoldSteps
 from bot.pipeline.sender import SenderTimings
+from bot.storage import Storage
 from bot.timing import Backoff, utc_now
+from bot.vault import Vault
 from bot.work import OutboxCard, OutboxState
 from sandbox.discord import SandboxChannel
 from tests.pipeline.conftest import TIMINGS, StartBot, Studio
@@ -246,23 +248,24 @@ async def test_no_request_is_too_fast_for_discords_limits_of_a_channel_and_of_th
 
 @pytest.mark.parametrize("form", ["full", "bare", "plain"])
 async def test_a_message_whose_nonce_discord_has_forgotten_is_found_and_not_sent_again(
-    studio: Studio, start_bot: StartBot, form: str
+    studio: Studio, start_bot: StartBot, database_url: str, key: str, form: str
 ) -> None:
     async with start_bot() as app:
         hook = await follow(app, studio, studio.structure)
         studio.sandbox.faults.reset_after(route_to(studio.structure), times=1)
         await send_numbers(app, hook, range(1))
         await wait_for_numbers(studio, studio.structure, range(1))
-    long_ago = utc_now() - timedelta(minutes=20)
-    async with start_bot() as app:
-        await wait_for_numbers(studio, studio.structure, range(1))
-        studio.structure.messages.popitem()
-        with app.storage._database.writing() as connection:
+    long_ago, channel_id = utc_now() - timedelta(minutes=20), studio.structure.id
+    # While no bot is at work: its next try may come at any time.
+    async with Storage.open(database_url, Vault((key,))) as storage:
+        with storage._database.writing() as connection:
             connection.execute(update(outbox).values(form=form, state="waiting"))
             connection.execute(update(batches).values(state="open", created_at=long_ago))
-        studio.sandbox.faults.reset_after(route_to(studio.structure), times=1)
-        studio.sandbox.world._nonces.clear()
-        await app.storage.write(lambda tx: tx.outbox.postpone(studio.structure.id, utc_now(), None))
+        await storage.write(lambda tx: tx.outbox.postpone(channel_id, utc_now(), None))
+    studio.structure.messages.popitem()
+    studio.sandbox.faults.reset_after(route_to(studio.structure), times=1)
+    studio.sandbox.world._nonces.clear()
+    async with start_bot() as app:
 
         async def settled() -> bool:
             studio.sandbox.world._nonces.clear()

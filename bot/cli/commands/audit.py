@@ -19,7 +19,13 @@ def audit() -> None:
 @click.option("--channel", type=STORED_ID, help="Only what concerns the channel with this id.")
 @click.option("--person", type=STORED_ID, help="Only by the person with this Discord id.")
 @click.option("--since", type=Since(), help=f"Only since then: {SINCE_FORMS}.")
-@click.option("--limit", type=click.IntRange(1, 1_000_000), default=50, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1_000_000),
+    default=50,
+    show_default=True,
+    help="At most so many, the newest.",
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
 def list_changes(

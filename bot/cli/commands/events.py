@@ -19,7 +19,13 @@ def event_log() -> None:
 @click.option("--channel", type=STORED_ID, help="Only what concerns the channel with this id.")
 @click.option("--project", help="Only of this project: its id, or a link to it.")
 @click.option("--since", type=Since(), help=f"Only what happened since then: {SINCE_FORMS}.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=25, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=25,
+    show_default=True,
+    help="At most so many, the newest.",
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
 def list_events(

@@ -28,7 +28,13 @@ def outbox() -> None:
 @click.option("--guild", type=STORED_ID, help="Only of the Discord server with this id.")
 @click.option("--channel", type=STORED_ID, help="Only for the channel with this id.")
 @click.option("--since", type=Since(), help=f"Only what is so since then: {SINCE_FORMS}.")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 100_000),
+    default=50,
+    show_default=True,
+    help="At most so many, the newest.",
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
 def list_cards(

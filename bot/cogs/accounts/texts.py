@@ -1,6 +1,6 @@
 """Texts about linked accounts. Names that people chose are escaped here."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import discord
@@ -278,39 +278,15 @@ def privacy_embed(
 ) -> discord.Embed:
     """What is stored about a person, where it goes, and for how long."""
     embed = discord.Embed(title="What is stored about you", colour=COLOUR)
-    lines = [
-        f"- Your Speckle account {name_of(account)} on {host_of(account.server_url)}: its id, "
-        "name and tokens; name and tokens are encrypted. Until you unlink it."
-        for account, _ in data.accounts
-    ]
-    if data.unfinished:
-        lines.append(
-            "- What you began and have not finished, such as linking an account, encrypted. For "
-            "two hours at most."
-        )
-    made = data.subscriptions + data.hooks
-    if made:
-        lines.append(
-            "- Your Discord id, as the person who made "
-            f"{counted(data.subscriptions, 'subscription')} and {counted(data.hooks, 'webhook')} "
-            "here. Until they are removed."
-        )
-    if data.notices:
-        days = f" Kept for {counted(retention.delivered.days, 'day')} after that."
-        lines.append(f"- Your Discord id, to notify you that something was paused.{days}")
-    if data.changes:
-        lines.append(
-            f"- Your Discord id, with {counted(data.changes, 'change')} that you made in Discord "
-            "servers: those who may read the audit log there see them. Kept for "
-            f"{counted(retention.audit.days, 'day')}."
-        )
+    lines = [*_of_accounts(data), *_of_traces(data, retention)]
     embed.description = "\n".join(lines) or "Nothing. The bot stores nothing about you."
     embed.add_field(
         name="Also: what projects send",
         value=(
             "Events of a followed project name the people who did something in it, as Speckle "
-            f"does. {_kept_for(retention)}That belongs to the project's channels and is the same "
-            "for all; the button below does not delete it."
+            f"does. {_kept_for(retention)}The names of a project's models and people are kept for "
+            "as long as a channel follows it. That belongs to the project's channels and is the "
+            "same for all; no button here deletes it."
         ),
         inline=False,
     )
@@ -327,10 +303,63 @@ def privacy_embed(
     return embed
 
 
+def _of_accounts(data: PersonalData) -> Iterator[str]:
+    for account, _ in data.accounts:
+        yield (
+            f"- Your Speckle account {name_of(account)} on {host_of(account.server_url)}, with "
+            "your Discord id: its id, name, tokens and their rights; name and tokens are "
+            "encrypted. Until you unlink it."
+        )
+
+
+def _of_traces(data: PersonalData, retention: RetentionPolicy) -> Iterator[str]:
+    """Where else a person is named."""
+    if data.unfinished:
+        yield (
+            "- What you began and have not finished, such as linking an account, with your Discord "
+            "id; the rest of it is encrypted. For three hours at most."
+        )
+    made = data.subscriptions + data.hooks
+    if made:
+        yield (
+            "- Your Discord id, as the person who made "
+            f"{counted(data.subscriptions, 'subscription')} and {counted(data.hooks, 'webhook')}. "
+            "Until they are removed."
+        )
+    if data.paused:
+        yield (
+            f"- Your Discord id, as the person who paused {counted(data.paused, 'subscription')}. "
+            "Until someone resumes them."
+        )
+    if data.answers:
+        yield (
+            f"- Your Discord id, in {counted(data.answers, 'answer')} to who sees a project in a "
+            "channel: as who gave it, or as someone who was let into that channel by name. Until "
+            "somebody answers again, or the subscription is removed."
+        )
+    if data.notices:
+        yield (
+            f"- Your Discord id, in {counted(data.notices, 'notice')} to you of what was paused. "
+            f"Kept for {counted(retention.delivered.days, 'day')}."
+        )
+    if data.changes:
+        yield (
+            f"- Your Discord id, with {counted(data.changes, 'change')} that you made in Discord "
+            "servers: those who may read the audit log there see them. Kept for "
+            f"{counted(retention.audit.days, 'day')}."
+        )
+    if data.audit_channels:
+        yield (
+            "- Your Discord id, as the person who chose the channel for the audit log in "
+            f"{counted(data.audit_channels, 'Discord server')}. Until another one is chosen."
+        )
+
+
 def _kept_for(retention: RetentionPolicy) -> str:
     return (
-        f"Their text is kept for {counted(retention.bodies.days, 'day')}, cards for "
-        f"{counted(retention.delivered.days, 'day')}, cards that could not be sent for "
+        f"Once they are dealt with, their text is kept for {counted(retention.bodies.days, 'day')} "
+        f"and their cards for {counted(retention.delivered.days, 'day')}; cards that could not be "
+        f"sent, and events of channels that are paused, for at most "
         f"{counted(retention.undeliverable.days, 'day')}. "
     )
 
@@ -343,7 +372,7 @@ def sure_to_erase(data: PersonalData, guild_name: GuildName) -> str:
             f"{name_of(account)} on {host_of(account.server_url)} is unlinked. "
             f"{_what_stops(dependents, guild_name)}"
         )
-    if data.subscriptions or data.hooks:
+    if data.subscriptions or data.hooks or data.answers:
         lines.append(
             "Subscriptions that you made belong to their channels and stay, without your name: "
             "the bot can then notify nobody in a direct message that one of them had to be paused. "
@@ -351,7 +380,10 @@ def sure_to_erase(data: PersonalData, guild_name: GuildName) -> str:
         )
     if data.changes:
         lines.append("In the audit log of servers, your changes stay, without your name.")
-    lines.append("What is erased cannot be brought back; messages in channels stay.")
+    lines.append(
+        "What is erased cannot be brought back. Messages in channels stay, and so does what the "
+        "host's earlier copies of the database hold, until the host deletes them."
+    )
     return "\n".join(lines)[:2000]
 
 

@@ -20,6 +20,8 @@ NOTHING: Final = (
 )
 HIDDEN: Final = "a channel that you cannot see"
 HIDDEN_THERE: Final = "a channel that not everyone here may see"
+NO_LONGER_HERE: Final = "Changes are no longer posted here. `/audit` shows them all."
+LAST_MESSAGE: Final = "The last message of the audit log here"
 FOOTER: Final = "Projects and channels that you cannot see are not named."
 
 
@@ -64,10 +66,17 @@ def page_embed(page: AuditPage) -> discord.Embed:
 
 def posted_embed(entries: Sequence[ReadEntry]) -> discord.Embed:
     """Some changes, the oldest first; its footer is known again."""
-    first, last = entries[0].entry.id, entries[-1].entry.id
+    first, last = entries[0].entry.number, entries[-1].entry.number
     numbers = f"Change {first}" if first == last else f"Changes {first} to {last}"
     text = "\n".join(lines(entries, HIDDEN_THERE))
     return discord.Embed(description=text, colour=COLOUR).set_footer(text=numbers)
+
+
+def ended_embed(change: ReadEntry) -> discord.Embed:
+    """The last message in a channel where changes are no longer posted."""
+    text = "\n".join(lines([change], HIDDEN_THERE))
+    embed = discord.Embed(description=f"{text}\n{NO_LONGER_HERE}", colour=COLOUR)
+    return embed.set_footer(text=LAST_MESSAGE)
 
 
 def paused_text(channel: AuditChannel, mentioned: int | None) -> str:
