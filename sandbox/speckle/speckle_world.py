@@ -72,7 +72,7 @@ class SpeckleWorld:
 
     @contextmanager
     def one_millisecond(self) -> Iterator[None]:
-        """All that happens in the block happens in one millisecond, of which answers tell no more."""
+        """All in the block happens in one millisecond; answers tell times no finer."""
         self.now()
         self._is_standing = True
         try:
