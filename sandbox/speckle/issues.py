@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox.speckle.documents import paragraph
 from sandbox.speckle.entities import ServerProject, User, Version
-from sandbox.speckle.published_changes import ISSUES, Change
+from sandbox.speckle.published_changes import ISSUES, Publication
 from sandbox.speckle.speckle_world import SpeckleWorld
 
 
@@ -217,7 +217,9 @@ def _before_and_after(issue: ServerIssue, name: str, value: Any) -> dict[str, An
             return {f"{name}Before": getattr(issue, name), f"{name}After": value}
 
 
-def issue_changed(kind: str, issue: ServerIssue, reply: ServerIssueReply | None = None) -> Change:
+def issue_changed(
+    kind: str, issue: ServerIssue, reply: ServerIssueReply | None = None
+) -> Publication:
     """An issue was opened, changed, answered or deleted. None of it was recorded: the frame has
     what the schema has, and of a deleted issue its id alone, as with all else that is deleted.
     """
@@ -230,7 +232,7 @@ def issue_changed(kind: str, issue: ServerIssue, reply: ServerIssueReply | None 
     }
     named = {name for name in issue.resources.split(",") if name}
     on = frozenset(named | {name.partition("@")[0] for name in named})
-    return Change(ISSUES, issue.project, message, on)
+    return Publication(ISSUES, issue.project, message, on)
 
 
 def participant(user: User | None) -> dict[str, Any] | None:

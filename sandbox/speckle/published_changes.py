@@ -33,7 +33,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Publication:
     """One publication; `message` is the value of the subscription's field.
 
     `on` is what it is about, as targets name it. `user`: it is for this person alone.
@@ -46,7 +46,7 @@ class Change:
     user: User | None = None
 
 
-def version_changed(kind: Kind, version: Version) -> Change:
+def version_changed(kind: Kind, version: Version) -> Publication:
     """A version was made, edited, moved or deleted."""
     message = {
         "type": kind,
@@ -54,37 +54,37 @@ def version_changed(kind: Kind, version: Version) -> Change:
         "modelId": version.model.id,
         "version": None if kind is Kind.DELETED else version,
     }
-    return Change(VERSIONS, version.model.project, message)
+    return Publication(VERSIONS, version.model.project, message)
 
 
-def model_changed(kind: Kind, model: Model) -> Change:
+def model_changed(kind: Kind, model: Model) -> Publication:
     """A model was made, edited or deleted: of its versions nothing is said."""
     shown = None if kind is Kind.DELETED else model
     message = {"type": kind, "id": model.id, "model": shown}
-    return Change(MODELS, model.project, message, frozenset({model.id}))
+    return Publication(MODELS, model.project, message, frozenset({model.id}))
 
 
-def project_changed(project: ServerProject) -> Change:
+def project_changed(project: ServerProject) -> Publication:
     """A project was edited, or who is in it changed."""
     message = {"type": Kind.UPDATED, "id": project.id, "project": project}
-    return Change(PROJECT, project, message)
+    return Publication(PROJECT, project, message)
 
 
-def comment_changed(kind: Kind, comment: Comment) -> Change:
+def comment_changed(kind: Kind, comment: Comment) -> Publication:
     """A thread or a reply was written; a thread was archived, or opened again as if written."""
     shown = None if kind is Kind.ARCHIVED else comment
     message = {"type": kind, "id": comment.id, "comment": shown}
-    return Change(COMMENTS, comment.project, message, _targets(comment.versions))
+    return Publication(COMMENTS, comment.project, message, _targets(comment.versions))
 
 
-def preview_generated(version: Version) -> Change:
+def preview_generated(version: Version) -> Publication:
     """A version's picture is ready."""
     project = version.model.project
     message = {"projectId": project.id, "versionId": version.id, "objectId": version.object_id}
-    return Change(PREVIEWS, project, message)
+    return Publication(PREVIEWS, project, message)
 
 
-def automation_ran(version: Version, run: Mapping[str, Any], *, is_new: bool) -> Change:
+def automation_ran(version: Version, run: Mapping[str, Any], *, is_new: bool) -> Publication:
     """A run of an automation on a version began, or went on."""
     message = {
         "type": "RUN_CREATED" if is_new else "RUN_UPDATED",
@@ -93,10 +93,10 @@ def automation_ran(version: Version, run: Mapping[str, Any], *, is_new: bool) ->
         "version": version,
         "run": run,
     }
-    return Change(AUTOMATIONS, version.model.project, message)
+    return Publication(AUTOMATIONS, version.model.project, message)
 
 
-def membership_changed(project: ServerProject, user: User) -> Change:
+def membership_changed(project: ServerProject, user: User) -> Publication:
     """Somebody was let in or removed: said to them alone."""
     is_in = project.role_of(user) is not None
     message = {
@@ -104,7 +104,7 @@ def membership_changed(project: ServerProject, user: User) -> Change:
         "id": project.id,
         "project": project if is_in else None,
     }
-    return Change(OWN_PROJECTS, project, message, user=user)
+    return Publication(OWN_PROJECTS, project, message, user=user)
 
 
 def _targets(versions: Sequence[Version]) -> frozenset[str]:

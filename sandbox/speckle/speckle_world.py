@@ -26,8 +26,8 @@ from sandbox.speckle.entities import (
 )
 from sandbox.speckle.event_data import commit_create_data, model_part, stream_part
 from sandbox.speckle.published_changes import (
-    Change,
     Kind,
+    Publication,
     automation_ran,
     comment_changed,
     membership_changed,
@@ -55,7 +55,7 @@ class SpeckleWorld:
         self.migration: dict[str, Any] | None = None  # movedTo, movedFrom
         self.has_bundles = False  # new versions have artifacts in place of an object tree
         self.draw: Callable[[Version], bytes] | None = None  # previews, in place of a recorded one
-        self.subscribers: list[Callable[[Change], None]] = []
+        self.subscribers: list[Callable[[Publication], None]] = []
         self._last = datetime(2020, 1, 1, tzinfo=UTC)
         self._is_standing = False
 
@@ -80,7 +80,7 @@ class SpeckleWorld:
         finally:
             self._is_standing = False
 
-    def publish(self, change: Change) -> None:
+    def publish(self, change: Publication) -> None:
         """Tell those who subscribed; what changes something below does it itself."""
         for hear in self.subscribers:
             hear(change)

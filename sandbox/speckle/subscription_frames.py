@@ -17,7 +17,7 @@ from sandbox.speckle.published_changes import (
     PREVIEWS,
     PROJECT,
     VERSIONS,
-    Change,
+    Publication,
 )
 from sandbox.speckle.request_context import Asking
 
@@ -35,7 +35,7 @@ UNCHECKED: Final = frozenset({COMMENTS})
 
 
 @dataclass(frozen=True, slots=True)
-class Subscription:
+class ServerSubscription:
     """One that was understood: its only field, that field's arguments, and who asks.
 
     `project_id` is "" for what is of no project.
@@ -65,7 +65,7 @@ class Subscription:
         argument = "projectId" if name == COMMENTS else PROJECT_ARGUMENT.get(name)
         return cls(question, name, arguments, asking, target[argument] if argument else "")
 
-    def wants(self, change: Change) -> bool:
+    def wants(self, change: Publication) -> bool:
         """Whether a change is for it: who may not read the project hears nothing, no error."""
         if change.field != self.field or not self._may_hear(change):
             return False
@@ -82,14 +82,14 @@ class Subscription:
             exactly=bool(target.get("loadedVersionsOnly")),
         )
 
-    def frame(self, change: Change) -> dict[str, Any]:
+    def frame(self, change: Publication) -> dict[str, Any]:
         """The payload of its `data` frame; errors are without the codes that HTTP answers have."""
         answer = self.question.answer(self.asking, {change.field: change.message})
         for error in answer.get("errors", ()):
             error.pop("extensions", None)
         return answer
 
-    def _may_hear(self, change: Change) -> bool:
+    def _may_hear(self, change: Publication) -> bool:
         """Whether the person may read the project now; a revoked token is still the person's."""
         project, asking = change.project, self.asking
         if self.field == OWN_PROJECTS:

@@ -10,7 +10,7 @@ from graphql import GraphQLSchema
 
 from sandbox.speckle.entities import ServerProject, User
 from sandbox.speckle.faults import SocketFaults
-from sandbox.speckle.published_changes import Change
+from sandbox.speckle.published_changes import Publication
 from sandbox.speckle.request_context import Asking
 from sandbox.speckle.subscription_socket import Frame, Operation, SubscriptionSocket
 
@@ -135,7 +135,7 @@ class SubscriptionHub:
                     self.remove(one)
         return ws
 
-    def publish(self, change: Change) -> None:
+    def publish(self, change: Publication) -> None:
         """Send a frame to each subscription that wants the change."""
         project_id = "" if change.user is not None else change.project.id
         for one in list(self._operations.get((change.field, project_id), ())):

@@ -16,7 +16,7 @@ from graphql import GraphQLSchema, OperationType
 from sandbox.speckle.entities import User
 from sandbox.speckle.graphql_executor import SYNTAX, NotUnderstood, Question, understand
 from sandbox.speckle.request_context import Asking
-from sandbox.speckle.subscription_frames import Subscription
+from sandbox.speckle.subscription_frames import ServerSubscription
 
 SUBPROTOCOLS: Final = ("graphql-ws", "graphql-subscriptions")
 PROTOCOL_ERROR: Final = 1002
@@ -58,7 +58,7 @@ class Operation:
     """A running subscription: its socket, and the id under which its frames are sent."""
 
     def __init__(
-        self, socket: "SubscriptionSocket", id: OperationId, subscription: Subscription
+        self, socket: "SubscriptionSocket", id: OperationId, subscription: ServerSubscription
     ) -> None:
         self.socket = socket
         self.id = id
@@ -206,7 +206,7 @@ class SubscriptionSocket:
         if question.operation is not None and (
             question.operation.operation is OperationType.SUBSCRIPTION
         ):
-            self._subscribe(id, Subscription.of(question, self._asking))
+            self._subscribe(id, ServerSubscription.of(question, self._asking))
         else:
             self._answer_once(id, question, self._asking)
 
@@ -224,7 +224,7 @@ class SubscriptionSocket:
         self.send(_of(id, "data", answer))
         self.send(_of(id, "complete", None))
 
-    def _subscribe(self, id: OperationId, subscription: Subscription) -> None:
+    def _subscribe(self, id: OperationId, subscription: ServerSubscription) -> None:
         if self._transport is None or self._transport.is_closing():
             return
         operation = Operation(self, id, subscription)

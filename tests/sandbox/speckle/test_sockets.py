@@ -1,5 +1,5 @@
-"""What the sandbox's sockets do beside the recorded frames: handshakes, tokens that end, faults, and
-what tests may look at.
+"""What the sandbox's sockets do beside the recorded frames: handshakes, tokens that end, faults,
+and what tests may look at.
 """
 
 import asyncio
