@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from sandbox.http_site import serving
+from sandbox.http_site import HttpSite, running
 from sandbox.speckle import bundles, graphql_errors, objects
 from sandbox.speckle.consent import ConsentPage
 from sandbox.speckle.entities import HistoryEntry, ServerProject, SignInApp, Token, User, Version
@@ -75,6 +75,7 @@ class SpeckleServer(IssueWorld):
         self.oauth = OAuth(self)
         self.consent = ConsentPage(self.oauth, release.version.partition(".")[0])
         self.front: str | None = None  # where people see what is in here: the try-out's page
+        self._site: HttpSite | None = None
         self.store = bundles.BundleStore()
         self.webhook_service = WebhookCaller(self, "")
         self.live = SubscriptionHub(
@@ -112,10 +113,23 @@ class SpeckleServer(IssueWorld):
             if release.bundles:
                 server.store = await stack.enter_async_context(bundles.BundleStore.start())
             stack.push_async_callback(server.webhook_service.stop)
-            server.url = await stack.enter_async_context(serving(app, port, shutdown_s=0.1))
+            site = await stack.enter_async_context(running(app, port, shutdown_s=0.1))
+            server._site, server.url = site, site.url
             server.webhook_service.url = server.url
             stack.callback(server.live.stop)
             yield server
+
+    @asynccontextmanager
+    async def away(self) -> AsyncIterator[None]:
+        """Nobody listens in the block, and what was connected is cut, as where the process was
+        killed; then it is there again at the same address, with all that it held.
+        """
+        assert self._site is not None
+        await self._site.shut()
+        try:
+            yield
+        finally:
+            await self._site.open()
 
     def asked(self, operation: str) -> list[AskedQuestion]:
         """The requests of one GraphQL operation."""

@@ -314,6 +314,24 @@ async def test_a_server_that_stops_cuts_its_sockets_at_once() -> None:
             assert time.monotonic() - begun < 1
 
 
+async def test_a_server_that_was_away_is_back_with_all_it_held_and_replays_nothing(
+    site: Site,
+) -> None:
+    async with site.listener() as listener:
+        await listening(site, listener)
+        async with site.server.away():
+            assert await listener.closed() == 1006
+            with pytest.raises(aiohttp.ClientConnectorError):
+                async with site.listener():
+                    pass
+            site.publish()
+    async with site.listener() as listener:
+        await listening(site, listener)
+        site.publish()
+        await listener.quiet()
+        assert ids(listener.of("v")) == [site.tower.versions[-1].id]
+
+
 async def test_a_frozen_server_answers_nothing_and_sends_all_when_it_goes_on(site: Site) -> None:
     live = site.server.live
     live.keep_alive_s = 0.02
