@@ -9,7 +9,9 @@ from typing import Any
 import aiohttp
 
 Frame = dict[str, Any]
-QUIET_S = 0.03  # no frame for so long: there is none to come
+# No frame in so many waits, one after the other: there is none to come. A machine that is busy can
+# make a single wait end before what is under way has come.
+QUIET_S, QUIET_TIMES = 0.01, 4
 
 
 class Listener:
@@ -77,13 +79,16 @@ class Listener:
 
     async def quiet(self) -> None:
         """Wait until nothing comes any more."""
-        while True:
+        times = 0
+        while times < QUIET_TIMES:
             self._came.clear()
             try:
                 async with asyncio.timeout(QUIET_S):
                     await self._came.wait()
             except TimeoutError:
-                return
+                times += 1
+            else:
+                times = 0
 
     async def closed(self) -> int | None:
         """Wait for its end."""

@@ -406,3 +406,7 @@ async def test_what_is_sent_and_done_again_gets_the_recorded_frames(
             (closed,) = [line for line in connection if line.get("event") == "closed"]
             if closed["close_code"] is not None:
                 assert await listener.closed() == closed["close_code"]
+
+
+def test_no_recording_is_left_out() -> None:
+    assert {path.stem for path in RECORDINGS.glob("*.jsonl")} == set(DONE)
