@@ -103,8 +103,9 @@ async def missing_key_hint(database_url: str | None, fresh: str) -> str:
         return IF_IT_WAS_USED
     if not lost:
         return fresh
+    name = database_name(database_url)
     said = [
-        f"But {database_name(database_url)} holds what an earlier key encrypted.",
+        f"{name[:1].upper()}{name[1:]} holds what an earlier key encrypted.",
         LOOK_FOR_IT,
         f"{A_NEW_ONE} That costs:",
         *(f"  - {line}" for line in cost_lines(lost)),

@@ -26,6 +26,7 @@ from bot.errors import (
     WorkerFailed,
 )
 from bot.new_file import write_new
+from bot.program import PROGRAM
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -128,11 +129,16 @@ def in_words(error: BotError) -> str:
         case ConfigError():
             return "\n".join(f"✘ {problem}" for problem in error.problems)
         case StorageUnavailable():
-            return f"✘ The database cannot be used: {error.reason}. Look at DATABASE_URL."
+            return (
+                f"✘ The database cannot be used: {error.reason}. Look at what DATABASE_URL names, "
+                f"and at its disk or server. `{PROGRAM} check` says more."
+            )
         case SchemaTooNew():
             return (
                 f"✘ The database has version {error.found}, which only a newer release of the bot "
-                "knows. Update the bot, or go back to an older copy of the database."
+                "knows. Update the bot, or put the copy back that was made before the upgrade: "
+                f"`{PROGRAM} restore FILE --replace`. Of an SQLite file it is beside it, as "
+                "bot.db.version-…."
             )
         case SchemaTooOld():
             return (
