@@ -1,7 +1,7 @@
 """Runs GraphQL documents on the schema, and words answers and errors as the recorded server did."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -10,6 +10,8 @@ from typing import Any, Final
 from graphql import (
     DocumentNode,
     FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
     GraphQLField,
     GraphQLObjectType,
@@ -17,6 +19,7 @@ from graphql import (
     GraphQLScalarType,
     GraphQLSchema,
     GraphQLSyntaxError,
+    InlineFragmentNode,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     build_schema,
@@ -172,18 +175,32 @@ def lists_asked(query: str) -> int:
         document = parse(query)
     except GraphQLSyntaxError:
         return 0
-    operations = [one for one in document.definitions if isinstance(one, OperationDefinitionNode)]
-    fields = [field for one in operations for field in one.selection_set.selections]
+    fragments = {
+        one.name.value: one
+        for one in document.definitions
+        if isinstance(one, FragmentDefinitionNode)
+    }
     return sum(
-        isinstance(field, FieldNode)
-        and field.name.value == "stream"
-        and field.selection_set is not None
-        and any(
-            isinstance(inner, FieldNode) and inner.name.value == "activity"
-            for inner in field.selection_set.selections
-        )
-        for field in fields
+        field.name.value == "stream"
+        and any(inner.name.value == "activity" for inner in _fields(field, fragments))
+        for one in document.definitions
+        if isinstance(one, OperationDefinitionNode)
+        for field in _fields(one, fragments)
     )
+
+
+def _fields(
+    node: OperationDefinitionNode | FragmentDefinitionNode | InlineFragmentNode | FieldNode,
+    fragments: Mapping[str, FragmentDefinitionNode],
+) -> Iterator[FieldNode]:
+    """The fields that are selected in it, those of fragments too."""
+    for selected in node.selection_set.selections if node.selection_set else ():
+        if isinstance(selected, FieldNode):
+            yield selected
+        elif isinstance(selected, InlineFragmentNode):
+            yield from _fields(selected, fragments)
+        elif isinstance(selected, FragmentSpreadNode) and selected.name.value in fragments:
+            yield from _fields(fragments[selected.name.value], fragments)
 
 
 @lru_cache(maxsize=512)  # the bot has some forty questions, and to check one takes longest of all

@@ -272,10 +272,14 @@ async def test_how_many_lists_were_asked_is_counted(site: Site) -> None:
         f'p{n}:stream(id:"{site.tower.id}"){{activity(limit:1){{items{{id}}}}}}' for n in range(50)
     )
     await site.ask(f"query Poll{{{aliases}}}")
+    spread = f'a:stream(id:"{site.tower.id}"){{...Lines}}'
+    lines = "fragment Lines on Stream{activity(limit:1){items{id}}}"
+    await site.ask(f"query Spread{{{spread}}} {lines}")
     await site.ask("query Names($p:String!){stream(id:$p){collaborators{id}}}", p=site.tower.id)
     server = site.server
     assert [(one.operation, one.lists) for one in server.asked_lists()] == [
         ("Live", 1),
         ("Poll", 50),
+        ("Spread", 1),
     ]
     assert [one.lists for one in server.asked_lists("Poll")] == [50]
