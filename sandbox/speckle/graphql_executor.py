@@ -200,7 +200,9 @@ def _fields(
         elif isinstance(selected, InlineFragmentNode):
             yield from _fields(selected, fragments)
         elif isinstance(selected, FragmentSpreadNode) and selected.name.value in fragments:
-            yield from _fields(fragments[selected.name.value], fragments)
+            name = selected.name.value  # left out below it, should it select itself
+            others = {key: one for key, one in fragments.items() if key != name}
+            yield from _fields(fragments[name], others)
 
 
 @lru_cache(maxsize=512)  # the bot has some forty questions, and to check one takes longest of all
