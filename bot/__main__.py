@@ -29,7 +29,7 @@ from bot.cli.terminal import (
     until_stopped,
     without_garbage_collection,
 )
-from bot.errors import BotError, ConfigError
+from bot.errors import BotError, ConfigError, DatabaseCopyError
 from bot.launch import COMMANDS
 from bot.program import NAME, PROGRAM, version
 
@@ -46,12 +46,25 @@ class Commands(click.Group):
             )
             cmd_name = "outbox"
         found = super().get_command(ctx, cmd_name)
+        if found is None and cmd_name == "bundles":
+            raise click.UsageError(
+                "DuckDB counts the objects of bundles, and is a package beside the bot's: "
+                f"`pipx inject {NAME} duckdb` installs it, or pip in the bot's environment."
+            )
         if found is None and cmd_name in COMMANDS:
             raise click.UsageError(
                 f"`{cmd_name}` is a command of run.py, which comes with the bot's repository: "
                 f"`python3 run.py {cmd_name}` there."
             )
         return found
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Do the command; an error knows which one it was, as its sentence names its options."""
+        try:
+            return super().invoke(ctx)
+        except DatabaseCopyError as error:
+            error.command = ctx.invoked_subcommand or ""
+            raise
 
 
 def print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
@@ -67,14 +80,14 @@ def print_version(context: click.Context, _option: click.Parameter, wanted: bool
     type=click.Path(path_type=Path),
     default="config.toml",
     show_default=True,
-    help="Not with run.py, which uses the usual file.",
+    help="The file of settings. run.py takes no such option: it uses the one beside it.",
 )
 @click.option(
     "--env-file",
     type=click.Path(path_type=Path),
     default=".env",
     show_default=True,
-    help="The same.",
+    help="The file of secrets; the same holds.",
 )
 @click.option(
     "--version",

@@ -74,6 +74,7 @@ class CopyProblem(Enum):
     """Why a database is not copied."""
 
     FILE_EXISTS = auto()
+    NOT_REPLACED = auto()  # a file that is no database
     NOT_WRITTEN = auto()  # the file that was to be made
     NOT_READ = auto()  # the file that was named, or the database
     NO_DATABASE = auto()
@@ -90,8 +91,10 @@ class CopyProblem(Enum):
 class DatabaseCopyError(StorageError):
     """A database was not copied, backed up or put back; all is as it was.
 
-    `what`: the file or database that it is about, or a detail.
+    `what`: the file or database that it is about, or a detail. `command`: what a person typed.
     """
+
+    command: str = ""
 
     def __init__(self, problem: CopyProblem, what: str, reason: str = "") -> None:
         super().__init__(f"{problem.name.lower()}: {what} {reason}".strip())

@@ -3,6 +3,7 @@
 Standard library only, and of the bot only its version: this runs before anything is installed.
 """
 
+import difflib
 import hashlib
 import importlib.util
 import json
@@ -25,7 +26,7 @@ BUNDLES: Final = "requirements-bundles.txt"
 DEMO: Final = "requirements-demo.txt"
 COMMANDS: Final[Mapping[str, str]] = {
     "demo": "try it out: a Discord on this computer, sample deliveries, no account needed",
-    "init": "write a first .env with a new key in it, where none is",
+    "init": "write a first .env with a new key in it, and config.toml, where they are missing",
     "run": "run the bot in your Discord servers",
     "check": "try every setting and show how to fix those that do not work",
     "bundles": "also count the objects of versions that are bundles (installs DuckDB, 70 MB)",
@@ -88,14 +89,22 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if command not in {*COMMANDS, FORMER_COMMAND}:
         is_help = command in HELP or command == "help"
-        _say(usage() if is_help else f"There is no command {command!r}.\n{usage()}")
+        _say(
+            usage() if is_help else f"There is no command {command!r}.{_guess(command)}\n{usage()}"
+        )
         return 0 if is_help and arguments else 2
     if command == "bundles" and rest:
         _say(f"python3 run.py bundles: {COMMANDS['bundles']}. It has no options.")
         return 0 if rest[0] in HELP else 2
     os.chdir(ROOT)
+    further = FURTHER.get(command, ())
+    if any(one in HELP for one in rest):  # for which nothing is installed
+        further = further if command == "test" else ()
+        if _is_installed(ROOT, (RUNTIME, *further)) is None:
+            sys.stdout.write(help_of(ROOT, command))
+            return 0
     try:
-        python = prepare(ROOT, (RUNTIME, *FURTHER.get(command, ())))
+        python = prepare(ROOT, (RUNTIME, *further))
         if command == "test":
             return run_tests(python, rest)
         if command == "bundles":
@@ -114,6 +123,19 @@ def usage() -> str:
     """The commands, one line each."""
     lines = [f"  python3 run.py {name:<13} {what}" for name, what in COMMANDS.items()]
     return "\n".join(["Use it like this:", *lines])
+
+
+def _guess(command: str) -> str:
+    near = difflib.get_close_matches(command.lower(), COMMANDS, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def help_of(root: Path, command: str) -> str:
+    """What the page about the command line says of a command, before anything is installed."""
+    page = root / "docs/command-line.md"
+    text = page.read_text("utf-8") if page.is_file() else ""
+    section = text.partition(f"\n## {command}\n")[2].partition("\n## ")[0].strip()
+    return f"{section or f'python3 run.py {command}: {COMMANDS[command]}.'}\n"
 
 
 def _say(text: str) -> None:
@@ -194,6 +216,15 @@ def prepare(root: Path, files: Sequence[str]) -> Path:
     kept = stamp.files if stamp and stamp.files.get(RUNTIME) == pins.get(RUNTIME) else {}
     stamp_file.write_text(Stamp(version, {**kept, **pins}).to_json())
     return python
+
+
+def _is_installed(root: Path, files: Sequence[str]) -> Path | None:
+    """The Python of `.venv` if it has these packages already."""
+    stamp_file, python = root / ".venv/installed.json", venv_python(root / ".venv")
+    stamp = Stamp.from_json(stamp_file.read_text()) if stamp_file.is_file() else None
+    version = _version_of(python) if stamp else None
+    pins = {name: fingerprint(root / name) for name in files}
+    return python if version and stamp and stamp.covers(Stamp(version, pins)) else None
 
 
 def _version_of(python: Path) -> str | None:

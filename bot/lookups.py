@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 
 from bot.model import InboxSource, PauseReason, Subscription
 from bot.trace import THINGS_FACT, TraceLine, TraceStep
@@ -194,12 +194,21 @@ class FollowingChannel:
     last_event_at: datetime | None
 
 
+class WaitsFor(Enum):
+    """What must happen before a channel shows what waits for it."""
+
+    BOT = auto()  # to look at the event
+    ACCESS = auto()  # Speckle or Discord says who may see it
+    DISCORD = auto()  # to take the card
+    RESUMING = auto()  # the channel is paused
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelWaiting:
-    """Cards that wait in a channel, since when; without `may_be_sent` for a pause to end."""
+    """Cards or events that wait in a channel, since when; `for_what` is how that ends."""
 
     channel_id: int
-    may_be_sent: bool
+    for_what: WaitsFor
     count: int
     oldest_at: datetime
 

@@ -127,7 +127,8 @@ class Storage:
         self.sealed = SealedValues(database, vault, now)
         self.restored_copy = RestoredCopy(database)
         self.retention = Retention(database, now)
-        self._reads_together = reads_together(database)
+        self._reads_together = reads_together(database, "reads")
+        self._looks_together = reads_together(database, "looks")
         self._writes_together = writes_together(database)
 
     @classmethod
@@ -167,6 +168,11 @@ class Storage:
     async def read_together(self, work: Work[T]) -> T:
         """The same for a short read, in one thread with all that are asked for at the time."""
         result: T = await self._reads_together(lambda session: work(self._transaction(session)))
+        return result
+
+    async def look_together(self, work: Work[T]) -> T:
+        """The same for a look at what is due, which may take long: with other looks alone."""
+        result: T = await self._looks_together(lambda session: work(self._transaction(session)))
         return result
 
     async def write(self, work: Work[T], *, by: AuditActor = BY_BOT) -> T:
@@ -246,6 +252,7 @@ class Storage:
         await self.hook_lookup.close()
         await self.intake.close()
         await self._reads_together.close()
+        await self._looks_together.close()
         await self._writes_together.close()
         await self._leader.close()
 

@@ -339,3 +339,26 @@ def test_tests_and_hosts_have_the_same_pins_of_what_reads_bundles() -> None:
     pins = {line for line in optional if "==" in line}
     assert pins
     assert pins <= tests
+
+
+def test_help_of_a_command_installs_nothing(project: Path, tmp_path: Path) -> None:
+    fresh = tmp_path / "fresh"
+    shutil.copytree(project, fresh, ignore=shutil.ignore_patterns(".venv"))
+    (fresh / "docs").mkdir()
+    shutil.copy(ROOT / "docs/command-line.md", fresh / "docs")
+    for command in ("demo", "soak", "test", "backup"):
+        code, out, said = start(fresh, command, "--help")
+        assert (code, said) == (0, "")
+        assert out.startswith(f"python3 run.py {command}")
+        assert "\n## " not in out
+    assert "--no-browser" in start(fresh, "demo", "-h")[1]
+    shutil.rmtree(fresh / "docs")
+    assert start(fresh, "demo", "-h")[1].startswith("python3 run.py demo: try it out")
+    assert not (fresh / ".venv").exists()
+
+
+def test_a_mistyped_command_gets_a_guess(project: Path) -> None:
+    code, _, said = start(project, "chek")
+    assert code == 2
+    assert said.startswith("There is no command 'chek'. Did you mean 'check'?\n")
+    assert start(project, "xyzzy")[2].startswith("There is no command 'xyzzy'.\n")

@@ -82,7 +82,7 @@ async def list_all(settings: Settings, wanted: EventsWanted, limit: int, *, as_j
     print_line("")
     count = "1 event" if len(found) == 1 else f"{len(found):,} events"
     more = "; --limit shows more" if len(found) == limit else ""
-    print_line(f"{count}, the newest first{more}. Details: {RUN} show ID")
+    print_line(f"{count}, the newest first{more}. Details: `{RUN} show ID`")
     return True
 
 
@@ -93,7 +93,7 @@ async def show(settings: Settings, event_id: int, *, as_json: bool) -> bool:
     if found is None:
         missing = (
             f"✘ There is no event {event_id}: its number is wrong, or it was deleted after its "
-            f"retention period. {RUN} list shows the events."
+            f"retention period. `{RUN} list` shows the events."
         )
         print_line("null" if as_json else missing)
         return False

@@ -7,11 +7,10 @@ from cryptography.fernet import Fernet
 
 from bot.cli.lost_keys import FIRST_FILES, missing_key_hint
 from bot.cli.terminal import Files, print_line
+from bot.new_file import write_new
 from bot.program import PROGRAM
 from bot.settings import named_database_url
 from bot.settings.new_files import new_config_file, new_env_file
-
-OWNER_ALONE = 0o600
 
 
 async def write_first_files(files: Files) -> None:
@@ -44,10 +43,8 @@ async def _lost(files: Files) -> str | None:
 
 def _write(path: Path, text: str) -> None:
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ALONE)
+        write_new(path, text.encode())
     except FileExistsError:
         print_line(f"{path} is there already, and stays as it is.")
         return
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
     print_line(f"{path} is new.")

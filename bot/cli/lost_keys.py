@@ -1,5 +1,6 @@
 """What is said of a missing key: where it may be, and what a new one costs, before one is made."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -15,6 +16,7 @@ from bot.settings import SECRET_HINTS
 from bot.storage import database_file, unopenable_with
 
 THE_SETTING: Final = "ENCRYPTION_KEYS"
+OTHER_FIRST_SETTINGS: Final = frozenset({"DISCORD_TOKEN", "PUBLIC_URL"})
 MAX_NAMED: Final = 10  # of each kind; the others are counted
 LOOK_FOR_IT: Final = (
     "Look for that key first: in a copy of .env, in your password manager, in the settings of the "
@@ -83,8 +85,12 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def how_to_make_one(env_file: Path = Path(".env")) -> str:
-    """What to do in a folder where the bot has never run."""
-    return SECRET_HINTS["encryption_keys"] if env_file.exists() else FIRST_FILES
+    """What to do where nothing needs an earlier key: `init` is for a folder that has no settings.
+
+    A container has them in its environment, and no .env.
+    """
+    is_set_up = env_file.exists() or not OTHER_FIRST_SETTINGS.isdisjoint(os.environ)
+    return SECRET_HINTS["encryption_keys"] if is_set_up else FIRST_FILES
 
 
 async def missing_key_hint(database_url: str | None, fresh: str) -> str:
@@ -97,8 +103,9 @@ async def missing_key_hint(database_url: str | None, fresh: str) -> str:
         return IF_IT_WAS_USED
     if not lost:
         return fresh
+    name = database_name(database_url)
     said = [
-        f"But {database_name(database_url)} holds what an earlier key encrypted.",
+        f"{name[:1].upper()}{name[1:]} holds what an earlier key encrypted.",
         LOOK_FOR_IT,
         f"{A_NEW_ONE} That costs:",
         *(f"  - {line}" for line in cost_lines(lost)),

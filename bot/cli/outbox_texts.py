@@ -52,14 +52,14 @@ def no_card(ids: Sequence[int]) -> str:
     """What is said of numbers that no card has."""
     return (
         f"✘ There is no card {listed(ids)}: its number is wrong, or it was deleted after its "
-        f"retention period. {RUN} list shows the cards."
+        f"retention period. `{RUN} list` shows the cards."
     )
 
 
 def more_cards(shown: int, total: int) -> str:
     """What is said below a list: whether there are more, and how to see all of one."""
     more = f"{shown:,} of {total:,} cards, the newest first; --limit shows more. "
-    return f"{more if total > shown else ''}Details: {RUN} show ID"
+    return f"{more if total > shown else ''}Details: `{RUN} show ID`"
 
 
 def nothing_found(wanted: CardFilter) -> str:

@@ -1,6 +1,5 @@
 """`subscriptions export` and `import`: a file that people read, and what becomes of it."""
 
-import os
 import re
 import tomllib
 from collections import Counter
@@ -11,9 +10,9 @@ from typing import Any, Final
 from bot.audit import BY_HOST
 from bot.cli.migrate import require_tables
 from bot.cli.stored import Printable, opened
-from bot.cli.terminal import print_line
+from bot.cli.terminal import print_line, write_private
 from bot.cogs.option_texts import option_text
-from bot.errors import ConfigError, CopyProblem, DatabaseCopyError, Problem
+from bot.errors import ConfigError, Problem
 from bot.model import Hook, Subscription
 from bot.services.quotas import GuildLimits
 from bot.services.subscription_import import (
@@ -60,7 +59,7 @@ async def export_subscriptions(settings: Settings, path: Path) -> None:
     printable = Printable(settings)
     parts = [HEAD.format(at=utc_now())]
     parts += ["\n".join(_entry_lines(one, hook, names, printable)) for one, hook in entries]
-    _write_new(path, "\n".join(parts) + "\n")
+    write_private(path, ("\n".join(parts) + "\n").encode())
     print_line(f"✔ {len(entries)} subscriptions are in {path}.")
 
 
@@ -97,18 +96,6 @@ def _quoted(text: str) -> str:
     """A text as TOML writes it on one line."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda one: f"\\u{ord(one[0]):04x}", escaped) + '"'
-
-
-def _write_new(path: Path, text: str) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise DatabaseCopyError(CopyProblem.FILE_EXISTS, str(path)) from None
-    except OSError as error:
-        why = (error.strerror or "no reason given").lower()
-        raise DatabaseCopyError(CopyProblem.NOT_WRITTEN, str(path.parent), why) from error
 
 
 # ── in ────────────────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import platform
 import secrets
 import sqlite3
@@ -18,8 +17,8 @@ from pydantic import BaseModel
 
 from bot.cli.check import check_all
 from bot.cli.check.report import CheckMark, CheckResult
-from bot.cli.terminal import print_line
-from bot.errors import BotError, CopyProblem, DatabaseCopyError
+from bot.cli.terminal import print_line, write_private
+from bot.errors import BotError
 from bot.program import version
 from bot.settings import Settings
 from bot.storage import database_file, support_report
@@ -69,20 +68,7 @@ def _write(path: Path, files: Mapping[str, Any]) -> None:
         bundle.writestr("README.txt", README)
         for name, content in files.items():
             bundle.writestr(name, json.dumps(content, indent=1))
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise DatabaseCopyError(CopyProblem.FILE_EXISTS, str(path)) from None
-    except OSError as error:
-        why = (error.strerror or "no reason given").lower()
-        raise DatabaseCopyError(CopyProblem.NOT_WRITTEN, str(path.parent), why) from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(packed.getvalue())
-    except OSError as error:
-        path.unlink()
-        why = (error.strerror or "no reason given").lower()
-        raise DatabaseCopyError(CopyProblem.NOT_WRITTEN, str(path.parent), why) from error
+    write_private(path, packed.getvalue())
 
 
 def _versions() -> Mapping[str, Any]:

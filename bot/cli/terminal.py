@@ -17,6 +17,7 @@ import click
 from bot.errors import (
     BotError,
     ConfigError,
+    CopyProblem,
     DatabaseCopyError,
     SchemaTooNew,
     SchemaTooOld,
@@ -24,6 +25,8 @@ from bot.errors import (
     StorageUnavailable,
     WorkerFailed,
 )
+from bot.new_file import write_new
+from bot.program import PROGRAM
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -79,6 +82,17 @@ def print_line(line: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def write_private(path: Path, content: bytes) -> None:
+    """Write a new file that only this user can read. Errors: DatabaseCopyError."""
+    try:
+        write_new(path, content)
+    except FileExistsError:
+        raise DatabaseCopyError(CopyProblem.FILE_EXISTS, str(path)) from None
+    except OSError as error:
+        why = (error.strerror or type(error).__name__).lower()
+        raise DatabaseCopyError(CopyProblem.NOT_WRITTEN, str(path.parent), why) from error
+
+
 def replace_what_cannot_be_shown() -> None:
     """Let no line fail for a sign in it: a Windows console may lack ✔."""
     for stream in (sys.stdout, sys.stderr):
@@ -115,11 +129,16 @@ def in_words(error: BotError) -> str:
         case ConfigError():
             return "\n".join(f"✘ {problem}" for problem in error.problems)
         case StorageUnavailable():
-            return f"✘ The database cannot be used: {error.reason}. Look at DATABASE_URL."
+            return (
+                f"✘ The database cannot be used: {error.reason}. Look at what DATABASE_URL names, "
+                f"and at its disk or server. `{PROGRAM} check` says more."
+            )
         case SchemaTooNew():
             return (
                 f"✘ The database has version {error.found}, which only a newer release of the bot "
-                "knows. Update the bot, or go back to an older copy of the database."
+                "knows. Update the bot, or put the copy back that was made before the upgrade: "
+                f"`{PROGRAM} restore FILE --replace`. Of an SQLite file it is beside it, as "
+                "bot.db.version-…."
             )
         case SchemaTooOld():
             return (

@@ -1,6 +1,7 @@
 """The audit log: each change that concerns people is written in the transaction that makes it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, insert, select
@@ -9,6 +10,7 @@ from bot.audit import AuditAction, AuditActor, AuditEntry, AuditFilter
 from bot.db.rows import Row, value_of
 from bot.db.session import Session
 from bot.db.tables import audit_log, hooks, subscriptions
+from bot.model import Subscription
 
 
 class AuditLog:
@@ -22,6 +24,22 @@ class AuditLog:
         newest_first = audit_log.c.id.desc()
         statement = select(audit_log).where(*_conditions(wanted)).order_by(newest_first)
         return [entry_of(row) for row in self._session.execute(statement.limit(limit)).mappings()]
+
+    def filters_changed(
+        self, subscription: Subscription, project_id: str, since: datetime
+    ) -> Mapping[str, datetime]:
+        """Which options of a subscription were changed since then, and when that was last."""
+        statement = select(audit_log.c.at, audit_log.c.facts).where(
+            audit_log.c.guild_id == subscription.guild_id,
+            audit_log.c.channel_id == subscription.channel_id,
+            audit_log.c.action == AuditAction.FILTERS_CHANGED,
+            audit_log.c.at > since,
+        )
+        changed: dict[str, datetime] = {}
+        for at, facts in self._session.execute(statement.order_by(audit_log.c.id)):
+            if facts.get("project") == project_id:
+                changed |= dict.fromkeys(facts["filters"], at)
+        return changed
 
     def note(self, action: AuditAction, **facts: Any) -> None:
         """Note something that concerns the whole bot."""

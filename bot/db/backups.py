@@ -4,6 +4,7 @@ Of PostgreSQL it is copied table by table, in one snapshot, so that it needs no 
 server's, and can be put back into either kind.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -26,17 +27,25 @@ from sqlalchemy.exc import DBAPIError
 from bot.db.connections import POSTGRESQL_CONNECT_ARGS, SQLITE
 from bot.db.content import LAST_BACKUP, read_content
 from bot.db.failures import driver_errors_translated
-from bot.db.file_copies import file_engine, new_file, vacuum_into, why_not_copied
+from bot.db.file_copies import (
+    file_engine,
+    new_file,
+    vacuum_into,
+    why_not_copied,
+)
 from bot.db.schema import WANTED, migrate_now, needs_migration, version_of
 from bot.db.sqlite_file import BESIDE, MARK_SUFFIX, beside, sqlite_path
 from bot.db.table_copy import copy_tables
 from bot.errors import CopyProblem, DatabaseCopyError, StorageUnavailable
 from bot.model import DatabaseContent
+from bot.new_file import begins_with
 
 WITHOUT_TIME_OUTS: Final = (
     "SET statement_timeout = 0",
     "SET idle_in_transaction_session_timeout = 0",
 )
+OUR_TABLES: Final = frozenset({"guilds", "hooks", "outbox"})
+SQLITE_FILE: Final = b"SQLite format 3\0"
 OWN_FILES: Final = (*BESIDE, MARK_SUFFIX, ".lock")
 ONE_MOMENT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
@@ -48,6 +57,8 @@ def make_backup(url: URL, path: Path, now: datetime, *, replace: bool = False) -
     StorageUnavailable, SchemaTooNew, SchemaTooOld.
     """
     refuse_its_own_files(url, path)
+    if replace:
+        _refuse_other_files(path)
     with new_file(path, replace=replace) as new:
         copy_into(url, new)
         content = content_of(new)
@@ -68,6 +79,28 @@ def refuse_its_own_files(url: URL, path: Path) -> None:
         own = (beside(sqlite_path(url), suffix).resolve() for suffix in OWN_FILES)
         if path.resolve() in own:
             raise DatabaseCopyError(CopyProblem.ITS_OWN_FILE, str(path))
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Pass for a name that is free, or is that of a backup: who mistypes one loses no keys.
+
+    Errors: DatabaseCopyError.
+    """
+    if not os.path.lexists(path):
+        return
+    with suppress(OSError, DBAPIError):
+        if begins_with(path, b"") or (begins_with(path, SQLITE_FILE) and _has_our_tables(path)):
+            return
+    raise DatabaseCopyError(CopyProblem.NOT_REPLACED, str(path))
+
+
+def _has_our_tables(path: Path) -> bool:
+    engine = file_engine(path, unchanged=True)
+    try:
+        with engine.connect() as connection:
+            return set(inspect(connection).get_table_names()) >= OUR_TABLES
+    finally:
+        engine.dispose()
 
 
 def copy_into(url: URL, new: Path) -> None:
@@ -130,7 +163,7 @@ def content_of(path: Path) -> DatabaseContent:
             said = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
             if said != "ok":
                 raise DatabaseCopyError(CopyProblem.DAMAGED, str(path))
-            if not {"guilds", "hooks", "outbox"} <= set(inspect(connection).get_table_names()):
+            if not set(inspect(connection).get_table_names()) >= OUR_TABLES:
                 raise DatabaseCopyError(CopyProblem.NOT_OURS, str(path))
             needs_migration(version_of(connection))
             return read_content(connection)

@@ -4,12 +4,9 @@ VACUUM INTO makes a copy with one read, which in WAL mode holds no writer up; of
 and without the pages in which deleted rows are still to be read.
 """
 
-import os
-import secrets
 import sqlite3
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -17,11 +14,11 @@ from typing import Final
 from sqlalchemy import Engine, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 
+from bot import new_file as private
 from bot.db.failures import reason_of
-from bot.db.sqlite_file import BESIDE, beside, make_private_file
+from bot.db.sqlite_file import beside
 from bot.errors import CopyProblem, DatabaseCopyError, StorageUnavailable
 
-LEFT_OVER_S: Final = 3600.0  # a file that is being written changes all the time
 LOCK_S: Final = 30.0
 COPIES_KEPT: Final = 3
 
@@ -72,62 +69,29 @@ def new_file(path: Path, *, replace: bool) -> Iterator[Path]:
 
     Errors: DatabaseCopyError if the name is taken, or the file cannot be made.
     """
-    if path.exists() and not replace:
-        raise DatabaseCopyError(CopyProblem.FILE_EXISTS, str(path))
-    with scratch_file(path) as new:
+    with _explained(path), private.new_file(path, replace=replace) as new:
         yield new
-        sync(new)
-        _rename(new, path, replace=replace)
-        sync(path.absolute().parent)
 
 
 @contextmanager
 def scratch_file(path: Path) -> Iterator[Path]:
     """An empty private file with a hidden name in the folder of `path`, deleted at the end.
 
-    One that a kill has left is deleted by a later one. Errors: DatabaseCopyError.
+    Errors: DatabaseCopyError.
     """
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
-    try:
-        _delete_left_over(path)
-        make_private_file(new)
+    with _explained(path), private.scratch_file(path) as new:
         yield new
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileExistsError:
+        raise DatabaseCopyError(CopyProblem.FILE_EXISTS, str(path)) from None
     except OSError as error:
         why = (error.strerror or type(error).__name__).lower()
         raise DatabaseCopyError(CopyProblem.NOT_WRITTEN, str(path.parent), why) from error
-    finally:
-        for suffix in (*BESIDE, "-journal"):
-            with suppress(OSError):
-                beside(new, suffix).unlink(missing_ok=True)
-
-
-def _rename(new: Path, path: Path, *, replace: bool) -> None:
-    if not replace:
-        try:
-            path.hardlink_to(new)  # unlike renaming, refused where a file came up meanwhile
-        except FileExistsError:
-            raise DatabaseCopyError(CopyProblem.FILE_EXISTS, str(path)) from None
-        except OSError:  # a disk that knows no such links
-            new.rename(path)
-        return
-    new.replace(path)
-
-
-def _delete_left_over(path: Path) -> None:
-    for left in path.parent.glob(f".{path.name}.*.new*"):
-        if left.stat().st_mtime < time.time() - LEFT_OVER_S:
-            left.unlink(missing_ok=True)
-
-
-def sync(path: Path) -> None:
-    """Have the disk write a file, or what a folder lists. Windows cannot do the latter."""
-    if os.name == "nt" and path.is_dir():
-        return
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 # ── before an upgrade ─────────────────────────────────────────────────────────────────────────

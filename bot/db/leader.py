@@ -11,8 +11,9 @@ from sqlalchemy import URL, Connection, text
 
 from bot.db.connections import SQLITE, own_connection
 from bot.db.engine import Database
-from bot.db.sqlite_file import PRIVATE_FILE, beside, sqlite_path
+from bot.db.sqlite_file import beside, sqlite_path
 from bot.errors import StorageUnavailable
+from bot.new_file import PRIVATE
 
 LEADER_LOCK = 0x53504B42  # "SPKB"; advisory locks are numbers, one space a database
 
@@ -95,7 +96,7 @@ def leading(url: URL) -> Iterator[bool]:
 def _locked(path: Path) -> int | None:
     """A file descriptor that holds the file's lock until it is closed; None if another does."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
     except OSError as error:
         raise StorageUnavailable("the lock file next to the database cannot be written") from error
     try:

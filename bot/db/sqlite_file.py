@@ -14,10 +14,10 @@ from sqlalchemy import URL
 
 from bot.db.sqlite_marks import CopyMark, mark_in_file
 from bot.errors import StorageUnavailable
+from bot.new_file import make_private
 
 log = structlog.get_logger()
 
-PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 MARK_SUFFIX = ".mark"
 BESIDE = ("", "-wal", "-shm")  # SQLite gives the two that it makes itself the file's own mode
@@ -56,7 +56,7 @@ def make_place(url: URL) -> None:
         raise StorageUnavailable("the database file cannot be opened", lasting=True)
     try:
         make_private_folder(path.parent)
-        make_private_file(path)
+        make_private(path)
     except OSError as error:
         why = (error.strerror or "no reason given").lower()
         reason = f"the folder or file of the database cannot be made: {why}"
@@ -90,16 +90,6 @@ def make_private_folder(path: Path) -> None:
         path.chmod(PRIVATE_FOLDER)
 
 
-def make_private_file(path: Path) -> None:
-    """Make an empty file that only this user can read, whatever the umask, if there is none."""
-    try:
-        # One that is there is not opened: closing it would take SQLite's locks off it.
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
-    except FileExistsError:
-        return
-    path.chmod(PRIVATE_FILE)
-
-
 def kept_mark(path: Path) -> CopyMark | None:
     """The mark next to a database's file; None if there is none."""
     try:
@@ -115,7 +105,7 @@ def keep_mark(path: Path, mark: CopyMark) -> None:
     new = beside(path, f"{MARK_SUFFIX}.new")
     try:
         new.unlink(missing_ok=True)
-        make_private_file(new)
+        make_private(new)
         new.write_text(f"{mark}\n", encoding="ascii")
         new.replace(beside(path, MARK_SUFFIX))
     except OSError as error:

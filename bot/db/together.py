@@ -55,13 +55,13 @@ class Together(Generic[T, R]):
         return [(await self._all([item]))[0] for item in items]
 
 
-def reads_together(database: Database) -> Together[Work[Any], Any]:
+def reads_together(database: Database, name: str) -> Together[Work[Any], Any]:
     """Short reads, one after the other in one thread; a long one would hold up the others."""
 
     async def read(works: Sequence[Work[Any]]) -> Sequence[Any]:
         return await database.read(lambda session: [work(session) for work in works])
 
-    return Together("reads", read, most=READS_TOGETHER)
+    return Together(name, read, most=READS_TOGETHER)
 
 
 def writes_together(database: Database) -> Together[Work[Any], Any]:

@@ -89,7 +89,7 @@ def _report(error: Exception, step_s: float) -> float:
         status=status,
         reason=reason,
         retry_in_s=round(wait_s, 1),
-        what_it_means="People see the commands of before, or none. Cards are sent all the same.",
+        what_it_means="People see the commands of before, or none. Cards do not depend on it.",
     )
     return wait_s
 

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, auto
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import structlog
 from aiohttp import web
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.http import HttpRequestParser
+from aiohttp.streams import StreamReader
 
 from bot.http_server.limits import Limits
 from bot.http_server.paths import PublicPath
@@ -21,6 +22,7 @@ from bot.http_server.short_way import ShortWay, WholePost
 
 log = structlog.get_logger()
 
+READ_BYTES: Final = 64 * 1024  # at once from a socket; of a body aiohttp keeps twice as much
 MALFORMED = "This is not the HTTP that this server speaks."
 LONG_HEAD = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -33,29 +35,29 @@ class ConnectionState(Enum):
 
     SILENT = auto()  # no whole head has come since it was opened or answered
     ANSWERING = auto()  # from a whole head to its answer
-    CLOSING = auto()  # the answer is on its way out
+    SENDING = auto()  # the answer is there, and the caller may not take it
+    CLOSING = auto()  # the last answer is on its way out
 
 
 class HttpConnection(web.RequestHandler):
-    """aiohttp's protocol, which reports to `connections` what it does.
+    """aiohttp's protocol, which takes one request at a time and reports what it does.
 
-    It starts aiohttp's own task only with the first request that cannot be answered by
-    `short_way`. So it knows private attributes of aiohttp's: `_messages`, which were parsed and
-    wait, and their `_request_count`; `_task_handler`, who answers; and what tells a server that
-    shuts down that there is an answer to wait for.
+    Its parser stops behind each request, and gets what comes behind it only when the answer is out.
+    So nothing is parsed that has to wait, and what waits is what was read at once: as long as there
+    is any of it, the socket is not read.
 
-    aiohttp's parser stops behind 32 messages that nobody has taken, and counts them: up when one
-    has come to its end, down when it is taken. One that is taken before its end would count for
-    ever, so it is counted down at its end, here.
+    aiohttp's own task starts only with the first request that `short_way` does not answer.
+    AIOHTTPS_OWN names what of aiohttp's is used here that its documentation does not promise.
     """
 
     __slots__ = (
+        "_behind",
         "_connections",
+        "_has_ended",
         "_loose_bytes",
         "_malformed",
         "_public_path",
         "_short_way",
-        "_taken_early",
         "_wire",
         "content",
         "since",
@@ -70,13 +72,26 @@ class HttpConnection(web.RequestHandler):
         public_path: PublicPath,
         **options: Any,
     ) -> None:
-        super().__init__(server, loop=asyncio.get_running_loop(), **options)
+        loop = asyncio.get_running_loop()
+        super().__init__(server, loop=loop, read_bufsize=READ_BYTES, **options)
+        self._parser = HttpRequestParser(
+            self,
+            loop,
+            READ_BYTES,
+            max_line_size=self.max_line_size,
+            max_field_size=self.max_field_size,
+            max_headers=self.max_headers,
+            payload_exception=web.RequestPayloadError,
+            auto_decompress=False,
+            max_msg_queue_size=1,
+        )
         self._connections = connections
         self._short_way = short_way
         self._public_path = public_path
+        self._behind = b""  # what came behind a request that is being answered
+        self._has_ended = False  # the caller sends nothing more
         self._loose_bytes = 0  # of half a head, or behind an answer
         self._malformed = False
-        self._taken_early: StreamReader | None = None
         self._wire: asyncio.Transport | None = None
         self.content: StreamReader | None = None
         self.state = ConnectionState.SILENT
@@ -86,6 +101,7 @@ class HttpConnection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._wire = cast(asyncio.Transport, transport)
+        cast(Any, transport).max_size = READ_BYTES  # asyncio's own is four times as much
         closing = cast(asyncio.Transport, _Closing(self, self._wire))
         # Without super(), which begins a task and a timer before there is a request.
         self.transport = closing
@@ -94,57 +110,94 @@ class HttpConnection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._connections.remove(self)
-        self._wire = self.content = self._taken_early = (
-            None  # which refers to this: nothing is left for the collector
-        )
+        self._wire = self.content = None  # which refers to this: nothing is left for the collector
+        self._behind = b""
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self.state is ConnectionState.CLOSING:
             self._drop_unread(data)
-            return
-        before = self._request_count
-        try:
-            super().data_received(data)
-            if self._taken_early is not None and self._taken_early.is_eof():
-                self._taken_early = None
-                self._parser.message_consumed()  # type: ignore[union-attr]
-                super().data_received(b"")  # what the parser kept back, if it had stopped for it
-        except Exception as error:  # a fault of the parser's: asyncio would log it with the bytes
-            log.warning("http.malformed", why=type(error).__name__)
-            self.abort()
-            return
-        if self._request_count != before:
-            self._begun()
-        elif self.state is ConnectionState.SILENT and data:
-            self._half_a_head(len(data))
+        elif self._takes_more():
+            self._parse(data)
+        else:
+            self._keep(data)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks, aiohttp says nothing
+        """Whether to stay open: who sends nothing more may still read the answers."""
+        self._has_ended = not self._takes_more() and self.state is not ConnectionState.CLOSING
+        return self._has_ended
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Each read of a body asks for it, and parses nothing once again."""
         if self._reading_paused:
             super().resume_reading(resume_parser)
 
+    # ── one request after the other ──
+
+    def _is_busy(self) -> bool:
+        return self.state in (ConnectionState.ANSWERING, ConnectionState.SENDING)
+
+    def _takes_more(self) -> bool:
+        """Whether the parser is to have what comes: not behind a whole request, or a broken one."""
+        return not (self._is_busy() and self._is_whole())
+
+    def _is_whole(self) -> bool:
+        content = self.content
+        return content is None or content.is_eof() or content.exception() is not None
+
+    def _keep(self, data: bytes) -> None:
+        """Let it wait, and whatever else would come."""
+        self._behind += data
+        if self._wire is not None:
+            self._wire.pause_reading()
+
+    def _parse(self, data: bytes) -> None:
+        before = self._request_count
+        try:
+            super().data_received(data)
+        except Exception as error:  # a fault of the parser's: asyncio would log it with the bytes
+            log.warning("http.malformed", why=type(error).__name__)
+            self.abort()
+            return
+        if self._request_count != before:
+            self._begun()
+        elif self.state is ConnectionState.SILENT and data and not self._upgraded:
+            self._half_a_head(len(data))
+        if self._upgraded:
+            self._stay_with_http()
+
+    def _stay_with_http(self) -> None:
+        """Nothing here takes an upgrade: what comes behind one that was asked for is HTTP too."""
+        self._upgraded = False
+        cast(Any, self._parser).set_upgraded(False)
+        behind, self._message_tail = self._message_tail, b""
+        if self._takes_more():
+            self._parse(behind)
+        elif behind:
+            self._keep(behind)
+
     def _begun(self) -> None:
         """A whole head came, or something that is none."""
         if self.content is not None and not self.content.is_eof():
             # Only what breaks the framing of a body can come before the body's end.
             self.content.set_exception(web.RequestPayloadError())
-        self._answering(self._messages[-1][1])
+        else:
+            self.content = self._messages[-1][1]
+        if self.state is ConnectionState.SILENT:
+            self._change(ConnectionState.ANSWERING)
         if self._task_handler is None:
-            self._answer_next()
+            self._answer_first()
 
-    def _answer_next(self) -> None:
-        """Have the request answered that waits; from the first that is not short on, by aiohttp."""
+    def _answer_first(self) -> None:
+        """Have the request answered; from the first that is not short on, by aiohttp."""
         post = None
         # One that does not take its answers is for aiohttp, which then waits.
-        if self._short_way is not None and len(self._messages) == 1 and not self.writing_paused:
+        if self._short_way is not None and not self.writing_paused:
             post = self._short_way.post_of(*self._messages[0], self._public_path)
         if self._short_way is None or post is None:
             self._task_handler = self._loop.create_task(self.start())
             return
-        _, content = self._messages.popleft()
-        self.taken(content)
-        cast(Any, self._parser).message_consumed()
+        self._messages.clear()
         self._request_in_progress = True
         answering = self._answer_shortly(self._short_way, post)
         self._task_handler = self._loop.create_task(answering)
@@ -156,7 +209,6 @@ class HttpConnection(web.RequestHandler):
             self._request_in_progress = False
             if self._handler_waiter is not None:
                 self._handler_waiter.set_result(None)
-        self.answered()
         self._task_handler = None
         if self._wire is None or self.transport is None:  # the caller is gone
             return
@@ -164,8 +216,34 @@ class HttpConnection(web.RequestHandler):
         self._wire.write(answer.to_bytes(close=close))
         if close:
             self.transport.close()
-        elif self._messages:
-            self._answer_next()
+        else:
+            self._go_on()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer of aiohttp's way, and only then look at what came behind its request."""
+        if self.state is ConnectionState.ANSWERING:
+            self._change(ConnectionState.SENDING)
+        sent, is_lost = await super().finish_response(request, resp, start_time)
+        if sent.keep_alive and not is_lost and request.content.is_eof():
+            self._go_on()
+        return sent, is_lost
+
+    def _go_on(self) -> None:
+        """An answer is out: parse what waited, and read on when it is used up."""
+        if self._wire is None or not self._is_busy():
+            return
+        self._change(ConnectionState.SILENT)
+        cast(Any, self._parser).message_consumed()
+        behind, self._behind = self._behind, b""
+        self._parse(behind)
+        if not self._takes_more():
+            return
+        if self._has_ended:
+            self._wire.close()
+        elif not self._reading_paused:
+            self._wire.resume_reading()
 
     def _caller(self) -> str:
         peer = None if self._wire is None else self._wire.get_extra_info("peername")
@@ -179,27 +257,6 @@ class HttpConnection(web.RequestHandler):
             log.warning("http.malformed", why="the head is too long")
             self._wire.write(LONG_HEAD)
             self.end(unread=True)
-
-    # ── what the server calls ──
-
-    def taken(self, content: StreamReader) -> None:
-        """A request with this body, which may not be at its end, is the next to be answered."""
-        if content is not EMPTY_PAYLOAD and not content.is_eof():
-            self._taken_early = content
-        self._answering(content)
-
-    def answered(self) -> None:
-        """The answer is there, and is going out; another request may wait behind it already."""
-        if self.state is not ConnectionState.ANSWERING:
-            return
-        self._change(ConnectionState.SILENT)
-        if self._messages:
-            self._answering(self._messages[-1][1])
-
-    def _answering(self, content: StreamReader) -> None:
-        self.content = content
-        if self.state is ConnectionState.SILENT:
-            self._change(ConnectionState.ANSWERING)
 
     def _change(self, state: ConnectionState) -> None:
         self.state = state
@@ -217,7 +274,8 @@ class HttpConnection(web.RequestHandler):
         if self._wire is None or self.state is ConnectionState.CLOSING:
             return
         self._change(ConnectionState.CLOSING)
-        if unread:
+        self._behind = b""
+        if unread and not self._has_ended:
             self._wire.resume_reading()
             self._end_when_quiet(-1)
         else:
@@ -234,8 +292,11 @@ class HttpConnection(web.RequestHandler):
         self._loop.call_later(quiet_s, self._end_when_quiet, self._loose_bytes)
 
     def ends_unread(self) -> bool:
-        """Whether more of a request may still come."""
-        return self._malformed or (self.content is not None and not self.content.is_eof())
+        """Whether more of a request may still come, or waits to be read."""
+        return self._malformed or bool(self._behind) or self._lacks_body()
+
+    def _lacks_body(self) -> bool:
+        return self.content is not None and not self.content.is_eof()
 
     def _drop_unread(self, data: bytes) -> None:
         self._loose_bytes += len(data)
@@ -254,9 +315,11 @@ class HttpConnection(web.RequestHandler):
             case ConnectionState.CLOSING:
                 allowed = limits.closing_s
             case ConnectionState.ANSWERING:
-                if not self.ends_unread() and not self.writing_paused:
+                if not (self._malformed or self._lacks_body()):
                     return False  # we are the slow ones
                 allowed = limits.body_s + limits.closing_s  # reading the body ends first
+            case ConnectionState.SENDING:
+                allowed = limits.head_s
             case ConnectionState.SILENT:
                 idle = self._request_count and not self._loose_bytes and not self.writing_paused
                 allowed = limits.idle_s if idle else limits.head_s

@@ -23,7 +23,6 @@ log = structlog.get_logger()
 SHUTDOWN_S: Final = 3.0  # for what is in flight when the bot stops
 # From accepting a connection to handing it to its handler, in turns of the event loop.
 TURNS_TO_A_HANDLER: Final = 3
-READ_BYTES: Final = 64 * 1024  # of a body, which aiohttp keeps twice before it stops reading
 NO_FILES_LEFT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 SAY_EVERY_S: Final = 60.0
 SEND_PLAIN: Final = "Send the body as it is, without a Content-Encoding."
@@ -61,7 +60,6 @@ async def serving(
             tcp_keepalive=False,  # a caller that is gone is as silent as any
             lingering_time=0,
             auto_decompress=False,
-            read_bufsize=READ_BYTES,
         )
 
     with _few_words_without_files(loop, connections, clock):
@@ -106,12 +104,10 @@ def _stand_in_front(server: web.Server, app: web.Application, public_path: Publi
     make_request = cast(Callable[..., web.BaseRequest], server.request_factory)
     public_path.learn(app)
 
-    def request(message: Any, content: Any, protocol: Any, *rest: Any) -> web.BaseRequest:
-        protocol.taken(content)
-        return make_request(public_path.routed(message), content, protocol, *rest)
+    def request(message: Any, *rest: Any) -> web.BaseRequest:
+        return make_request(public_path.routed(message), *rest)
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        connection = cast(HttpConnection, request.protocol)
         try:
             response = _refused(request) or await route(request)
         except web.HTTPException as error:
@@ -122,8 +118,6 @@ def _stand_in_front(server: web.Server, app: web.Application, public_path: Publi
         except Exception as error:  # the top
             log_fault(error)
             response = web.Response(status=500, text=OUR_FAULT)
-        finally:
-            connection.answered()
         _close_if_unread(request, response)
         return response
 

@@ -57,7 +57,8 @@ TEXTS: Final[Mapping[TroubleKind, NoticeText]] = {
     ),
     TroubleKind.GATEWAY_AWAY: NoticeText(
         "the connection to Discord's gateway is down",
-        "{reason} Cards are sent all the same; commands and buttons do not work.",
+        "{reason} Commands and buttons do not work. Cards do not need this connection: they are "
+        "sent as long as Discord takes them, and kept where it does not.",
         "Look at https://discordstatus.com, then at this machine's network with "
         "`{program} check`. The bot connects again by itself.",
         "Commands and buttons work again.",
@@ -97,14 +98,16 @@ TEXTS: Final[Mapping[TroubleKind, NoticeText]] = {
     ),
     TroubleKind.SPECKLE_NOT_ANSWERING: NoticeText(
         "the Speckle server {server} does not answer",
-        "{why}. Cards go out without object counts and pictures, and commands that ask it fail.",
+        "{why}. Cards go out without object counts and pictures. Where it must be "
+        "asked who may see a project, its last yes counts for an hour; after that, events are kept "
+        "until it answers. Commands that ask it fail.",
         "Open {server} in a browser. If it answers there, see what `{program} check` says of "
         "it. The bot asks again by itself.",
         "Nothing that was asked of it since has gone unanswered.",
     ),
     TroubleKind.BACKUP_TOO_OLD: NoticeText(
-        "the last backup is {age} old",
-        "No `backup` has been made since.",
+        "there has been no backup for {age}",
+        "If the disk is lost now, so is all that was set up since.",
         "Make one with `{program} backup FILE`, best by a timer. If you back up in another "
         "way, set backup_days = 0 in [operator].",
         "There is a new backup.",

@@ -83,10 +83,10 @@ class Editor:
     async def _due(self, limit: int, busy: Collection[int]) -> Sequence[EditedChannel]:
         if self._rate_limiter.blocked_for_s() > 0:
             return ()
-        return await self._storage.read(lambda tx: tx.edits.due_channels(limit, busy))
+        return await self._storage.look_together(lambda tx: tx.edits.due_channels(limit, busy))
 
     async def _due_in(self, busy: Collection[int]) -> float | None:
-        due_in_s = await self._storage.read(lambda tx: tx.edits.due_in(busy))
+        due_in_s = await self._storage.look_together(lambda tx: tx.edits.due_in(busy))
         return None if due_in_s is None else max(due_in_s, self._rate_limiter.blocked_for_s())
 
     async def _edit(self, channel: EditedChannel) -> None:

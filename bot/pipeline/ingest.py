@@ -124,7 +124,7 @@ class Ingest:
 
     async def _due(self, _limit: int, busy: Collection[str]) -> Sequence[InboxKey]:
         """All ordering keys where something is new; they are kept, as to look takes long."""
-        keys = await self._storage.read(lambda tx: tx.inbox.due_keys(busy))
+        keys = await self._storage.look_together(lambda tx: tx.inbox.due_keys(busy))
         if keys:
             self.wake(*keys)
         return keys

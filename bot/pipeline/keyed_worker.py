@@ -113,7 +113,8 @@ class KeyedWorker(Generic[Item, Key]):
 
     async def _look(self) -> Mapping[Key, Item]:
         free, busy = self._scheduler.free_slots, self._scheduler.busy_keys
-        self._look_at = time.monotonic() + IDLE_POLL_S
+        # All workers at the same moments, so that the database is asked once for all of them.
+        self._look_at = (time.monotonic() // IDLE_POLL_S + 1) * IDLE_POLL_S
         try:
             found = await self._find_due(free, busy)
             if not found and (due_in_s := await self._due_in(busy)) is not None:

@@ -122,11 +122,13 @@ class LateEnrichment:
     ) -> Sequence[LateEnrichmentKey]:
         if not self._enrichment.is_on:
             return ()
-        return await self._storage.read(lambda tx: tx.late_enrichment.due_keys(limit, busy))
+        return await self._storage.look_together(
+            lambda tx: tx.late_enrichment.due_keys(limit, busy)
+        )
 
     async def _due_in(self, busy: Collection[LateEnrichmentKey]) -> float | None:
         return (
-            await self._storage.read(lambda tx: tx.late_enrichment.due_in(busy))
+            await self._storage.look_together(lambda tx: tx.late_enrichment.due_in(busy))
             if self._enrichment.is_on
             else None
         )

@@ -85,8 +85,10 @@ class Replay:
         self._worker = KeyedWorker[HeldEvent, int](
             "held_events",
             at_once=HELD_AT_ONCE,
-            find_due=lambda limit, busy: storage.read(lambda tx: tx.held_events.due(limit, busy)),
-            due_in=lambda busy: storage.read(lambda tx: tx.held_events.due_in(busy)),
+            find_due=lambda limit, busy: storage.look_together(
+                lambda tx: tx.held_events.due(limit, busy)
+            ),
+            due_in=lambda busy: storage.look_together(lambda tx: tx.held_events.due_in(busy)),
             key_of=lambda held: held.subscription_id,
             tenant_of=lambda held: held.guild_id,
             handle=self._replay,

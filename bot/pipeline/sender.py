@@ -169,13 +169,13 @@ class Sender:
         if alone and busy:
             return ()
         most = 1 if alone else limit
-        queues = await self._storage.read(lambda tx: tx.outbox.due_channels(most, busy))
+        queues = await self._storage.look_together(lambda tx: tx.outbox.due_channels(most, busy))
         queues = queues[:1] if alone else queues
         return [DueChannel(queue.channel_id, queue.guild_id, found=True) for queue in queues]
 
     async def _due_in(self, busy: Collection[int]) -> float | None:
         closed_s = self._rate_limiter.blocked_for_s()
-        due_in_s = await self._storage.read(lambda tx: tx.outbox.due_in(busy))
+        due_in_s = await self._storage.look_together(lambda tx: tx.outbox.due_in(busy))
         return None if due_in_s is None else max(due_in_s, closed_s)
 
     async def _send_queue(self, due: DueChannel) -> bool | None:

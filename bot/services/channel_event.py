@@ -1,7 +1,7 @@
 """An event as one channel may know it: what became of it there, and what of its trace is read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -63,7 +63,7 @@ class ChannelEvent:
     `lines` are those of its trace that concern the channel; `decided` is the one that decided.
     `card` and `held` are where it is now. `named`: names that the filters keep out may be read;
     `titled`: the reader may read the channel's earlier messages. `shown_as` is the card of another
-    event that said the same.
+    event that said the same. `changed_at` says of options when they were changed since it came.
     """
 
     id: int
@@ -81,6 +81,7 @@ class ChannelEvent:
     named: bool = False
     titled: bool = False
     shown_as: CardStatus | None = None
+    changed_at: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def title(self) -> str | None:

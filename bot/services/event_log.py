@@ -153,7 +153,8 @@ class EventLogService:
         if len(found) == 1:
             named = await self._may_read_names(actor, found[0].entry)
             one = found[0].as_seen(titled=reads, named=named)
-            one = replace(one, shown_as=await self._shown_as(one))
+            changed_at = await self._changed_at(one)
+            one = replace(one, shown_as=await self._shown_as(one), changed_at=changed_at)
             return OneEvent(channel_id, one, actor.manages(channel_id))
         if found:
             events = [one.as_seen(titled=reads) for one in found]
@@ -226,6 +227,15 @@ class EventLogService:
                 return False
         decisions = await self._decide_access(entry.hook, [subscription], InboxSource.WEBHOOK)
         return isinstance(decisions.get(subscription.id), Show)
+
+    async def _changed_at(self, event: ChannelEvent) -> Mapping[str, datetime]:
+        """Which options of the channel were changed since the event came, and when."""
+        entry, since = event.followed, event.received_at
+        return await self._storage.read(
+            lambda tx: tx.audit_log.filters_changed(
+                entry.subscription, entry.hook.project_id, since
+            )
+        )
 
     async def _shown_as(self, event: ChannelEvent) -> CardStatus | None:
         """The card of the event that said the same before."""

@@ -12,7 +12,7 @@ from statistics import median
 from typing import Final
 
 from bot.errors import StorageUnavailable
-from bot.lookups import CardDelay, ChannelWaiting, FollowingChannel
+from bot.lookups import CardDelay, ChannelWaiting, FollowingChannel, WaitsFor
 from bot.permissions import Actor
 from bot.problems import ActiveTrouble, TroubleKind
 from bot.services.known_trouble import KnownTrouble
@@ -40,8 +40,9 @@ class Delays:
 class GuildFigures:
     """What was counted in the channels that a member sees.
 
-    `waiting` cards are on their way, so many of them `waiting_here`; `paused` ones wait until a
-    person resumes their channel.
+    `waiting` cards are on their way, so many of them `waiting_here`; `new` events were received and
+    not looked at yet. `held` events have no cards before Speckle or Discord says who may see them.
+    `paused` ones of all these wait until a person resumes their channel.
     """
 
     channels: int
@@ -51,6 +52,9 @@ class GuildFigures:
     oldest_at: datetime | None
     paused: int
     delays: Delays | None
+    new: int = 0
+    held: int = 0
+    held_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +130,19 @@ def _figures(
 ) -> GuildFigures:
     had = [(one.last_event_at, one) for one in seen if one.last_event_at is not None]
     _, last = max(had, key=itemgetter(0), default=(None, None))
-    on_the_way = [one for one in waiting if one.may_be_sent]
+    by_what = {what: [one for one in waiting if one.for_what is what] for what in WaitsFor}
+    on_the_way, held = by_what[WaitsFor.DISCORD], by_what[WaitsFor.ACCESS]
     return GuildFigures(
         channels=len({one.channel_id for one in seen}),
         last_event=last,
         waiting=sum(one.count for one in on_the_way),
         waiting_here=sum(one.count for one in on_the_way if one.channel_id == channel_id),
         oldest_at=min((one.oldest_at for one in on_the_way), default=None),
-        paused=sum(one.count for one in waiting if not one.may_be_sent),
+        paused=sum(one.count for one in by_what[WaitsFor.RESUMING]),
         delays=_delays([one.seconds for one in delays]),
+        new=sum(one.count for one in by_what[WaitsFor.BOT]),
+        held=sum(one.count for one in held),
+        held_since=min((one.oldest_at for one in held), default=None),
     )
 
 

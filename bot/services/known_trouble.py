@@ -14,6 +14,7 @@ from bot.storage import Storage, Transaction
 GB: Final = 1_000_000_000
 LATELY: Final = timedelta(seconds=60)
 LAST_BACKUP_KEY: Final = "last_backup_at"  # an ISO time, written by each backup that was asked for
+FIRST_LOOK_KEY: Final = "first_look_at"  # an ISO time: from when on a database without backups ages
 
 KINDS: Final[Mapping[NotReadyWhy, TroubleKind]] = {
     NotReadyWhy.WRITE_TOO_SLOW: TroubleKind.DATABASE_NOT_WRITABLE,
@@ -117,9 +118,16 @@ class KnownTrouble:
     async def _stored(self) -> Sequence[ActiveTrouble]:
         """What the database knows of; while it is away, that is trouble enough."""
         try:
-            return await self._storage.read(self._of_database)
+            since = await self._storage.read(_backed_up_or_begun)
+            if since is None:
+                at = self._now().isoformat()
+                since = await self._storage.write(
+                    lambda tx: tx.key_values.set_once(FIRST_LOOK_KEY, at)
+                )
+            found = await self._storage.read(self._of_database)
         except StorageUnavailable:
             return []
+        return [*found, *self._old_backup(datetime.fromisoformat(since))]
 
     def _of_database(self, tx: Transaction) -> Sequence[ActiveTrouble]:
         reasons, due = tx.outbox_admin.failing(self._now() - self._limits.outage_after)
@@ -127,15 +135,12 @@ class KnownTrouble:
         return [
             *_outage(reasons, due),
             *([ActiveTrouble(TroubleKind.CATCH_UP_TOO_SHORT, {"webhooks": gaps})] if gaps else []),
-            *self._old_backup(tx.key_values.get(LAST_BACKUP_KEY)),
         ]
 
-    def _old_backup(self, last: str | None) -> Sequence[ActiveTrouble]:
-        """Only where there has been a backup: who never made one does it in another way."""
-        if self._limits.backup_age is None or last is None:
-            return []
-        age = self._now() - datetime.fromisoformat(last)
-        if age <= self._limits.backup_age:
+    def _old_backup(self, since: datetime) -> Sequence[ActiveTrouble]:
+        """Where no backup has been made since then, for too long."""
+        age = self._now() - since
+        if self._limits.backup_age is None or age <= self._limits.backup_age:
             return []
         return [ActiveTrouble(TroubleKind.BACKUP_TOO_OLD, {"age_days": age.days})]
 
@@ -143,6 +148,11 @@ class KnownTrouble:
         for server_url, reason in self._silent_servers().items():
             facts = {"server": server_url, "reason": reason}
             yield ActiveTrouble(TroubleKind.SPECKLE_NOT_ANSWERING, facts, subject=server_url)
+
+
+def _backed_up_or_begun(tx: Transaction) -> str | None:
+    """When the last backup was made, else when the first look was; None at that first look."""
+    return tx.key_values.get(LAST_BACKUP_KEY) or tx.key_values.get(FIRST_LOOK_KEY)
 
 
 def _of_readiness(problem: NotReady) -> ActiveTrouble:

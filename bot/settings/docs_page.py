@@ -67,7 +67,7 @@ TROUBLES: Final[Mapping[TroubleKind, str]] = {
     "that the bot had of it: some may be missing for good. It is over when the next look finds no "
     "gap.",
     TroubleKind.SPECKLE_NOT_ANSWERING: "A Speckle server has not answered for 3 minutes.",
-    TroubleKind.BACKUP_TOO_OLD: "The last `backup` is more than `backup_days` days old.",
+    TroubleKind.BACKUP_TOO_OLD: "No `backup` was made for more than `backup_days` days.",
 }
 LOG = """## The log
 

@@ -262,8 +262,9 @@ class OperatorSettings(_Section):
     )
     backup_days: int = _setting(
         7,
-        "Days after the last `backup` from which on its age counts as trouble. It never does where "
-        "there has been none. 0: never.",
+        "Days without a `backup` from which on that counts as trouble, from the last one or, where "
+        "there has been none, from the first start. 0: never, as where a database server makes its "
+        "own.",
         "a whole number from 0 to 3650",
         ge=0,
         le=3650,

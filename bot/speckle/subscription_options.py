@@ -235,8 +235,7 @@ def _events_widen(entries: Entries, agreed: Entries) -> bool:
 
 
 def _describe_events(entries: Entries) -> str:
-    words = {name: f"{name} and {former}" for former, name in FORMER_NAMES.items()}
-    return ", ".join(words.get(name) or name.replace("_", " ") for name in entries) or "all events"
+    return ", ".join(name.replace("_", " ") for name in entries) or "all events"
 
 
 # ── Models ────────────────────────────────────────────────────────────────────────────────────

@@ -53,6 +53,9 @@ class Troubles:
         self._apply()
         if trouble is Trouble.DISCORD_DOWN:
             self._stage.discord.faults.drop_gateway()
+        if trouble is Trouble.SPECKLE_DOWN:
+            for one in self._stage.servers:
+                one.server.live.cut()
 
     def switch_on_in(self, trouble: Trouble, channel: SandboxChannel) -> None:
         """Begin a trouble of one channel; nothing if it is in another one already."""
@@ -83,6 +86,10 @@ class Troubles:
             one.server.faults.clear()
             one.server.faults.hang = Trouble.SPECKLE_HANGS in self._on
             one.server.faults.status = 503 if Trouble.SPECKLE_DOWN in self._on else None
+            if Trouble.SPECKLE_HANGS in self._on:
+                one.server.live.freeze()
+            else:
+                one.server.live.thaw()
 
     def _delete(self, channel: SandboxChannel) -> Undo:
         channel.delete()

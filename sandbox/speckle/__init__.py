@@ -16,9 +16,17 @@ was made, `await fire(project, event_name, data, user=...)` delivers as the webh
 into the histories. `PersonAtWork` (people_at_work) does what people do on the pages, by who may,
 and fires what a real server fires. Signing in: `register_app`, `approve`, or the page that a
 browser is shown (consent). `draw` makes pictures in place of a recorded one. `faults` makes it
-slow, silent or broken; `requests` is everything that was asked.
+slow, silent or broken; `requests` is everything that was asked, `asked_lists()` what of it asked
+for activity lists.
 
-tests/speckle_api/test_as_recorded.py holds it against the recordings in tests/fixtures/speckle.
+Whoever subscribes over a WebSocket gets a frame for each change: what the methods above and
+PersonAtWork do is published, as recorded. `live` are the sockets (subscription_hub): who has which
+subscriptions, how many frames were sent or lost, and how to cut, freeze or end them; `away()` is a
+server that was killed and comes back. `expire` and `revoke` end tokens, `one_millisecond()` is for
+lists whose times are equal.
+
+tests/speckle_api/test_as_recorded.py and tests/sandbox/speckle hold it against the recordings in
+tests/fixtures/speckle.
 """
 
 from sandbox.speckle.entities import (
@@ -33,7 +41,7 @@ from sandbox.speckle.entities import (
     Webhook,
 )
 from sandbox.speckle.event_data import commit_create_data
-from sandbox.speckle.faults import SpeckleFaults
+from sandbox.speckle.faults import SocketFaults, SpeckleFaults
 from sandbox.speckle.http_api import AskedQuestion, SpeckleServer
 from sandbox.speckle.issues import IssueDataShape, Label, ServerIssue
 from sandbox.speckle.release import (
@@ -60,6 +68,7 @@ __all__ = [
     "ServerIssue",
     "ServerProject",
     "SignInApp",
+    "SocketFaults",
     "SpeckleFaults",
     "SpeckleServer",
     "User",

@@ -102,9 +102,13 @@ def create(_: Any, info: Info, input: dict[str, Any]) -> Comment:
     project = _commentable(asking, input["projectId"])
     doc = _document(input["content"])
     versions = _versions(project, input["resourceIdString"])
-    made = asking.world.add_comment(project, versions, author=asking.need_user(), doc=doc)
-    made.screenshot = input.get("screenshot")
-    return made
+    return asking.world.add_comment(
+        project,
+        versions,
+        author=asking.need_user(),
+        doc=doc,
+        screenshot=input.get("screenshot"),
+    )
 
 
 def reply(_: Any, info: Info, input: dict[str, Any]) -> Comment:
@@ -132,8 +136,7 @@ def archive(_: Any, info: Info, input: dict[str, Any]) -> bool:
         if thread.id == input["commentId"]:
             if role != OWNER and thread.author is not asking.user:
                 raise graphql_errors.forbidden(graphql_errors.NOT_ENOUGH)
-            thread.archived = input["archived"]
-            thread.updated_at = asking.world.now()
+            asking.world.archive(thread, by=asking.need_user(), archived=input["archived"])
             return True
     raise graphql_errors.refused("Comment not found", "NOT_FOUND_ERROR", 404)
 

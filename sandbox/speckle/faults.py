@@ -36,10 +36,43 @@ class SpeckleFaults:
         """All is well again."""
         self.__init__()  # type: ignore[misc]
 
+    def handshake_passes(self) -> bool:
+        """Whether a handshake is left alone: the recorded limits are for questions over HTTP."""
+        return self.retry_after_s is not None
+
     def strike(self, path: str, operation: str) -> bool:
         """Whether a request is hit; counts it if so."""
         if not path.startswith(self.path) or not self.when(operation) or self.times == 0:
             return False
         if self.times is not None:
             self.times -= 1
+        return True
+
+
+@dataclass
+class SocketFaults:
+    """What goes wrong on sockets, until it is taken back; what ends or freezes them does the hub.
+
+    `refuse`: no new socket, 503. Frames are lost without a sign on sockets that stay open, as
+    where a server's connection to its Redis was cut.
+    """
+
+    refuse: bool = False
+    _losing: bool = False
+    _left: int | None = None
+
+    def lose_frames(self, times: int | None = None) -> None:
+        """Lose the next `times` frames, or all from now on."""
+        self._losing, self._left = True, times
+
+    def clear(self) -> None:
+        """All is well again."""
+        self.refuse, self._losing, self._left = False, False, None
+
+    def loses(self) -> bool:
+        """Whether this frame is lost; counts it if so."""
+        if not self._losing or self._left == 0:
+            return False
+        if self._left is not None:
+            self._left -= 1
         return True

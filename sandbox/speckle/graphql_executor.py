@@ -1,13 +1,17 @@
 """Runs GraphQL documents on the schema, and words answers and errors as the recorded server did."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from graphql import (
     DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
     GraphQLField,
     GraphQLObjectType,
@@ -15,10 +19,12 @@ from graphql import (
     GraphQLScalarType,
     GraphQLSchema,
     GraphQLSyntaxError,
+    InlineFragmentNode,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     build_schema,
     execute,
+    get_operation_ast,
     parse,
     specified_rules,
     validate,
@@ -29,6 +35,8 @@ from sandbox.speckle.event_data import iso
 from sandbox.speckle.release import Release
 from sandbox.speckle.resolvers import RESOLVERS
 
+NO_BODY: Final = "BAD_REQUEST"
+SYNTAX: Final = "GRAPHQL_PARSE_FAILED"
 Answer = tuple[int, dict[str, Any]]
 CAMEL = re.compile(r"(?<!^)(?=[A-Z])")
 KEY = re.compile(r"'(\w+)': ")
@@ -85,36 +93,116 @@ def read_field(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> 
     return getattr(source, CAMEL.sub("_", info.field_name).lower(), None)
 
 
-def run(schema: GraphQLSchema, asked: Any, context: Any, *, introspection: bool = True) -> Answer:
-    """HTTP status and JSON for one question."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question that can be answered; `operation` is the one of its operations that is asked."""
+
+    schema: GraphQLSchema
+    document: DocumentNode
+    operation: OperationDefinitionNode | None
+    variables: Mapping[str, Any]
+    operation_name: str | None
+
+    def answer(self, context: Any, root: Any = None) -> dict[str, Any]:
+        """What it gives, asked by the context's asker; `root` has the event of a subscription."""
+        result = execute(
+            self.schema,
+            self.document,
+            root,
+            context_value=context,
+            variable_values=dict(self.variables),
+            operation_name=self.operation_name,
+            field_resolver=read_field,
+        )
+        assert not hasattr(result, "__await__")
+        answer: dict[str, Any] = {}
+        if result.errors:
+            answer["errors"] = [_error(error) for error in result.errors]
+        answer["data"] = result.data
+        return answer
+
+
+class NotUnderstood(Exception):
+    """Refused before anything was looked up; `code` is the word of the HTTP answer."""
+
+    def __init__(self, error: GraphQLError, code: str) -> None:
+        super().__init__(error.message)
+        self.code = code
+        # graphql-core's words in graphql-js's spelling.
+        self.message = error.message if code == NO_BODY else _as_javascript(error.message)
+        self.locations = [location.formatted for location in error.locations or ()]
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error as a socket has it."""
+        return {"message": self.message} | ({"locations": self.locations} if self.locations else {})
+
+
+def understand(schema: GraphQLSchema, asked: Any, *, introspection: bool = True) -> Question:
+    """Read and check a question. Errors: NotUnderstood."""
     if not isinstance(asked, dict) or not asked.get("query"):
         message = "POST body missing, invalid Content-Type, or JSON object has no keys."
-        return _unasked(GraphQLError(message), "BAD_REQUEST")
+        raise NotUnderstood(GraphQLError(message), NO_BODY)
     document = _document(schema, str(asked["query"]), introspection)
     if isinstance(document, GraphQLSyntaxError):
-        return _unasked(document, "GRAPHQL_PARSE_FAILED")
+        raise NotUnderstood(document, SYNTAX)
     if isinstance(document, GraphQLError):
-        return _unasked(document, "GRAPHQL_VALIDATION_FAILED")
+        raise NotUnderstood(document, "GRAPHQL_VALIDATION_FAILED")
     variables = asked.get("variables") or {}
     for node in document.definitions:
         if isinstance(node, OperationDefinitionNode):
             values = get_variable_values(schema, node.variable_definitions or (), variables)
             if isinstance(values, list):
-                return _unasked(values[0], "BAD_USER_INPUT")
-    result = execute(
-        schema,
-        document,
-        context_value=context,
-        variable_values=variables,
-        operation_name=asked.get("operationName"),
-        field_resolver=read_field,
+                raise NotUnderstood(values[0], "BAD_USER_INPUT")
+    name = asked.get("operationName")
+    return Question(schema, document, get_operation_ast(document, name), variables, name)
+
+
+def run(schema: GraphQLSchema, asked: Any, context: Any, *, introspection: bool = True) -> Answer:
+    """HTTP status and JSON for one question."""
+    try:
+        question = understand(schema, asked, introspection=introspection)
+    except NotUnderstood as refusal:
+        formatted = refusal.error | {"extensions": {"code": refusal.code}}
+        return 400, {"errors": [formatted]}
+    return 200, question.answer(context)
+
+
+@lru_cache(maxsize=512)
+def lists_asked(query: str) -> int:
+    """Of how many projects a question asks the activity list: its fields `stream{activity}`."""
+    try:
+        document = parse(query)
+    except GraphQLSyntaxError:
+        return 0
+    fragments = {
+        one.name.value: one
+        for one in document.definitions
+        if isinstance(one, FragmentDefinitionNode)
+    }
+    return sum(
+        field.name.value == "stream"
+        and any(inner.name.value == "activity" for inner in _fields(field, fragments))
+        for one in document.definitions
+        if isinstance(one, OperationDefinitionNode)
+        for field in _fields(one, fragments)
     )
-    assert not hasattr(result, "__await__")
-    answer: dict[str, Any] = {}
-    if result.errors:
-        answer["errors"] = [_error(error) for error in result.errors]
-    answer["data"] = result.data
-    return 200, answer
+
+
+def _fields(
+    node: OperationDefinitionNode | FragmentDefinitionNode | InlineFragmentNode | FieldNode,
+    fragments: Mapping[str, FragmentDefinitionNode],
+) -> Iterator[FieldNode]:
+    """The fields that are selected in it, those of fragments too."""
+    for selected in node.selection_set.selections if node.selection_set else ():
+        if isinstance(selected, FieldNode):
+            yield selected
+        elif isinstance(selected, InlineFragmentNode):
+            yield from _fields(selected, fragments)
+        elif isinstance(selected, FragmentSpreadNode) and selected.name.value in fragments:
+            name = selected.name.value  # left out below it, should it select itself
+            others = {key: one for key, one in fragments.items() if key != name}
+            yield from _fields(fragments[name], others)
 
 
 @lru_cache(maxsize=512)  # the bot has some forty questions, and to check one takes longest of all
@@ -129,17 +217,6 @@ def _document(
     hidden = () if introspection else (NoSchemaIntrospectionCustomRule,)
     errors = validate(schema, document, (*specified_rules, *hidden))
     return errors[0] if errors else document
-
-
-def _unasked(error: GraphQLError, code: str) -> Answer:
-    """Refused before anything was looked up: no `data`."""
-    message = error.message
-    if code != "BAD_REQUEST":
-        message = _as_javascript(message)
-    formatted: dict[str, Any] = {"message": message, "extensions": {"code": code}}
-    if error.locations:
-        formatted["locations"] = [location.formatted for location in error.locations]
-    return 400, {"errors": [formatted]}
 
 
 def _as_javascript(message: str) -> str:

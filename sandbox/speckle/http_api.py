@@ -11,17 +11,18 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from sandbox.http_site import serving
+from sandbox.http_site import HttpSite, running
 from sandbox.speckle import bundles, graphql_errors, objects
 from sandbox.speckle.consent import ConsentPage
 from sandbox.speckle.entities import HistoryEntry, ServerProject, SignInApp, Token, User, Version
 from sandbox.speckle.faults import SpeckleFaults
-from sandbox.speckle.graphql_executor import Answer, make_schema, run
+from sandbox.speckle.graphql_executor import Answer, lists_asked, make_schema, run
 from sandbox.speckle.issues import IssueWorld
 from sandbox.speckle.oauth import OAuth
 from sandbox.speckle.previews import answer as preview
 from sandbox.speckle.release import SPECKLE_2_31, Release
 from sandbox.speckle.request_context import Asking
+from sandbox.speckle.subscription_hub import SubscriptionHub, wants_socket
 from sandbox.speckle.webhook_caller import WebhookCaller
 
 BAD_TOKEN = {"error": "Your token is not valid."}
@@ -47,13 +48,17 @@ class TokenNotValid(Exception):
 
 @dataclass(frozen=True)
 class AskedQuestion:
-    """One request that came in; `operation` is the GraphQL operation's name, "" without one."""
+    """One request that came in; `operation` is the GraphQL operation's name, "" without one.
+
+    `lists`: of how many projects it asks the activity list.
+    """
 
     path: str
     operation: str
     authorization: str | None
     variables: Mapping[str, Any]
     headers: Mapping[str, str]
+    lists: int = 0
 
 
 class SpeckleServer(IssueWorld):
@@ -70,8 +75,15 @@ class SpeckleServer(IssueWorld):
         self.oauth = OAuth(self)
         self.consent = ConsentPage(self.oauth, release.version.partition(".")[0])
         self.front: str | None = None  # where people see what is in here: the try-out's page
+        self._site: HttpSite | None = None
         self.store = bundles.BundleStore()
         self.webhook_service = WebhookCaller(self, "")
+        self.live = SubscriptionHub(
+            lambda token: self._asking(self.valid(token)),
+            lambda: self.schema,
+            introspection=release.introspection,
+        )
+        self.subscribers.append(self.live.publish)
 
     @classmethod
     @asynccontextmanager
@@ -101,13 +113,35 @@ class SpeckleServer(IssueWorld):
             if release.bundles:
                 server.store = await stack.enter_async_context(bundles.BundleStore.start())
             stack.push_async_callback(server.webhook_service.stop)
-            server.url = await stack.enter_async_context(serving(app, port, shutdown_s=0.1))
+            site = await stack.enter_async_context(running(app, port, shutdown_s=0.1))
+            server._site, server.url = site, site.url
             server.webhook_service.url = server.url
+            stack.callback(server.live.stop)
             yield server
+
+    @asynccontextmanager
+    async def away(self) -> AsyncIterator[None]:
+        """Nobody listens in the block, and what was connected is cut, as where the process was
+        killed; then it is there again at the same address, with all that it held.
+        """
+        assert self._site is not None
+        await self._site.shut()
+        try:
+            yield
+        finally:
+            await self._site.open()
 
     def asked(self, operation: str) -> list[AskedQuestion]:
         """The requests of one GraphQL operation."""
         return [asked for asked in self.requests if asked.operation == operation]
+
+    def asked_lists(self, operation: str | None = None) -> list[AskedQuestion]:
+        """The requests that asked for activity lists, of one operation or of any."""
+        return [
+            asked
+            for asked in self.requests
+            if asked.lists and (operation is None or asked.operation == operation)
+        ]
 
     def lose(self, *fields: str) -> None:
         """The server becomes one of a release without these fields, such as "User.name"."""
@@ -173,6 +207,8 @@ class SpeckleServer(IssueWorld):
     @web.middleware
     async def _middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         asked = await self._note(request)
+        if request.path == "/graphql" and wants_socket(request):
+            return await self._socket(request)
         if self.faults.strike(request.path, asked.operation):
             broken = await self._broken(request)
             if broken is not None:
@@ -183,9 +219,19 @@ class SpeckleServer(IssueWorld):
             return _json(BAD_TOKEN, status=403)
         return await handler(request)
 
+    async def _socket(self, request: web.Request) -> web.StreamResponse:
+        """A handshake, whose Authorization header nobody reads."""
+        faults = self.faults
+        if not faults.handshake_passes() and faults.strike(request.path, ""):
+            broken = await self._broken(request)
+            if broken is not None:
+                return broken
+        return await self.live.serve(request)
+
     async def _note(self, request: web.Request) -> AskedQuestion:
         operation = ""
         variables: dict[str, Any] = {}
+        lists = 0
         if request.path == "/graphql":
             try:
                 asked = json.loads(await request.read() or b"{}")
@@ -195,9 +241,10 @@ class SpeckleServer(IssueWorld):
                 found = OPERATION.search(asked.get("query") or "")
                 operation = asked.get("operationName") or (found.group(1) if found else "")
                 variables = asked.get("variables") or {}
+                lists = lists_asked(str(asked.get("query") or ""))
         authorization = request.headers.get("Authorization")
         noted = AskedQuestion(
-            request.path, operation, authorization, variables, dict(request.headers)
+            request.path, operation, authorization, variables, dict(request.headers), lists
         )
         self.requests.append(noted)
         return noted
@@ -283,11 +330,14 @@ class SpeckleServer(IssueWorld):
             message = "Invalid request body: Unexpected end of JSON input"
             error = {"error": {"message": message, "code": "USER_INPUT_ERROR"}}
             return _json(error, status=400)
-        context = Asking(self, request[TOKEN], self.url, self.release.version)
+        context = self._asking(request[TOKEN])
         if isinstance(asked, list):
             return _json([self._run(one, context)[1] for one in asked])
         status, answer = self._run(asked, context)
         return _json(answer, status=status, headers={"Cache-Control": "no-store"})
+
+    def _asking(self, token: Token | None) -> Asking:
+        return Asking(self, token, self.url, self.release.version)
 
     def _run(self, asked: Any, context: Asking) -> Answer:
         return run(self.schema, asked, context, introspection=self.release.introspection)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sandbox.speckle.documents import paragraph
 from sandbox.speckle.entities import ServerProject, User, Version
+from sandbox.speckle.published_changes import ISSUES, Publication
 from sandbox.speckle.speckle_world import SpeckleWorld
 
 
@@ -121,6 +122,7 @@ class IssueWorld(SpeckleWorld):
         )
         there.append(issue)
         self._note_activity(issue, "created", author, now)
+        self.publish(issue_changed("created", issue))
         return issue, self._data(issue, issue.id)
 
     def update_issue(
@@ -135,6 +137,7 @@ class IssueWorld(SpeckleWorld):
             else:
                 setattr(issue, name, value)
         self._note_activity(issue, "updated", by, at or self.now(), payload)
+        self.publish(issue_changed("updated", issue))
         return self._data(issue, issue.id)
 
     def reply_to_issue(
@@ -153,11 +156,13 @@ class IssueWorld(SpeckleWorld):
         )
         issue.replies.append(reply)
         self._note_activity(issue, "replyCreated", author, now)
+        self.publish(issue_changed("replyCreated", issue, reply))
         return self._data(issue, reply.id)
 
     def delete_issue(self, issue: ServerIssue) -> dict[str, Any]:
         """The issue is gone."""
         self.issues[issue.project.id].remove(issue)
+        self.publish(issue_changed("deleted", issue))
         return self._data(issue, issue.id)
 
     def _note_activity(
@@ -210,6 +215,24 @@ def _before_and_after(issue: ServerIssue, name: str, value: Any) -> dict[str, An
             return {"dueDateBefore": issue.due_date, "dueDateAfter": value}
         case _:
             return {f"{name}Before": getattr(issue, name), f"{name}After": value}
+
+
+def issue_changed(
+    kind: str, issue: ServerIssue, reply: ServerIssueReply | None = None
+) -> Publication:
+    """An issue was opened, changed, answered or deleted. None of it was recorded: the frame has
+    what the schema has, and of a deleted issue its id alone, as with all else that is deleted.
+    """
+    message = {
+        "type": kind,
+        "id": issue.id,
+        "project": issue.project,
+        "issue": None if kind == "deleted" else issue,
+        "reply": reply,
+    }
+    named = {name for name in issue.resources.split(",") if name}
+    on = frozenset(named | {name.partition("@")[0] for name in named})
+    return Publication(ISSUES, issue.project, message, on)
 
 
 def participant(user: User | None) -> dict[str, Any] | None:

@@ -1,7 +1,8 @@
 """What people do on a server's pages: who may, what changes, and which events the server fires.
 
-Events, their data and their messages are those of the recorded deliveries. Where a real server
-fires nothing (a role that is changed or taken, a comment that is edited), nothing is fired here.
+Events, their data and their messages are those of the recorded deliveries, and what is published
+to subscriptions is as in the recorded frames. Where a real server fires nothing (a role that is
+changed or taken, a comment that is edited), nothing is fired here.
 """
 
 import re
@@ -27,6 +28,12 @@ from sandbox.speckle.entities import (
 from sandbox.speckle.event_data import commit_create_data, model_part, stream_part, version_part
 from sandbox.speckle.http_api import SpeckleServer
 from sandbox.speckle.issues import ServerIssue
+from sandbox.speckle.published_changes import (
+    Kind,
+    model_changed,
+    project_changed,
+    version_changed,
+)
 
 ROLE_NAMES: Final = {OWNER: "owner", CONTRIBUTOR: "contributor", REVIEWER: "reviewer"}
 
@@ -123,9 +130,11 @@ class PersonAtWork:
         project.public_comments &= project.is_public
         project.updated_at = self.server.now()
         said = "Stream metadata changed"
-        return self._fire(
+        fired = self._fire(
             project, "stream_update", {"old": old, "new": new}, project.id, "stream", said
         )
+        self.server.publish(project_changed(project))
+        return fired
 
     def delete_project(self, project: ServerProject) -> Fired:
         """Gone, with all that is in it; of that nothing is fired."""
@@ -159,7 +168,9 @@ class PersonAtWork:
         model.updated_at = self.server.now()
         said = f"Branch metadata changed for branch {model.id}"
         data = {"old": old, "new": new}
-        return self._fire(project, "branch_update", data, model.id, "branch", said)
+        fired = self._fire(project, "branch_update", data, model.id, "branch", said)
+        self.server.publish(model_changed(Kind.UPDATED, model))
+        return fired
 
     def delete_model(self, model: Model) -> Fired:
         """Gone, with its versions; of those nothing is fired."""
@@ -169,8 +180,11 @@ class PersonAtWork:
         for version in [one for one in project.versions if one.model is model]:
             self._drop(version)
         data = {"branch": {"projectId": project.id, "id": model.id, "name": model.name}}
+        project.updated_at = self.server.now()
         said = f"Branch deleted: '{model.name}' ({model.id})"
-        return self._fire(project, "branch_delete", data, model.id, "branch", said)
+        fired = self._fire(project, "branch_delete", data, model.id, "branch", said)
+        self.server.publish(model_changed(Kind.DELETED, model))
+        return fired
 
     # ── versions ──────────────────────────────────────────────────────────────────────────────
 
@@ -198,9 +212,12 @@ class PersonAtWork:
         old = version_part(version)
         version.message = message
         new = {"projectId": project.id, "versionId": version.id, "message": message}
+        project.updated_at = self.server.now()
         said = f"Commit updated: {version.id}"
         data = {"old": old, "new": new}
-        return self._fire(project, "commit_update", data, version.id, "commit", said)
+        fired = self._fire(project, "commit_update", data, version.id, "commit", said)
+        self.server.publish(version_changed(Kind.UPDATED, version))
+        return fired
 
     def move_version(self, version: Version, model_name: str) -> Fired:
         """To another model, which is made if there is none of this name: without an event."""
@@ -210,11 +227,13 @@ class PersonAtWork:
         target = next((one for one in project.models if one.name == wanted), None)
         if target is left:
             raise NotPossible(f"The version is in {left.name} already.")
-        version.model = target or self._add_model(project, model_name, "")
+        version.model = target or self._add_model(project, model_name, "", silently=True)
         version.model.updated_at = self.server.now()
         data = {"originalBranchId": left.id, "newBranchId": version.model.id}
         said = f"Commit moved: {version.id}"
-        return self._fire(project, "commit_move", data, version.id, "commit", said)
+        fired = self._fire(project, "commit_move", data, version.id, "commit", said)
+        self.server.publish(version_changed(Kind.UPDATED, version))
+        return fired
 
     def receive(self, version: Version, application: str, message: str = "") -> Fired:
         """Load it into an application."""
@@ -230,8 +249,11 @@ class PersonAtWork:
         self._need(project, Right.WRITE)
         data = {"commit": version_part(version)}
         self._drop(version)
+        project.updated_at = self.server.now()
         said = f"Commit deleted: {version.id}"
-        return self._fire(project, "commit_delete", data, version.id, "commit", said)
+        fired = self._fire(project, "commit_delete", data, version.id, "commit", said)
+        self.server.publish(version_changed(Kind.DELETED, version))
+        return fired
 
     # ── comments, on servers up to 2.31 ───────────────────────────────────────────────────────
 
@@ -240,17 +262,11 @@ class PersonAtWork:
         project = version.model.project
         self._need(project, Right.SAY)
         doc = self._doc(project, text)
-        thread = self.server.add_comment(project, [version], author=self.user, doc=doc)
-        thread.screenshot = draw_screenshot(version)
-        data = {
-            "projectId": project.id,
-            "content": {"doc": doc, "blobIds": []},
-            "viewerState": None,
-            "resourceIdString": f"{version.model.id}@{version.id}",
-            "screenshot": thread.screenshot,
-        }
-        said = f"Comment added: {thread.id} ([object Object])"  # only here is the id
-        fired = self._call(project, "comment_created", {"input": data}, thread.id, said)
+        thread = self.server.add_comment(
+            project, [version], author=self.user, doc=doc, screenshot=draw_screenshot(version)
+        )
+        line = project.activity[-1]  # only its message has the id
+        fired = self._call(project, "comment_created", line.info, thread.id, line.message)
         return fired + self._mention(thread, thread)
 
     def reply(self, thread: Comment, text: str) -> Fired:
@@ -259,10 +275,8 @@ class PersonAtWork:
         self._need(project, Right.SAY)
         doc = self._doc(project, text)
         reply = self.server.add_reply(thread, author=self.user, doc=doc)
-        content = {"doc": doc, "blobIds": []}
-        data = {"content": content, "threadId": thread.id, "projectId": project.id}
-        said = f"Comment reply #{reply.id} created"
-        fired = self._call(project, "comment_replied", {"input": data}, reply.id, said)
+        line = project.activity[-1]
+        fired = self._call(project, "comment_replied", line.info, reply.id, line.message)
         return fired + self._mention(reply, thread)
 
     def resolve(self, thread: Comment, *, resolved: bool) -> Fired:
@@ -283,7 +297,8 @@ class PersonAtWork:
                 "threadId": thread.id,
             }
             said = f"User {self.user.id} mentioned user {user_id} in comment {comment.id}"
-            fired += self._call(comment.project, "comment_mention", data, None, said)
+            event = "comment_mention"
+            fired += self._fire(comment.project, event, data, comment.id, "comment", said)
         return fired
 
     # ── issues, on newer servers ──────────────────────────────────────────────────────────────
@@ -344,7 +359,9 @@ class PersonAtWork:
         project.invitations[user.id] = Invitation(role, self.user)
         data = {"targetId": user.id, "targetEmail": None}
         said = f"User {self.user.id} has invited {user.id} to stream {project.id}"
-        return self._fire(project, "stream_invite_sent", data, project.id, "stream", said)
+        fired = self._fire(project, "stream_invite_sent", data, project.id, "stream", said)
+        self.server.publish(project_changed(project))
+        return fired
 
     def answer_invitation(self, project: ServerProject, *, accept: bool) -> Fired:
         """Say yes or no to the role that this person was offered."""
@@ -361,7 +378,9 @@ class PersonAtWork:
         data = {"inviterUser": offer.by.id, "role": offer.role, "targetUserId": self.user.id}
         said = f"User {self.user.id} has accepted an invitation to become a {offer.role}"
         event = "stream_permissions_invite_accepted"
-        return self._fire(project, event, data, project.id, "stream", said)
+        fired = self._fire(project, event, data, project.id, "stream", said)
+        self.server.publish(project_changed(project))  # once more, recorded
+        return fired
 
     def ask_for_access(self, project: ServerProject) -> Fired:
         """Ask the owners to be let in."""
@@ -442,10 +461,12 @@ class PersonAtWork:
             role = ROLE_NAMES.get(project.role_of(self.user) or "", "not a member")
             raise NotPossible(f"Only {right} may do this, and {self.user.name} is {_a(role)}.")
 
-    def _add_model(self, project: ServerProject, name: str, description: str) -> Model:
+    def _add_model(
+        self, project: ServerProject, name: str, description: str, *, silently: bool = False
+    ) -> Model:
         wanted = _model_name(project, name)
         return self.server.add_model(
-            project, wanted, description=description or None, author=self.user
+            project, wanted, description=description or None, author=self.user, silently=silently
         )
 
     def _drop(self, version: Version) -> None:

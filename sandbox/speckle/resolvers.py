@@ -16,6 +16,7 @@ from sandbox.speckle.entities import Model, ServerProject, Token, User, Version
 from sandbox.speckle.event_data import iso
 from sandbox.speckle.issue_resolvers import ISSUES
 from sandbox.speckle.request_context import Asking
+from sandbox.speckle.subscription_resolvers import SUBSCRIPTIONS
 from sandbox.speckle.webhook_resolvers import WEBHOOKS
 
 T = TypeVar("T")
@@ -322,7 +323,9 @@ def activity(
         and (after is None or iso(line.time) >= _moment(after))
         and (before is None or iso(line.time) < _moment(before))
     ]
-    page, next_cursor = by_time(kept, limit, cursor, lambda line: line.time)
+    kept.reverse()  # of lines of one moment the last written comes first
+    older_than = None if cursor is None else _moment(cursor)
+    page, next_cursor = by_time(kept, limit, older_than, lambda line: line.time)
     items = [
         {
             "id": line.id,
@@ -396,5 +399,6 @@ RESOLVERS: dict[str, Any] = {
     "Stream.collaborators": collaborators,
     **COMMENTS,
     **ISSUES,
+    **SUBSCRIPTIONS,
     **WEBHOOKS,
 }

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,9 +24,22 @@ from sandbox.speckle.entities import (
     Version,
     Webhook,
 )
-from sandbox.speckle.event_data import commit_create_data
+from sandbox.speckle.event_data import commit_create_data, model_part, stream_part
+from sandbox.speckle.published_changes import (
+    Kind,
+    Publication,
+    automation_ran,
+    comment_changed,
+    membership_changed,
+    model_changed,
+    preview_generated,
+    project_changed,
+    version_changed,
+)
 
 MILLISECOND = timedelta(milliseconds=1)
+MICROSECOND = timedelta(microseconds=1)
+MOST_OF_A_MESSAGE = 255  # characters, recorded
 
 
 class SpeckleWorld:
@@ -41,14 +55,35 @@ class SpeckleWorld:
         self.migration: dict[str, Any] | None = None  # movedTo, movedFrom
         self.has_bundles = False  # new versions have artifacts in place of an object tree
         self.draw: Callable[[Version], bytes] | None = None  # previews, in place of a recorded one
+        self.subscribers: list[Callable[[Publication], None]] = []
         self._last = datetime(2020, 1, 1, tzinfo=UTC)
+        self._is_standing = False
 
     def now(self) -> datetime:
         """The time, later at each call, in whole milliseconds as answers have it."""
+        if self._is_standing:
+            self._last += MICROSECOND
+            return self._last
         now = datetime.now(UTC)
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)
-        self._last = max(now, self._last + MILLISECOND)
+        last = self._last.replace(microsecond=self._last.microsecond // 1000 * 1000)
+        self._last = max(now, last + MILLISECOND)
         return self._last
+
+    @contextmanager
+    def one_millisecond(self) -> Iterator[None]:
+        """All in the block happens in one millisecond; answers tell times no finer."""
+        self.now()
+        self._is_standing = True
+        try:
+            yield
+        finally:
+            self._is_standing = False
+
+    def publish(self, change: Publication) -> None:
+        """Tell those who subscribed; what changes something below does it itself."""
+        for hear in self.subscribers:
+            hear(change)
 
     # ── people ────────────────────────────────────────────────────────────────────────────────
 
@@ -80,6 +115,10 @@ class SpeckleWorld:
         """The token is no longer valid."""
         self.tokens[token].revoked = True
 
+    def expire(self, token: str) -> None:
+        """The token's time is over."""
+        self.tokens[token].expires_at = datetime.now(UTC)
+
     def valid(self, token: str) -> Token | None:
         """The token with this text, if it may be used."""
         found = self.tokens.get(token)
@@ -107,16 +146,27 @@ class SpeckleWorld:
         project.public_comments = public_comments
         project.roles[owner.id] = OWNER
         self.projects[project.id] = project
+        made = {key: one for key, one in stream_part(project, owner).items() if key != "role"}
         self.add_activity(
-            project, "stream_create", project.id, "stream", owner, {}, f"Stream {name} created"
+            project,
+            "stream_create",
+            project.id,
+            "stream",
+            owner,
+            {"input": made},
+            f"Stream {name} created",
         )
+        self.publish(membership_changed(project, owner))
         return project
 
     def set_role(self, project: ServerProject, user: User, role: str | None) -> None:
         """Give a person a role such as "stream:contributor", or take it with None."""
-        project.roles.pop(user.id, None)
+        was = project.roles.pop(user.id, None)
         if role is not None:
             project.roles[user.id] = role
+        self.publish(project_changed(project))
+        if (was is None) != (role is None):
+            self.publish(membership_changed(project, user))
 
     def remove_project(self, project: ServerProject) -> None:
         """The project is gone, with its webhooks and their histories."""
@@ -131,21 +181,25 @@ class SpeckleWorld:
         author: User | None = None,
         id: str | None = None,
         at: datetime | None = None,
+        silently: bool = False,
     ) -> Model:
-        """An empty model."""
+        """An empty model; `silently`, as one is made for versions that move to it."""
         now = at or self.now()
         model = Model(id or _id(), name.lower(), description, author, now, now, project)
         project.models.append(model)
+        if silently:
+            return model
         self.add_activity(
             project,
             "branch_create",
             model.id,
             "branch",
             author,
-            {"branch": {"id": model.id, "name": model.name}},
+            {"branch": model_part(model)},
             f"Branch created: {model.name} ({model.id})",
             at=now,
         )
+        self.publish(model_changed(Kind.CREATED, model))
         return model
 
     def add_version(
@@ -194,9 +248,10 @@ class SpeckleWorld:
             "commit",
             author,
             commit_create_data(version),
-            f"Commit created on branch {model.name}: {version.id} ({message})",
+            f"Commit created on branch {model.name}: {version.id} ({_as_javascript(message)})",
             at=now,
         )
+        self.publish(version_changed(Kind.CREATED, version))
         return version
 
     def remove_version(self, version: Version) -> None:
@@ -225,8 +280,32 @@ class SpeckleWorld:
         )
 
     def render(self, version: Version) -> None:
-        """The preview picture is ready."""
-        version.rendered = True
+        """The preview picture is ready; it is published once for a version."""
+        if not version.rendered:
+            version.rendered = True
+            self.publish(preview_generated(version))
+
+    def run_automation(
+        self,
+        version: Version,
+        *,
+        name: str = "Clash check",
+        status: str = "SUCCEEDED",
+        run_id: str | None = None,
+    ) -> dict[str, Any]:
+        """An automation ran on a version, or with `run_id` goes on; gives its run."""
+        now = self.now()
+        run = {
+            "id": run_id or _id(),
+            "automationId": name,
+            "automation": {"id": name, "name": name, "createdAt": now, "updatedAt": now},
+            "status": status,
+            "functionRuns": [],
+            "createdAt": now,
+            "updatedAt": now,
+        }
+        self.publish(automation_ran(version, run, is_new=run_id is None))
+        return run
 
     # ── comments ──────────────────────────────────────────────────────────────────────────────
 
@@ -239,6 +318,7 @@ class SpeckleWorld:
         text: str | None = None,
         doc: dict[str, Any] | None = None,
         archived: bool = False,
+        screenshot: str | None = None,
         id: str | None = None,
         at: datetime | None = None,
     ) -> Comment:
@@ -248,18 +328,19 @@ class SpeckleWorld:
         comment = Comment(
             id or _id(), project, author, document, tuple(versions), now, now, archived=archived
         )
+        comment.screenshot = screenshot
         project.comments.append(comment)
-        resources = ",".join(f"{version.model.id}@{version.id}" for version in versions)
         self.add_activity(
             project,
             "comment_created",
             comment.id,
             "comment",
             author,
-            {"input": {"projectId": project.id, "resourceIdString": resources}},
+            {"input": _comment_input(comment)},
             f"Comment added: {comment.id} ([object Object])",
             at=now,
         )
+        self.publish(comment_changed(Kind.CREATED, comment))
         return comment
 
     def add_reply(
@@ -287,10 +368,11 @@ class SpeckleWorld:
             thread.id,
             "comment",
             author,
-            {"input": {"projectId": project.id, "threadId": thread.id}},
+            {"input": _reply_input(reply, thread)},
             f"Comment reply #{reply.id} created",
             at=now,
         )
+        self.publish(comment_changed(Kind.CREATED, reply))
         return reply
 
     def archive(self, thread: Comment, *, by: User, archived: bool = True) -> dict[str, Any]:
@@ -307,6 +389,7 @@ class SpeckleWorld:
             data,
             f"Comment #{thread.id} archived",
         )
+        self.publish(comment_changed(Kind.ARCHIVED if archived else Kind.CREATED, thread))
         return data
 
     # ── lists ─────────────────────────────────────────────────────────────────────────────────
@@ -332,7 +415,7 @@ class SpeckleWorld:
             resource_type,
             at or self.now(),
             dict(info),
-            message[:255],
+            message[:MOST_OF_A_MESSAGE],
         )
         project.activity.append(line)
         return line
@@ -368,6 +451,27 @@ class SpeckleWorld:
         entry = HistoryEntry(secrets.token_hex(10), hook.id, status, text, now, now, event_name)
         hook.history.append(entry)
         return entry
+
+
+def _comment_input(comment: Comment) -> dict[str, Any]:
+    """What the list and the event have of a new thread, its screenshot too."""
+    on = ",".join(f"{version.model.id}@{version.id}" for version in comment.versions)
+    return {
+        "projectId": comment.project.id,
+        "content": {"doc": comment.doc, "blobIds": []},
+        "viewerState": None,
+        "resourceIdString": on,
+        "screenshot": comment.screenshot,
+    }
+
+
+def _reply_input(reply: Comment, thread: Comment) -> dict[str, Any]:
+    content = {"doc": reply.doc, "blobIds": []}
+    return {"content": content, "threadId": thread.id, "projectId": reply.project.id}
+
+
+def _as_javascript(text: str | None) -> str:
+    return "null" if text is None else text
 
 
 def _object_ids(kind: str, count: int) -> list[str]:

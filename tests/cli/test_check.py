@@ -487,7 +487,7 @@ async def test_the_last_backup_is_said(
 
 
 @pytest.mark.parametrize(
-    ("version", "words"), [("9999", "Update the bot."), ("0005", "the bot's commit 3c24090")]
+    ("version", "words"), [("9999", "put the copy back"), ("0005", "the bot's commit 3c24090")]
 )
 async def test_a_database_of_another_time_is_bad(
     version: str, words: str, database: str, tmp_path: Path

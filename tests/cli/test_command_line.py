@@ -14,6 +14,7 @@ from cryptography.fernet import Fernet
 from bot.settings import environment_names
 
 ROOT = Path(__file__).resolve().parents[2]
+A_KEY = Fernet.generate_key().decode()
 COMMANDS = ["run", "demo", "check", "migrate", "key", "keys", "outbox", "events", "soak", "bench"]
 
 
@@ -161,3 +162,31 @@ def test_what_needs_a_checkout_says_so_without_one(command: str, tmp_path: Path)
     done = bot(tmp_path, command, PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
     assert "This command needs a checkout" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "to_do"),
+    [
+        (["backup", "there"], "Choose another name, or add --replace."),
+        (["support", "there"], "Choose another name.\n"),
+        (["subscriptions", "export", "there"], "Choose another name.\n"),
+        (
+            ["restore", "there"],
+            "no SQLite database. Nothing was changed. Take another",
+        ),
+        (["restore", "gone"], "There is no database in gone. Look at the name.\n"),
+        (["copy-database", "DATABASE_URL", "sqlite:///used.db"], "Name an empty one as TO."),
+    ],
+)
+def test_an_error_names_what_this_command_can_do(
+    command: list[str], to_do: str, tmp_path: Path
+) -> None:
+    bot(tmp_path, "migrate")
+    bot(tmp_path, "migrate", DATABASE_URL="sqlite:///used.db")
+    bot(tmp_path, "keys", "rotate", DATABASE_URL="sqlite:///used.db", ENCRYPTION_KEYS=A_KEY)
+    (tmp_path / "there").write_text("no database")
+    done = bot(tmp_path, *command)
+    assert done.returncode == 1
+    assert to_do in done.stderr
+    assert "`restore`" not in done.stderr
+    assert "`backup`" not in done.stderr

@@ -121,6 +121,14 @@ def test_in_a_fresh_folder_init_is_named(host: Host, command: str) -> None:
     assert "Make one with `python3 run.py key`" in host.types(command)
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_in_a_container_whose_settings_are_in_the_environment_key_is_named(
+    host: Host, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISCORD_TOKEN", TOKEN)
+    assert "Make one with `python3 run.py key`" in host.types(command)
+
+
 def test_a_database_that_is_away_may_hold_something(host: Host) -> None:
     host.config.write_text('database_url = "postgresql+psycopg://bot:hush@127.0.0.1:9/bot"\n')
     for command in ("run", "check", "init"):

@@ -152,7 +152,7 @@ def test_a_list_has_state_age_and_reason_and_no_markdown_or_control_character(bo
     assert " level_1]0;evil by " in second
     assert "(e-mail address)" in second
     assert second.endswith("50035: Invalid Form Body [hidden]")
-    assert (empty, hint) == ("", "Details: python3 run.py outbox show ID")
+    assert (empty, hint) == ("", "Details: `python3 run.py outbox show ID`")
     assert "\x1b" not in done.stdout
     assert "a@b.example" not in done.stdout
     assert SECRET not in done.stdout

@@ -295,9 +295,29 @@ def test_a_filter_that_was_changed_since_is_said_to_be() -> None:
     filtered = line(TraceStep.FILTERED, filter="event_not_wanted", wanted="issues", kind="x_y")
     event = seen(filtered, named=True)
     assert "Decided by the setting `events`. Now:" in text_of(event)
-    later = replace(SUBSCRIPTION, updated_at=AT + timedelta(hours=1))
-    changed = replace(event, followed=Followed(HOOK, later))
-    assert "may have been changed since" in text_of(changed)
+    changed = replace(event, changed_at={"events": AT + timedelta(hours=1)})
+    said = "Decided by the setting `events`, which was changed after that, <t:1772445600:R>."
+    assert said in text_of(changed)
+    for other in ({"models": AT + timedelta(hours=1)}, {"events": AT - timedelta(hours=1)}):
+        assert "changed after" not in text_of(replace(event, changed_at=other))
+
+
+UNNAMED = {
+    FilterWhy.EVENT_NOT_WANTED: "This channel does not follow events of this kind.",
+    FilterWhy.AUTHOR_IGNORED: "This channel ignores what its author does.",
+    FilterWhy.PATTERN_FITS: "Its model is one of those that this channel follows.",
+    FilterWhy.NO_PATTERN_FITS: "Its model is none of those that this channel follows.",
+    FilterWhy.PATTERN_EXCLUDES: "Its model is one of those that this channel leaves out.",
+}
+
+
+def test_a_filter_has_a_whole_sentence_for_who_may_not_know_its_names() -> None:
+    with_names = {why for why, one in step_texts.FILTERS.items() if "{" in one.text}
+    assert set(UNNAMED) == with_names
+    for why, said in UNNAMED.items():
+        told = line(TraceStep.FILTERED, filter=why, model="a", pattern="b", author="c")
+        (wanted,) = (one for one in stages.stages(seen(told)) if one.name is StageName.WANTED)
+        assert wanted.text == said
 
 
 def test_the_end_of_a_time_out_is_in_each_readers_own_time() -> None:

@@ -1,5 +1,6 @@
 """/status: what each member reads of how the bot is doing, in the sandbox Discord."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -75,5 +76,14 @@ def test_delays_and_what_waits_are_said_in_words() -> None:
     figures = GuildFigures(2, None, 3, 1, since, 2, Delays(0.44, 181.0, 20))
     said = str(status_embed(GuildStatus(since, figures, ())).to_dict())
     assert "0.4 s, at most 3 min, 20 cards" in said
-    assert "3 cards, 1 of them for this channel; the oldest since <t:" in said
-    assert "2 cards for paused channels: `/subscriptions`" in said
+    assert "3 cards, 1 of them for this channel; the oldest came <t:" in said
+    assert "2 events for paused channels: `/subscriptions`" in said
+
+
+def test_what_waits_for_access_alone_is_not_said_to_be_nothing() -> None:
+    since = Clock()() - timedelta(minutes=3)
+    held = replace(WELL, held=2, held_since=since, new=1)
+    said = str(status_embed(GuildStatus(since, held, ())).to_dict())
+    assert "2 events, the oldest came <t:1772441820:R>: Speckle or Discord does not say" in said
+    assert "1 event, just received: the cards are being made." in said
+    assert "Nothing." not in said

@@ -77,8 +77,41 @@ async def test_a_file_that_is_there_stays_unless_it_is_to_be_replaced(
         await make_backup(filled_url, path, NOW)
     assert problem_of(caught) is CopyProblem.FILE_EXISTS
     assert path.read_text() == "a letter"
-    await make_backup(filled_url, path, NOW, replace=True)
-    assert await rows_of(url_of(path)) == await rows_of(filled_url)
+
+
+async def test_an_earlier_backup_and_an_empty_file_are_replaced(
+    filled_url: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "copy.db"
+    path.touch()
+    for _ in range(2):
+        await make_backup(filled_url, path, NOW, replace=True)
+        assert await rows_of(url_of(path)) == await rows_of(filled_url)
+
+
+@pytest.mark.parametrize("kind", ["keys", "other database", "link", "dangling link", "folder"])
+async def test_nothing_but_a_database_of_the_bots_is_replaced(
+    kind: str, filled_url: str, tmp_path: Path
+) -> None:
+    path, backup = tmp_path / "there", tmp_path / "backup.db"
+    await make_backup(filled_url, backup, NOW)
+    match kind:
+        case "keys":
+            path.write_text("ENCRYPTION_KEYS=invented")
+        case "other database":
+            with closing(sqlite3.connect(path)) as other:
+                other.execute("CREATE TABLE bookmarks (name)")
+        case "link":
+            path.symlink_to(backup)
+        case "dangling link":
+            path.symlink_to(tmp_path / "nowhere")
+        case _:
+            path.mkdir()
+    before = path.lstat(), names_in(tmp_path)
+    with pytest.raises(DatabaseCopyError) as caught:
+        await make_backup(filled_url, path, NOW, replace=True)
+    assert problem_of(caught) is CopyProblem.NOT_REPLACED
+    assert (path.lstat(), names_in(tmp_path)) == before
 
 
 async def test_a_backup_under_load_is_of_one_moment(

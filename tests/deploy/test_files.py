@@ -13,11 +13,14 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import click
 import pytest
 import yaml
 
+from bot.__main__ import cli
 from bot.http_server import Limits
 from bot.http_server.server import SHUTDOWN_S
+from bot.launch import COMMANDS
 from bot.settings import Settings, environment_names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +33,11 @@ NGINX = (DEPLOY / "nginx.conf").read_text("utf-8")
 PORT = Settings().webhook_port
 MOST_EXPOSURE = 2.0
 # Of Compose and the other containers.
-NOT_OURS = {"DOMAIN", "POSTGRES_PASSWORD"}
+NOT_OURS = {"DOMAIN", "POSTGRES_PASSWORD", "COMPOSE_FILE", "BACKUPS"}
+ENV_EXAMPLE = (DEPLOY / "compose.env.example").read_text("utf-8")
+BACKUP_UNIT = (DEPLOY / "speckle-discord-bot-backup.service").read_text("utf-8")
+UNITS = {"speckle-discord-bot.service": UNIT, "speckle-discord-bot-backup.service": BACKUP_UNIT}
+PAGES = ("README.md", "docs/hosting.md", "docs/alerts.md", "docs/monitoring.md", "docs/security.md")
 
 
 def tool(name: str) -> str:
@@ -107,8 +114,7 @@ def test_every_setting_that_is_named_exists() -> None:
     environment = re.search(r"ENV PATH=.*?USER", DOCKERFILE, re.DOTALL)
     assert environment
     named = set(re.findall(r"(\w+)=", environment[0])) - {"PATH", "PYTHONDONTWRITEBYTECODE"}
-    example = (DEPLOY / "compose.env.example").read_text("utf-8")
-    named |= set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE)) - NOT_OURS
+    named |= set(re.findall(r"^#?([A-Z_]+)=", ENV_EXAMPLE, re.MULTILINE)) - NOT_OURS
     named |= {
         name for one in COMPOSE for name in compose(one)["services"]["bot"].get("environment", ())
     }
@@ -137,6 +143,52 @@ def test_no_container_may_more_than_it_must(name: str) -> None:
         assert service["logging"]["options"].keys() == {"max-size", "max-file"}
     assert services["bot"]["env_file"] == ".env"
     assert "data:/bot/data" in services["bot"]["volumes"]
+
+
+@pytest.mark.parametrize("name", COMPOSE)
+def test_backups_have_a_place_that_the_bots_user_may_write_to(name: str) -> None:
+    whole = compose(name)
+    assert "${BACKUPS:-backups}:/bot/backups" in whole["services"]["bot"]["volumes"]
+    assert "backups" in whole["volumes"]
+    assert re.search(r"install --directory --owner bot .* /bot/backups", DOCKERFILE)
+
+
+def test_every_command_of_compose_reads_the_file_that_was_chosen() -> None:
+    """Without COMPOSE_FILE those after the first would read compose.yaml, whatever was started."""
+    chosen = re.findall(r"^COMPOSE_FILE=(.+)$", ENV_EXAMPLE, re.MULTILINE)
+    assert chosen == ["compose.sqlite.yaml"]
+    assert set(COMPOSE) <= set(re.findall(r"compose[.\w]*\.yaml", ENV_EXAMPLE))
+    assert not [page for page in PAGES if "compose --file" in (ROOT / page).read_text("utf-8")]
+
+
+def test_every_command_that_the_pages_name_exists() -> None:
+    typed = re.compile(
+        r"(?:run\.py|speckle-bot speckle-discord-bot|exec (?:-T )?bot speckle-discord-bot"
+        r"|run --rm (?:--no-deps )?bot) ([a-z][a-z-]*)(?: ([a-z]+))?"
+    )
+    pages = [(ROOT / page).read_text("utf-8") for page in PAGES]
+    named = {found for page in pages for found in typed.findall(re.sub(r"\s+", " ", page))}
+    assert {"check", "restore", "key"} <= {command for command, _ in named}
+    for command, behind in named:
+        assert command in COMMANDS
+        there = cli.commands.get(command)
+        if isinstance(there, click.Group):
+            assert behind in there.commands
+
+
+def test_the_backup_is_as_hardened_as_the_bot_and_writes_to_one_folder_more() -> None:
+    def hardened(unit: str) -> str:
+        return unit[unit.index("NoNewPrivileges=") :].partition("\n[Install]")[0].strip()
+
+    assert hardened(BACKUP_UNIT) == hardened(UNIT)
+    (folder,) = re.findall(r"^ReadWritePaths=(.+)$", BACKUP_UNIT, re.MULTILINE)
+    (command,) = re.findall(r"^ExecStart=(.+)$", BACKUP_UNIT, re.MULTILINE)
+    assert f'backup --replace "{folder}/bot-$$(date +%%u).db"' in command
+    for name in ("User", "WorkingDirectory", "StateDirectory"):
+        same = [re.findall(rf"^{name}=(.+)$", unit, re.MULTILINE) for unit in UNITS.values()]
+        assert same[0] == same[1]
+    page = (ROOT / "docs/hosting.md").read_text("utf-8")
+    assert f"sudo install -d -o speckle-bot -g speckle-bot -m 0700 {folder}\n" in page
 
 
 def test_a_stop_is_given_more_time_than_the_bot_takes() -> None:
@@ -173,11 +225,15 @@ def test_hadolint_finds_nothing() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_the_service_is_hardened_and_its_unit_is_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", UNITS)
+def test_a_service_is_hardened_and_its_unit_is_one(tmp_path: Path, name: str) -> None:
     analyze = tool("systemd-analyze")
-    there = tmp_path / "speckle-discord-bot.service"
-    there.write_text(UNIT.replace("/usr/local/bin/speckle-discord-bot", "/bin/true"))
-    verified = run([analyze, "verify", "--man=no", there])
+    there = tmp_path / name
+    there.write_text(UNITS[name].replace("/usr/local/bin/speckle-discord-bot", "/bin/true"))
+    timer = tmp_path / "speckle-discord-bot-backup.timer"
+    timer.write_text((DEPLOY / timer.name).read_text("utf-8"))
+    units = [there, timer] if "backup" in name else [there]
+    verified = run([analyze, "verify", "--man=no", *units])
     assert "speckle-discord-bot" not in verified.stderr
     done = run([analyze, "security", "--offline=true", "--json=short", "--no-pager", there])
     if done.returncode:

@@ -98,10 +98,10 @@ async def test_a_trouble_reaches_the_channel_and_the_webhook_once_and_its_end_ov
     assert said(2)
     trouble, over = (message.content for message in studio.sandbox.messages(channel.id))
     assert [body["text"] for body in inbound.bodies] == [trouble, over]
-    assert re.match(r"⚠ Trouble: the last backup is \d+ days old.\n", trouble)
+    assert re.match(r"⚠ Trouble: there has been no backup for \d+ days.\n", trouble)
     assert "run.py backup FILE`" in trouble
     assert "backup_days = 0" in trouble
-    assert re.match(r"✔ Over: the last backup is \d+ days old.\nIt lasted ", over)
+    assert re.match(r"✔ Over: there has been no backup for \d+ days.\nIt lasted ", over)
     assert SECRET not in str(logs)
     assert [log["event"] for log in logs].count("operator.trouble") == 1
 

@@ -131,6 +131,11 @@ async def test_a_channel_can_be_asked_why_by_who_sees_it_and_says_what_concerns_
         )
         other = f"https://discord.com/channels/{studio.guild.id}/{hidden.id}/{card.id}"
         assert f"You cannot see <#{hidden.id}>" in await ask(studio, ben, "why", event=other)
+        # A filter that was changed since is said to be.
+        assert "changed after that" not in await ask(studio, ben, "why", event="2")
+        await subscribe(studio, studio.structure, models="roof/**")
+        changed = await ask(studio, ben, "why", event="2")
+        assert "Decided by the setting `models`, which was changed after that, <t:" in changed
         # Titles are for who may read earlier messages.
         studio.structure.deny(ben, "read_message_history")
         assert MODEL not in await ask(studio, ben, "why", event="1")

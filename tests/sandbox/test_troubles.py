@@ -11,6 +11,7 @@ from sandbox.demo.stage import Stage
 from sandbox.demo.troubles import Trouble, Troubles
 from sandbox.discord import PermissionBits, Sandbox
 from sandbox.speckle import SpeckleServer
+from tests.sandbox.speckle.listener import Listener
 
 
 @asynccontextmanager
@@ -44,6 +45,21 @@ async def test_a_server_that_is_down_is_there_again_and_the_other_trouble_stays(
         troubles.switch_off(Trouble.SPECKLE_DOWN)
         assert (await status_of(discord), await status_of(speckle)) == well
         assert troubles.on == set()
+
+
+async def test_a_socket_is_cut_where_the_server_is_down_and_waits_where_it_hangs() -> None:
+    async with a_stage() as stage:
+        server, troubles = stage.servers[0].server, Troubles(stage)
+        token = server.token(server.add_user("Ilse Brandt"))
+        async with Listener.connect(server.url, token) as listener:
+            troubles.switch_on(Trouble.SPECKLE_HANGS)
+            await listener.start("who", "{activeUser{id}}")
+            await listener.quiet()
+            assert listener.of("who") == []
+            troubles.switch_off(Trouble.SPECKLE_HANGS)
+            await listener.wait_for(4)
+            troubles.switch_on(Trouble.SPECKLE_DOWN)
+            assert await listener.closed() == 1006
 
 
 async def test_a_channel_and_a_permission_come_back_as_they_were() -> None:

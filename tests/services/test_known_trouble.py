@@ -113,11 +113,16 @@ async def test_each_speckle_server_that_does_not_answer_is_a_trouble(storage: St
     assert breakers.silent() == {}
 
 
-async def test_backups_are_too_old_only_where_there_has_been_one(storage: Storage) -> None:
+@pytest.mark.parametrize("ever", [False, True])
+async def test_days_without_a_backup_count_from_the_last_one_or_from_the_first_start(
+    storage: Storage, ever: bool
+) -> None:
     clock = Clock()
     assert await found(storage, clock=clock) == []
-    at = clock().isoformat()
-    await storage.write(lambda tx: tx.key_values.set(LAST_BACKUP_KEY, at))
+    if ever:
+        clock.forward(days=3)
+        at = clock().isoformat()
+        await storage.write(lambda tx: tx.key_values.set(LAST_BACKUP_KEY, at))
     clock.forward(days=7)
     assert await found(storage, clock=clock) == []
     clock.forward(hours=1)

@@ -45,7 +45,10 @@ async def check_database(
     except ConfigError as error:
         text = " ".join(str(problem) for problem in error.problems)
     except SchemaTooNew as error:
-        text = f"version {error.found} is from a newer release of the bot. Update the bot."
+        text = (
+            f"version {error.found} is from a newer release of the bot. Update the bot, or put the "
+            f"copy back that was made before the upgrade: `{PROGRAM} restore FILE --replace`."
+        )
     except SchemaTooOld as error:
         text = (
             f"version {error.found} was made before the first release. Start the bot's commit "
@@ -177,5 +180,6 @@ def _keys_skipped(
     hint = make_a_key
     if lost:
         where = database_name(settings.database_url)
-        hint = f"But {where} holds what an earlier key encrypted. {LOOK_FOR_IT} {A_NEW_ONE}"
+        holds = f"{where[:1].upper()}{where[1:]} holds what an earlier key encrypted."
+        hint = f"{holds} {LOOK_FOR_IT} {A_NEW_ONE}"
     return CheckResult(CheckMark.BAD, "Encryption keys", f"ENCRYPTION_KEYS is not set. {hint}")

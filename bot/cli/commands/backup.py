@@ -13,7 +13,7 @@ A_FILE = click.Path(dir_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("file", type=A_FILE)
-@click.option("--replace", is_flag=True, help="Also over a file that is there.")
+@click.option("--replace", is_flag=True, help="Also over an earlier backup, or an empty file.")
 @click.pass_context
 def backup(context: click.Context, file: Path, replace: bool) -> None:
     """Write the whole database into one file. The bot can keep running.

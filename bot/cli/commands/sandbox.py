@@ -4,8 +4,10 @@ from pathlib import Path
 
 import click
 
+from bot.program import IS_CHECKOUT
 
-@click.command()
+
+@click.command(hidden=not IS_CHECKOUT)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -26,7 +28,7 @@ def demo(context: click.Context, port: int | None, no_browser: bool, terminal: b
     context.exit(sandbox.demo(port, terminal=terminal, browser=not no_browser))
 
 
-@click.command()
+@click.command(hidden=not IS_CHECKOUT)
 @click.pass_context
 def pictures(context: click.Context) -> None:
     """Take the pictures of the README and of docs/ again, for authors.
@@ -38,7 +40,7 @@ def pictures(context: click.Context) -> None:
     context.exit(sandbox.pictures())
 
 
-@click.command()
+@click.command(hidden=not IS_CHECKOUT)
 @click.option(
     "--kills",
     type=click.IntRange(min=0),
@@ -74,7 +76,7 @@ def soak(
     context.exit(sandbox.soak(kills, seed, rate, database_url, folder))
 
 
-@click.command()
+@click.command(hidden=not IS_CHECKOUT)
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option(
     "--rounds",

@@ -94,8 +94,10 @@ def _stage(name: StageName, event: ChannelEvent, lines: list[TraceLine]) -> Iter
     setting = ""
     has_filters = event.followed.subscription.options != SubscriptionOptions()
     if name is StageName.WANTED and (option := option_of(lines[-1])) is not None:
-        changed = event.followed.subscription.updated_at > lines[-1].at
-        since = ", and may have been changed since" if changed else ""
+        at = event.changed_at.get(option)
+        since = ""
+        if at is not None and at > lines[-1].at:
+            since = f", which was changed after that, {moment_text(at, 'R')}"
         now = options_text(event.followed.subscription.options) if event.named else ""
         setting = f"Decided by the setting `{option}`{since}." + (f" Now: {now}." if now else "")
     elif name is StageName.WANTED and event.named and "filter" in lines[-1].facts and has_filters:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from string import Formatter
 from typing import Final
 
 from bot.cards.text import escape_name, one_line, shorten_plain
@@ -53,11 +54,15 @@ class StepText:
 
 @dataclass(frozen=True, slots=True)
 class FilterText:
-    """Why filters decided as they did, and the `option` of the subscription that decided."""
+    """Why filters decided as they did, and the `option` of the subscription that decided.
+
+    `unnamed` is for readers who may not know the names in it, and for traces without them.
+    """
 
     text: str
     option: str | None = None
     short: str = ""
+    unnamed: str = ""
 
 
 STEPS: Final[Mapping[str, StepText]] = {
@@ -191,18 +196,30 @@ FILTERS: Final[Mapping[str, FilterText]] = {
     ),
     FilterWhy.ALL_PASSED: FilterText("It passes all filters of this channel."),
     FilterWhy.EVENT_NOT_WANTED: FilterText(
-        "This channel follows {wanted}, and this is *{kind}*.", option="events"
+        "This channel follows {wanted}, and this is *{kind}*.",
+        option="events",
+        unnamed="This channel does not follow events of this kind.",
     ),
     FilterWhy.AUTHOR_IGNORED: FilterText(
-        "This channel ignores what {author} does.", option="ignore_authors"
+        "This channel ignores what {author} does.",
+        option="ignore_authors",
+        unnamed="This channel ignores what its author does.",
     ),
     FilterWhy.PATTERN_FITS: FilterText(
-        "{model} fits {pattern}, which this channel follows.", option="models"
+        "{model} fits {pattern}, which this channel follows.",
+        option="models",
+        unnamed="Its model is one of those that this channel follows.",
     ),
     FilterWhy.NO_PATTERN_FITS: FilterText(
-        "{model} fits none of the models that this channel follows.", option="models"
+        "{model} fits none of the models that this channel follows.",
+        option="models",
+        unnamed="Its model is none of those that this channel follows.",
     ),
-    FilterWhy.PATTERN_EXCLUDES: FilterText("{pattern} leaves out {model}.", option="models"),
+    FilterWhy.PATTERN_EXCLUDES: FilterText(
+        "{pattern} leaves out {model}.",
+        option="models",
+        unnamed="Its model is one of those that this channel leaves out.",
+    ),
     FilterWhy.MODELS_NAMELESS: FilterText(
         "Speckle did not say what its model is called, so it could not be compared with the models "
         "that this channel follows. Then it is shown.",
@@ -213,13 +230,6 @@ FILTERS: Final[Mapping[str, FilterText]] = {
         "and this channel gets that one.",
         short="its comment is shown",
     ),
-}
-HIDDEN: Final[Mapping[str, str]] = {
-    "model": "its model",
-    "pattern": "a pattern that this channel has set",
-    "author": "the person who did it",
-    "wanted": "other events",
-    "kind": "another event",
 }
 READERS: Final[Mapping[str, str]] = {
     ReadWith.ACCOUNT: (
@@ -264,7 +274,6 @@ PAUSED_FOR: Final[Mapping[str, str]] = {
 }
 WAS_PAUSED: Final = "The project was paused here"
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
-    "filter": {why: one.text for why, one in FILTERS.items()},
     "reader": READERS,
     "pause": PAUSES,
     "missing": MISSING,
@@ -274,7 +283,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
 
 def step_text(line: TraceLine, shown_as: str = "") -> str:
     """A line of the trace as the people of the channel read it."""
-    texts = dict(HIDDEN) | {"shown_as": shown_as}
+    texts = {"shown_as": shown_as}
     for name in ("model", "author"):
         if name in line.facts:
             texts[name] = name_of(str(line.facts[name]))
@@ -286,10 +295,17 @@ def step_text(line: TraceLine, shown_as: str = "") -> str:
     reason = str(line.facts.get("paused_for", ""))
     texts["paused_for"] = PAUSED_FOR.get(reason, WAS_PAUSED)
     for name, words in WORDS.items():
-        texts[name] = words.get(str(line.facts.get(name, "")), "").format_map(texts)
-    # A sentence may begin with a name that is not to be read.
-    text = STEPS[line.step].text.format_map(texts).strip()
-    return text[:1].upper() + text[1:]
+        texts[name] = words.get(str(line.facts.get(name, "")), "")
+    texts["filter"] = _filter_text(str(line.facts.get("filter", "")), texts)
+    return STEPS[line.step].text.format_map(texts).strip()
+
+
+def _filter_text(why: str, texts: Mapping[str, str]) -> str:
+    by = FILTERS.get(why)
+    if by is None:
+        return ""
+    names = {name for _, name, _, _ in Formatter().parse(by.text) if name is not None}
+    return by.text.format_map(texts) if names <= texts.keys() else by.unnamed
 
 
 def short_text(line: TraceLine) -> str:

@@ -26,8 +26,9 @@ TROUBLES: Final[Mapping[TroubleKind, str]] = {
         f"stays so: {TELL[0].lower()}{TELL[1:]}"
     ),
     TroubleKind.GATEWAY_AWAY: (
-        "The bot's connection to Discord is unstable: commands and buttons may not work. Cards are "
-        "sent all the same. Wait some minutes, and look at <https://discordstatus.com>."
+        "The bot's connection to Discord is unstable: commands and buttons may not work. Cards go "
+        "another way, and come as long as Discord takes them; those that it does not take are "
+        "kept. Wait some minutes, and look at <https://discordstatus.com>."
     ),
     TroubleKind.KEYS_MISSING: (
         "The bot cannot decrypt some of what it keeps, so some webhooks and linked accounts do not "
@@ -38,9 +39,11 @@ TROUBLES: Final[Mapping[TroubleKind, str]] = {
         f"those as failed, and the bot fetches them later where it may. {TELL}"
     ),
     TroubleKind.SPECKLE_NOT_ANSWERING: (
-        "The Speckle server {server} does not answer the bot. Cards come without object counts and "
-        "pictures until it does. See whether you can open it in a browser: if not, tell the person "
-        "who runs that server, else the person who runs this bot."
+        "The Speckle server {server} does not answer the bot. Until it does, cards come without "
+        "object counts and pictures. Where it must be asked who may see a project, its last yes "
+        "counts for an hour; after that, events are kept until it answers. See whether you can "
+        "open it in a browser: if not, tell the person who runs that server, else the person who "
+        "runs this bot."
     ),
 }
 
@@ -95,18 +98,27 @@ def _seconds(seconds: float) -> str:
 
 
 def _waiting(figures: GuildFigures) -> str:
-    lines = ["Nothing."]
+    lines = []
     if figures.waiting and figures.oldest_at is not None:
         since = moment_text(figures.oldest_at, "R")
         here = f"{figures.waiting_here} of them for this channel"
         count = counted(figures.waiting, "card")
-        lines = [f"{count}, {here}; the oldest since {since}. They come by themselves."]
+        lines.append(f"{count}, {here}; the oldest came {since}. They are shown automatically.")
+    if figures.new:
+        lines.append(f"{counted(figures.new, 'event')}, just received: the cards are being made.")
+    if figures.held and figures.held_since is not None:
+        since = moment_text(figures.held_since, "R")
+        lines.append(
+            f"{counted(figures.held, 'event')}, the oldest came {since}: "
+            "Speckle or Discord does not say at the moment who may see them. The bot asks again, "
+            "and shows them automatically."
+        )
     if figures.paused:
         lines.append(
-            f"{counted(figures.paused, 'card')} for paused channels: `/subscriptions` there says "
+            f"{counted(figures.paused, 'event')} for paused channels: `/subscriptions` there says "
             "why, and resumes them."
         )
-    return "\n".join(lines)
+    return "\n".join(lines) or "Nothing."
 
 
 def trouble_text(trouble: ActiveTrouble) -> str:
