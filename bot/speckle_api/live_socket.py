@@ -182,29 +182,31 @@ class LiveSocket:
                         await self._send({"id": name, "type": "stop"})
 
     async def __aiter__(self) -> AsyncIterator[Heard]:
-        while (frame := await self._next()) is not None:
+        while self.ended is None:
+            frame = await self._next()
+            if isinstance(frame, str):
+                self._end(frame)
+                break
             heard = self._read(frame)
             if heard is not None:
                 yield heard
 
-    async def _next(self) -> Frame | None:
-        """The next frame; None at the end."""
-        if self.ended is not None:
-            return None
+    async def _next(self) -> Frame | str:
+        """The next frame, or why there is none."""
         await self._keep_pace()
         try:
             async with asyncio.timeout_at(self._answer_by) as self._waiting:
                 message = await self._ws.receive()
         except TimeoutError:
-            return self._end("it did not answer in time")
+            return "it did not answer in time"
         finally:
             self._waiting = None
         if message.type is not aiohttp.WSMsgType.TEXT:
-            return self._end(_why_closed(self._ws, message))
+            return _why_closed(self._ws, message)
         try:
             return read_frame(message.data)
         except NotAFrame:
-            return self._end(NO_FRAME)
+            return NO_FRAME
 
     def _read(self, frame: Frame) -> Heard | None:
         if frame.type == "connection_error":
