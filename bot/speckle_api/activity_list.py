@@ -112,9 +112,9 @@ class ActivityList:
             answer = await self._asker.read_parts(
                 login, ACTIVITY, _question_of(len(after)), wanted, until
             )
-        except AnswerTooLarge:
+        except AnswerTooLarge as too_large:
             if len(after) == 1:
-                raise
+                return dict.fromkeys(after, too_large)
             half = len(after) // 2
             first = await self._of_some(login, dict([*after.items()][:half]), until)
             rest = await self._of_some(login, dict([*after.items()][half:]), until)
