@@ -42,6 +42,7 @@ from bot.services.token_lending import TokenLender
 from bot.settings import Settings
 from bot.speckle_api.circuit_breaker import CircuitBreakers
 from bot.speckle_api.http import SpeckleHttp
+from bot.speckle_api.live_socket import LiveSockets
 from bot.startup import open_when_ready, tune_interpreter, tune_memory
 from bot.storage import Storage
 from bot.supervisor import Worker, background, lead, stop_signals
@@ -121,7 +122,11 @@ async def _at_work(
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
     breakers, network = CircuitBreakers(timings.speckle, metrics=metrics), settings.network()
-    async with SpeckleHttp.open(settings.speckle_servers, breakers, network) as http:
+    servers = settings.speckle_servers
+    async with (
+        SpeckleHttp.open(servers, breakers, network) as http,
+        LiveSockets.open(servers, breakers, network) as sockets,
+    ):
         restored_copy_check = await checked_copy_of(storage)
         await storage.sealed.record_first_key()
         base = Base(
@@ -136,7 +141,7 @@ async def _at_work(
             quotas_of(settings, storage, now),
             await _instance_id(storage),
         )
-        speckle_side = build_speckle_side(base, http)
+        speckle_side = build_speckle_side(base, http, sockets)
         discord_side = await build_discord_side(
             base,
             speckle_side,

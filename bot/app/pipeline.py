@@ -189,6 +189,7 @@ def _listening(
         speckle.lender,
         lists,
         access,
+        speckle.sockets,
         pace=replace(pace, soonest_s=live.every_s, sockets_from=live.sockets_from),
         now=base.now,
     )

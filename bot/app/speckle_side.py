@@ -9,6 +9,7 @@ from bot.services.token_lending import TokenLender
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.files import ServerFiles
 from bot.speckle_api.http import SpeckleHttp
+from bot.speckle_api.live_socket import LiveSockets
 from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.previews import Previews
 from bot.speckle_api.sign_in import SpeckleSignIn
@@ -24,9 +25,10 @@ class SpeckleSide:
     lender: TokenLender
     known_names: KnownNames
     counts: ObjectCounts
+    sockets: LiveSockets
 
 
-def build_speckle_side(base: Base, http: SpeckleHttp) -> SpeckleSide:
+def build_speckle_side(base: Base, http: SpeckleHttp, sockets: LiveSockets) -> SpeckleSide:
     """Build what asks Speckle servers."""
     client = SpeckleClient(
         servers=base.settings.speckle_servers,
@@ -49,4 +51,4 @@ def build_speckle_side(base: Base, http: SpeckleHttp) -> SpeckleSide:
     known_names = KnownNames(base.storage, client, lender, now=base.now)
     counts = ObjectCounts(http)
     pictures = EventPictures(Previews(http), ServerFiles(http), lender)
-    return SpeckleSide(client, pictures, sign_in, lender, known_names, counts)
+    return SpeckleSide(client, pictures, sign_in, lender, known_names, counts, sockets)

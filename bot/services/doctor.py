@@ -62,9 +62,9 @@ class Diagnosis:
     the operator's webhook, or an account, brings the events, `webhook` also where no account may
     look at it, and else a failure why the first could not. `lacking` are events that channels want
     and the webhook does not send. `others` counts channels that were not looked at: too many, or
-    not managed by the member. `held` counts events that wait until somebody can be asked. `over_quota` is there if
-    events were refused today.
-    `refused` is a delivery that no secret of the hook signed, with none accepted since.
+    not managed by the member. `held` counts events that wait until somebody can be asked.
+    `over_quota` is there if events were refused today. `refused` is a delivery that no secret of
+    the hook signed, with none accepted since.
     """
 
     entry: Followed

@@ -25,7 +25,7 @@ class Workshop:
     server: SpeckleServer
     ilse: User
     tower: ServerProject
-    start: Callable[[], AbstractAsyncContextManager[App]]
+    start: Callable[..., AbstractAsyncContextManager[App]]
 
     async def type(
         self, name: str, *, where: SandboxChannel | None = None, **options: object
@@ -66,12 +66,12 @@ async def workshop(
         tower = server.add_project("Kestrel Tower", owner=ilse, visibility="PUBLIC")
 
         @asynccontextmanager
-        async def start() -> AsyncIterator[App]:
+        async def start(**live: object) -> AsyncIterator[App]:
             async with start_bot(
                 public_url=None,
                 speckle_servers=(server.url,),
                 speckle={"enrich_deadline_s": 3.0},
-                live={"every_s": 1.0},
+                live={"every_s": 1.0} | live,
             ) as app:
                 yield app
 
@@ -95,3 +95,15 @@ async def test_a_project_is_followed_without_a_public_address(workshop: Workshop
     assert "before anybody followed" not in shown
     for name in ("slab poured", "columns set", "while the bot was off"):
         assert shown.count(f"New version: structure/{name}") == 1, shown
+
+
+async def test_a_socket_rings(workshop: Workshop) -> None:
+    """The turns are minutes apart, so that what comes soon came by the socket."""
+    async with workshop.start(every_s=300.0, sockets_from=0):
+        await workshop.link()
+        await workshop.type("subscribe", stream_id=workshop.tower.id)
+        await until(lambda: workshop.server.live.subscriptions())
+        await asyncio.sleep(0.5)
+        for name in ("slab poured", "columns set"):
+            workshop.publish(name)
+            await until(lambda: name in workshop.shown())  # noqa: B023

@@ -8,8 +8,8 @@ turns do not depend on it.
 import asyncio
 import random
 import time
-from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,10 +32,12 @@ from bot.model import AccessPause, Hook, InboxSource, Subscription
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.catch_up.from_lists import ListsCatchUp
 from bot.pipeline.listening.pace import ListeningPace
+from bot.pipeline.listening.rings import Rings, Wanted
 from bot.services.access_rules import Pause
 from bot.services.token_lending import TokenLender
 from bot.speckle.activity import Activity
 from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.live_socket import LiveSockets
 from bot.speckle_api.types import Login
 from bot.storage import Storage, Transaction
 from bot.timing import set_within
@@ -59,7 +61,8 @@ class _Ear:
     """One account that listens: its projects, and what it last saw of each.
 
     `seen` are the ids of the entries that its last answer had, by project; `rung` the projects
-    that are to be read before its turn; `failures` are those in a row.
+    that are to be read before its turn; `failures` are those in a row; `lists`: its server has
+    activity lists.
     """
 
     account_id: int
@@ -67,8 +70,11 @@ class _Ear:
     since: Mapping[str, datetime | None] = field(default_factory=dict)
     hook_ids: Mapping[str, frozenset[int]] = field(default_factory=dict)
     seen: dict[str, frozenset[str]] = field(default_factory=dict)
+    rung: set[str] = field(default_factory=set)
     due: float = 0.0
     failures: int = 0
+    lists: bool = True
+    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Listener:
@@ -81,6 +87,7 @@ class Listener:
         lender: TokenLender,
         lists: ListsCatchUp,
         access: AccessCheck,
+        sockets: LiveSockets,
         *,
         pace: ListeningPace,
         now: Callable[[], datetime],
@@ -97,6 +104,8 @@ class Listener:
         self._ears: dict[int, _Ear] = {}
         self._changed = asyncio.Event()
         self._servers: dict[str, asyncio.Event] = {}
+        self._rings = Rings(sockets, lender, on_ring=self._rang, on_settled=self._settled)
+        self._tasks: asyncio.TaskGroup | None = None
 
     def changed(self) -> None:
         """Say that something may be listened to that was not, or no longer is."""
@@ -105,6 +114,7 @@ class Listener:
     async def run(self) -> None:
         """Listen until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
             while True:
                 self._changed.clear()
                 with suppress(StorageUnavailable):
@@ -113,6 +123,7 @@ class Listener:
                         if server_url not in self._servers:
                             self._servers[server_url] = asyncio.Event()
                             tasks.create_task(self._server(server_url), name="listening")
+                    self._rings.keep(self._sockets_wanted(), self._start)
                 await set_within(self._changed, self._pace.plan_s)
 
     async def _plan(self) -> None:
@@ -146,6 +157,50 @@ class Listener:
                 if not await self._lists.take([hook]):
                     await self._storage.write(partial(_end, hook.id))
 
+    # ── what sockets say ──────────────────────────────────────────────────────────────────────
+
+    def _sockets_wanted(self) -> Mapping[int, Wanted]:
+        """Of servers with so many projects that questions alone come too seldom."""
+        count: Counter[str] = Counter()
+        for ear in self._ears.values():
+            count[ear.server_url] += len(ear.since)
+        return {
+            ear.account_id: Wanted(ear.server_url, frozenset(ear.since), ear.lists)
+            for ear in self._ears.values()
+            if self._pace.holds_sockets(count[ear.server_url])
+        }
+
+    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        assert self._tasks is not None, "it runs"  # noqa: S101
+        return self._tasks.create_task(work, name="socket")
+
+    def _rang(self, account_id: int, project_id: str) -> None:
+        """Read a project soon, with all that rings until then."""
+        ear = self._ears.get(account_id)
+        if ear is None:
+            return
+        if not ear.rung:
+            self._start(self._answer_rings(ear))
+        ear.rung.add(project_id)
+
+    async def _answer_rings(self, ear: _Ear) -> None:
+        await asyncio.sleep(self._pace.debounce_s)
+        projects, ear.rung = ear.rung, set()
+        try:
+            await self.look(ear.account_id, projects)
+        except (SpeckleUnavailable, StorageUnavailable) as error:
+            log.info("listening.retry_later", reason=error.reason)
+            self._settled(ear.account_id)
+        except Exception:  # a fault of ours over one ring; the account's turn comes
+            log.exception("listening.failed", account_id=ear.account_id)
+
+    def _settled(self, account_id: int) -> None:
+        """An account's turn is now: its socket may have missed something until now."""
+        ear = self._ears.get(account_id)
+        if ear is not None:
+            ear.due = self._clock()
+            self._servers[ear.server_url].set()
+
     # ── one server ────────────────────────────────────────────────────────────────────────────
 
     async def _server(self, server_url: str) -> None:
@@ -164,22 +219,20 @@ class Listener:
 
     async def _turn(self, ear: _Ear, mine: Sequence[_Ear]) -> None:
         every_s = self._pace.every_s(sum(len(one.since) for one in mine))
+        # Before, as a socket may ask for another look while this one is under way.
+        ear.due = self._clock() + every_s * random.uniform(0.9, 1.0)  # noqa: S311  # spread
+        failures, ear.failures = ear.failures, 0
         try:
             await self.look(ear.account_id)
         except SpeckleUnavailable as error:
             log.info("listening.retry_later", server=error.server_url, reason=error.reason)
-            wait_s = error.retry_in_s or self._pace.retry.delay_s(ear.failures)
-            ear.failures += 1
-            ear.due = self._clock() + max(wait_s, self._pace.retry.delay_s(0))
+            wait_s = max(error.retry_in_s or 0.0, self._pace.retry.delay_s(failures))
+            ear.failures, ear.due = failures + 1, self._clock() + wait_s
         except StorageUnavailable as error:
             log.error("worker.database_unavailable", worker="listening", reason=error.reason)
             ear.due = self._clock() + self._pace.retry.delay_s(0)
         except Exception:  # a fault of ours over one account must not keep the others waiting
             log.exception("listening.failed", account_id=ear.account_id)
-            ear.due = self._clock() + every_s
-        else:
-            ear.failures = 0
-            ear.due = self._clock() + every_s * random.uniform(0.9, 1.0)  # noqa: S311  # spread
 
     # ── one account ───────────────────────────────────────────────────────────────────────────
 
@@ -189,17 +242,21 @@ class Listener:
         Errors: SpeckleUnavailable, StorageUnavailable.
         """
         ear = self._ears.get(account_id)
-        if ear is None:
-            return
+        if ear is not None:
+            async with ear.looking:
+                await self._look(ear, projects)
+
+    async def _look(self, ear: _Ear, projects: Collection[str] | None) -> None:
         wanted = [one for one in ear.since if projects is None or one in projects]
         after = {one: _after(ear.since[one]) for one in wanted}
         question = partial(self._ask, after)
         try:
-            found = await self._lender.as_account(account_id, question)
+            found = await self._lender.as_account(ear.account_id, question)
         except REFUSED as error:
             await self._lost(ear, wanted, error)
             return
-        if found is None:  # a server without activity lists
+        ear.lists = found is not None
+        if found is None:
             for project_id in wanted:
                 await self._read(ear, project_id)
             return
