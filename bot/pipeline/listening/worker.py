@@ -28,6 +28,7 @@ from bot.errors import (
     SpeckleUnavailable,
     StorageUnavailable,
 )
+from bot.fairness import current_tenant
 from bot.model import AccessPause, Hook, InboxSource, Subscription
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.catch_up.from_lists import ListsCatchUp
@@ -113,6 +114,7 @@ class Listener:
 
     async def run(self) -> None:
         """Listen until cancelled."""
+        current_tenant.set("listening")  # people's questions to a server take turns with it
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             while True:
