@@ -55,6 +55,7 @@ NOT_OF_A_STAGE = {
     TraceStep.READ,
     TraceStep.FROM_HISTORY,
     TraceStep.FROM_ACTIVITY,
+    TraceStep.HEARD,
     TraceStep.IN_ACTIVITY_TOO,
 }
 """Said by how the event came."""
