@@ -91,9 +91,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
             "LOG_FORMAT": "json",
             "LOG_LEVEL": "warning",
         }
-        config = f"[organisation]
-guilds = [{guild.id}]
-{NO_ENRICHMENT}"
+        config = f"[organisation]\nguilds = [{guild.id}]\n{NO_ENRICHMENT}"
         bot = BenchBot(sandbox, folder, config, settings, key)
         with log.open("wb") as output:
             async with bot.running(stderr=output) as running:

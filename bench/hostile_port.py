@@ -204,9 +204,8 @@ async def under(bot: Bot, name: str, requests: Sequence[bytes], settle_s: float 
     memory = asyncio.create_task(peak_mb(bot, ended))
     others = asyncio.create_task(small_ones(bot, ended))
     started = time.perf_counter()
-    answers = await asyncio.gather(
-        *(asyncio.to_thread(send, bot.running.port, r) for r in requests)
-    )
+    sending = (asyncio.to_thread(send, bot.running.port, one) for one in requests)
+    answers = await asyncio.gather(*sending)
     took_s = time.perf_counter() - started
     await asyncio.sleep(settle_s)  # what was accepted is processed
     ended.set()
