@@ -644,6 +644,10 @@ class Restored:
     kept: Path | None
 
 
+# A report of a bug shows statuses, codes, seconds and bytes below this; an id is larger, and is not.
+SMALLEST_ID: Final = 10_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class SupportReport:
     """What a report of a bug may hold of a database, to be written as JSON."""

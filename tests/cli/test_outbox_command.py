@@ -332,12 +332,3 @@ def test_spans_read_as_people_say_them() -> None:
 def test_a_table_has_straight_columns() -> None:
     lines = table(["a", "bc"], [["wide", "x"], ["y", "and long"]])
     assert list(lines) == ["a     bc", "wide  x", "y     and long"]
-
-
-def test_the_former_name_still_works_and_says_the_new_one() -> None:
-    done = CliRunner().invoke(cli, ["deliveries", "--help"])
-    assert done.exit_code == 0
-    assert (
-        done.stderr.strip()
-        == "`deliveries` is called `outbox` now. The next release does not know the old name."
-    )
