@@ -644,8 +644,8 @@ class Restored:
     kept: Path | None
 
 
-# A report of a bug shows statuses, codes, seconds and bytes below this; an id is larger, and is not.
-SMALLEST_ID: Final = 10_000_000
+# A report of a bug shows statuses, codes, seconds and bytes below this; ids are larger and stay out.
+SMALLEST_ID = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
