@@ -644,7 +644,7 @@ class Restored:
     kept: Path | None
 
 
-# A report of a bug shows statuses, codes, seconds and bytes below this; ids are larger and stay out.
+# A report of a bug shows statuses, codes, seconds and bytes below this; ids are larger.
 SMALLEST_ID = 10_000_000
 
 
