@@ -61,21 +61,29 @@ ASK_WITHIN_S = 20.0
 class _Ear:
     """One account that listens: its projects, and what it last saw of each.
 
-    `seen` are the ids of the entries that its last answer had, by project; `rung` the projects
-    that are to be read before its turn; `failures` are those in a row; `lists`: its server has
-    activity lists.
+    `heard_by` are the subscriptions that it listens for. `seen` are the ids of the entries that its
+    last answer had, by project; `rung` the projects that are to be read before its turn; `failures`
+    are those in a row; `lists`: its server has activity lists.
     """
 
     account_id: int
     server_url: str
     since: dict[str, datetime | None] = field(default_factory=dict)
     hook_ids: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    heard_by: frozenset[int] = frozenset()
     seen: dict[str, frozenset[str]] = field(default_factory=dict)
     rung: set[str] = field(default_factory=set)
     due: float = 0.0
     failures: int = 0
     lists: bool = True
     looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def is_ahead_of(self, one: Listened) -> bool:
+        """Whether more was read of the project than this subscription was given."""
+        since = self.since.get(one.project_id)
+        if one.subscription_id not in self.heard_by or one.listened_until is None:
+            return True
+        return since is not None and one.listened_until < since
 
 
 class Listener:
@@ -142,11 +150,14 @@ class Listener:
             ear = self._ears.get(account_id)
             if ear is None:
                 ear = self._ears[account_id] = _Ear(account_id, those[0].server_url)
-            before = ear.since.keys()
+            new = {one.project_id for one in those if ear.is_ahead_of(one)}
+            ear.heard_by = frozenset(one.subscription_id for one in those)
             ear.since = _since(those)
             ear.hook_ids = _hook_ids(those)
-            ear.seen = {one: ids for one, ids in ear.seen.items() if one in ear.since}
-            if ear.since.keys() - before:
+            # What others were shown of a project is new to a channel that has joined, or resumed.
+            keep = ear.since.keys() - new
+            ear.seen = {one: ids for one, ids in ear.seen.items() if one in keep}
+            if new:
                 ear.due = self._clock()
                 if ear.server_url in self._servers:
                     self._servers[ear.server_url].set()
