@@ -28,10 +28,10 @@ from tests.pipeline.deliveries import (
     numbers_in,
     route_to,
     send_numbers,
-    until,
     wait_for_numbers,
     wait_until_paused,
 )
+from tests.waiting import until
 
 EVERY_POST = "POST /channels/{channel_id}/messages"
 
