@@ -23,9 +23,9 @@ from bot.work import (
 )
 from sandbox.discord import NotOffered, SandboxMember, SandboxMessage
 from tests.cogs.conftest import MakeStudio, RunClient, Studio, text_of
-from tests.pipeline.deliveries import until
 from tests.services.conftest import CLOUD, PAVILION, TOWER, Clock
 from tests.stored import note_event
+from tests.waiting import until
 
 DETAIL = "The bot lacks there:\n- Embed Links\n- Attach Files"
 OPEN_PRIVATE = "POST /users/@me/channels"

@@ -1,6 +1,5 @@
 """A token pasted once, then one line in Discord: the webhook is made, used, changed, removed."""
 
-import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -13,8 +12,8 @@ from bot.app import App
 from bot.model import HookState
 from sandbox.discord import InteractionView, SandboxChannel, SandboxMessage
 from sandbox.speckle import Release, ServerProject, SpeckleServer, User, commit_create_data
-from tests.pipeline import deliveries
 from tests.pipeline.conftest import StartBot, Studio
+from tests.waiting import until
 
 WITHIN_S = 20.0
 DISCORD_WAITS_S = 3.0  # for an answer
@@ -25,14 +24,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
-
-
-async def until(seen: Callable[[], object]) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while True:
-            if seen():
-                return
-            await asyncio.sleep(0.05)
 
 
 def text_of(answer: InteractionView | SandboxMessage) -> str:
@@ -284,7 +275,7 @@ async def test_a_webhook_is_looked_after_again_as_soon_as_its_account_is_linked_
             (hook,) = await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
             return hook.trouble is None
 
-        await deliveries.until(is_well)
+        await until(is_well)
         assert "🟢 live" in text_of(await house.type("subscriptions"))
 
 

@@ -34,6 +34,7 @@ from bot.services.event_reference import (
     Moments,
 )
 from bot.services.subscribe_results import Followed
+from bot.speckle.subscription_options import LABELS
 from bot.trace_texts import OUTCOMES
 
 MAX_TITLE: Final = 40
@@ -159,13 +160,6 @@ def _not_wanted(answer: OneEvent) -> str:
     )
 
 
-EDITED: Final[Mapping[str, str]] = {
-    "events": "*Events*",
-    "models": "*Models*",
-    "ignore_authors": "*Ignored authors*",
-}
-
-
 def _of_filter(answer: OneEvent) -> str:
     decided = answer.event.decided
     option = None if decided is None else option_of(decided)
@@ -175,7 +169,7 @@ def _of_filter(answer: OneEvent) -> str:
         return f"Should this channel get such events? {ASK_A_MANAGER} They change `{option}`."
     return (
         "Should this channel get such events? In `/subscriptions` choose the project, then *Edit*, "
-        f"and change {EDITED[option]}. It counts for what happens from then on."
+        f"and change *{LABELS[option]}*. It counts for what happens from then on."
     )
 
 
