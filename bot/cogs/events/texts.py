@@ -20,7 +20,12 @@ from bot.cards.text import (
 from bot.cogs.events.stages import EventStage, kind_text, message_link, stages
 from bot.cogs.events.step_texts import STEPS, Mark, option_of, short_text
 from bot.cogs.responses import COLOUR
-from bot.cogs.subscriptions.panel_texts import pause_remedy, project_name, state_text
+from bot.cogs.subscriptions.panel_texts import (
+    MANAGERS_SUBSCRIBE,
+    pause_remedy,
+    project_name,
+    state_text,
+)
 from bot.model import InboxSource, SubscriptionState
 from bot.services.channel_event import ChannelEvent, Outcome
 from bot.services.event_log import ChannelLog, OneEvent, SeveralEvents
@@ -200,7 +205,7 @@ def log_embed(log: ChannelLog) -> discord.Embed:
 def no_events(log: ChannelLog) -> str:
     """A channel without events."""
     if not log.entries:
-        return f"<#{log.channel_id}> follows no Speckle project. `/subscribe` changes that."
+        return f"<#{log.channel_id}> follows no Speckle project. {MANAGERS_SUBSCRIBE}"
     states = "\n".join(f"- {project_name(one)}: {state_text(one)}" for one in log.entries)
     return (
         f"There is no event for <#{log.channel_id}>: none has come since it follows the project as "
