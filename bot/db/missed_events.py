@@ -22,6 +22,7 @@ from bot.db.event_pairs import (
 from bot.db.inbox import insert_events, lock_texts
 from bot.db.key_values import KeyValues
 from bot.db.listening import move_on
+from bot.db.remembered_projects import RememberedProjects
 from bot.db.session import Session
 from bot.db.tables import IS_NEW, history_taken, hooks, inbox, subscriptions
 from bot.model import (
@@ -40,6 +41,7 @@ from bot.work import (
     FetchedEvent,
     InboxState,
     MissedEntry,
+    SeenProject,
     TakenIn,
 )
 
@@ -194,14 +196,16 @@ class MissedEvents:
         quota: DayQuota | None = None,
         *,
         live: bool = False,
+        seen: SeenProject | None = None,
     ) -> TakenIn | None:
         """Put what a project's lists tell into the inbox, in order, for one subscription.
 
         What came by a webhook already is kept without a body, as the webhook's partner. Only kinds
         that the ordering key has had before: what its webhook is not set to send was not missed;
         but all kinds of what is listened to `live`. That is read until the last one's time from
-        now on. None while a webhook's events of the ordering key wait to be looked at, as nobody
-        knows yet what those are.
+        now on, and what was `seen` is remembered as it is once what differs was told. None while a
+        webhook's events of the ordering key wait to be looked at, as nobody knows yet what those
+        are, and where something else was seen meanwhile.
         """
         ordering_key = hook.ordering_key
         if not self._session.is_sqlite:
@@ -211,8 +215,13 @@ class MissedEvents:
         unread = and_(IS_NEW, inbox.c.lane == ordering_key, ~BY_LIST)
         if self._session.scalar(select(inbox.c.id).where(unread).limit(1)) is not None:
             return None
+        remembered = RememberedProjects(self._session)
+        if seen is not None and seen.before != remembered.of(subscription.id):
+            return None
         wanted = fetched if live else self._of_kinds_had(ordering_key, fetched)
-        new = self._not_listed_before(ordering_key, subscription.id, wanted)
+        listed = self._not_listed_before(ordering_key, subscription.id, wanted)
+        changes = () if seen is None else seen.changes
+        new = [*listed, *(one for one, _ in changes)]
         partners = partners_of(self._session, subscription, ordering_key, new)
         counting = counting_for(self._session, [quota])
         rows: list[dict[str, Any]] = []
@@ -232,11 +241,25 @@ class MissedEvents:
         if rows:
             self._has_list_rows(subscription, new[len(rows) - 1].at)
         if live and fetched:
-            until = new[len(rows)].at - MILLISECOND if full else fetched[-1].at
+            # By the server's clock, which says nothing of when something else was noticed.
+            cut = len(rows) < len(listed)
+            until = new[len(rows)].at - MILLISECOND if cut else fetched[-1].at
             move_on(self._session, subscriptions.c.id == subscription.id, until)
+        if seen is not None:
+            self._remember(subscription.id, seen, len(rows) - len(listed), full=full)
         taken = [row_id for row_id, one in zip(ids, new, strict=False) if one not in partners]
         write_counting(self._session, counting)
-        return TakenIn(tuple(taken), len(fetched) - len(taken), full=full)
+        found = len(fetched) + len(changes) - len(taken)
+        return TakenIn(tuple(taken), found, full=full)
+
+    def _remember(self, subscription_id: int, seen: SeenProject, told: int, *, full: bool) -> None:
+        """What was seen, or as much of it as was told."""
+        state = seen.after
+        if full:
+            if told <= 0:
+                return
+            state = seen.changes[told - 1][1]()
+        RememberedProjects(self._session).keep(subscription_id, state, seen.at)
 
     def _not_listed_before(
         self, ordering_key: str, subscription_id: int, fetched: Sequence[FetchedEvent]

@@ -6,12 +6,26 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 
 import pytest
+from sqlalchemy import select
 
 from bot.app import App, Timings
+from bot.db.tables import remembered_projects
 from bot.pipeline.listening.pace import ListeningPace
 from sandbox.discord import InteractionView, SandboxChannel
-from sandbox.speckle import Release, ServerProject, SpeckleServer, User
+from sandbox.speckle import (
+    SPECKLE_4,
+    SPECKLE_4_AS_ANNOUNCED,
+    Model,
+    Release,
+    ServerProject,
+    SpeckleServer,
+    User,
+    Version,
+)
+from sandbox.speckle.people_at_work import PersonAtWork
+from tests.conftest import name_of
 from tests.pipeline.conftest import TIMINGS, StartBot, Studio
+from tests.pipeline.deliveries import until as until_async
 from tests.pipeline.test_owner_end_to_end import text_of, until
 
 QUICK = replace(TIMINGS, listening=ListeningPace(plan_s=0.2, s_a_project=0.0))
@@ -107,3 +121,81 @@ async def test_a_socket_rings(workshop: Workshop) -> None:
         for name in ("slab poured", "columns set"):
             workshop.publish(name)
             await until(lambda: name in workshop.shown())
+
+
+# ── a Speckle 4, which has no activity list: what was remembered is compared ──────────────────
+
+without_list = pytest.mark.parametrize(
+    "release", [SPECKLE_4, SPECKLE_4_AS_ANNOUNCED], indirect=True, ids=name_of
+)
+by_one_release = pytest.mark.parametrize(
+    "release", [SPECKLE_4_AS_ANNOUNCED], indirect=True, ids=name_of
+)
+NOT_KNOWN = "The time is when the bot noticed it"
+
+
+@dataclass
+class Week:
+    """Models and versions of the tower, and Ilse, who goes on working on them."""
+
+    workshop: Workshop
+    at_work: PersonAtWork
+
+    @classmethod
+    def of(cls, workshop: Workshop) -> "Week":
+        return cls(workshop, PersonAtWork(workshop.server, workshop.ilse))
+
+    def model(self, name: str) -> Model:
+        return self.workshop.server.add_model(self.workshop.tower, name, author=self.at_work.user)
+
+    def version(self, model: Model, message: str) -> Version:
+        return self.workshop.server.add_version(
+            self.workshop.tower, model, author=self.at_work.user, message=message
+        )
+
+
+async def _remembered(app: App) -> bool:
+    """Whether what is there has been looked at."""
+    stored = await app.storage.read(
+        lambda tx: [*tx.session.scalars(select(remembered_projects.c.state))]
+    )
+    return bool(stored)
+
+
+async def _follow(workshop: Workshop, app: App) -> None:
+    await workshop.link()
+    await workshop.type("subscribe", stream_id=workshop.tower.id)
+    await until_async(lambda: _remembered(app))
+
+
+def _titles(workshop: Workshop) -> list[str]:
+    messages = workshop.studio.sandbox.messages(workshop.studio.structure.id)
+    return [embed.get("title", "") for one in messages for embed in one.embeds]
+
+
+@without_list
+async def test_what_was_edited_moved_renamed_and_deleted_is_told_once(workshop: Workshop) -> None:
+    week = Week.of(workshop)
+    slab, roof, old, other = map(week.model, ("slab", "roof", "old", "other"))
+    edited, moved, gone = (week.version(slab, one) for one in ("typo", "stray", "wrong"))
+    week.version(old, "inside the model that goes")
+    issue, _ = workshop.server.add_issue(workshop.tower, "Clash", author=workshop.ilse)
+    async with workshop.start() as app:
+        await _follow(workshop, app)
+        week.at_work.update_version(edited, "no typo any more")
+        week.at_work.move_version(moved, "roof")
+        week.at_work.delete_version(gone)
+        week.at_work.update_model(other, name="another")
+        week.at_work.delete_model(old)
+        week.at_work.delete_issue(issue)
+        await until(lambda: len(_titles(workshop)) >= 6)
+        await asyncio.sleep(3.0)
+    async with workshop.start():
+        await asyncio.sleep(3.0)
+    titles, shown = _titles(workshop), workshop.shown()
+    print("\n".join(titles), shown)
+    assert len(titles) == 6, titles
+    assert shown.count(NOT_KNOWN) == 6
+    assert "no typo any more" in shown and "typo" in shown
+    assert "Ilse" not in shown
+    assert "inside the model that goes" not in shown
