@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import and_, delete, exists, func, or_, select, update
@@ -224,26 +226,20 @@ class MissedEvents:
         new = [*listed, *(one for one, _ in changes)]
         partners = partners_of(self._session, subscription, ordering_key, new)
         counting = counting_for(self._session, [quota])
-        rows: list[dict[str, Any]] = []
-        full = False
-        for one in new:
-            if one not in partners and not counting.take(quota, hook.id, len(one.body)):
-                full = True
-                break
-            source = InboxSource.LIVE if live else InboxSource.ACTIVITY
-            row = _listed_row(hook, subscription, source, one, partners.get(one))
-            if one in partners:
-                rows.append(self._known(row))
-            else:
-                rows.append(self._missed(row, one, note))
-                note = None
+        room = _room_for(
+            new, lambda one: one in partners or counting.take(quota, hook.id, len(one.body))
+        )
+        full = len(room) < len(new)
+        source = InboxSource.LIVE if live else InboxSource.ACTIVITY
+        of_list = partial(_listed_row, hook, subscription, source)
+        rows = self._listed_rows([(one, of_list(one, partners.get(one))) for one in room], note)
         ids = insert_events(self._session, rows)
         if rows:
             self._has_list_rows(subscription, new[len(rows) - 1].at)
         if live and fetched:
             # By the server's clock, which says nothing of when something else was noticed.
-            cut = len(rows) < len(listed)
-            until = new[len(rows)].at - MILLISECOND if cut else fetched[-1].at
+            cut = listed[len(rows) :]
+            until = cut[0].at - MILLISECOND if cut else fetched[-1].at
             move_on(self._session, subscriptions.c.id == subscription.id, until)
         if seen is not None:
             self._remember(subscription.id, seen, len(rows) - len(listed), full=full)
@@ -251,6 +247,19 @@ class MissedEvents:
         write_counting(self._session, counting)
         found = len(fetched) + len(changes) - len(taken)
         return TakenIn(tuple(taken), found, full=full)
+
+    def _listed_rows(
+        self, pairs: Sequence[tuple[FetchedEvent, dict[str, Any]]], note: str | None
+    ) -> list[dict[str, Any]]:
+        """The rows of some events; `note` goes to the first one that is to be shown."""
+        rows: list[dict[str, Any]] = []
+        for one, row in pairs:
+            if row["same_as"] is not None:
+                rows.append(self._known(row))
+            else:
+                rows.append(self._missed(row, one, note))
+                note = None
+        return rows
 
     def _remember(self, subscription_id: int, seen: SeenProject, told: int, *, full: bool) -> None:
         """What was seen, or as much of it as was told."""
@@ -308,6 +317,13 @@ class MissedEvents:
 
     def _trace(self, step: TraceStep, facts: TraceFacts) -> list[list[Any]]:
         return [TraceLine(self._now(), CATCH_UP_STAGE, step, facts).to_json()]
+
+
+def _room_for(
+    events: Sequence[FetchedEvent], has_room: Callable[[FetchedEvent], bool]
+) -> Sequence[FetchedEvent]:
+    """Those before the first one that there is no room for."""
+    return list(takewhile(has_room, events))
 
 
 def _noted(note: str | None) -> TraceFacts:
