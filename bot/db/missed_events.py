@@ -198,16 +198,17 @@ class MissedEvents:
         quota: DayQuota | None = None,
         *,
         live: bool = False,
+        live_until: datetime | None = None,
         seen: SeenProject | None = None,
     ) -> TakenIn | None:
         """Put what a project's lists tell into the inbox, in order, for one subscription.
 
         What came by a webhook already is kept without a body, as the webhook's partner. Only kinds
         that the ordering key has had before: what its webhook is not set to send was not missed;
-        but all kinds of what is listened to `live`. That is read until the last one's time from
-        now on, and what was `seen` is remembered as it is once what differs was told. None while a
-        webhook's events of the ordering key wait to be looked at, as nobody knows yet what those
-        are, and where something else was seen meanwhile.
+        but all kinds of what is `live`, which then is read until `live_until`; what was `seen` is
+        remembered once what differs was told. None while a webhook's events of the ordering key
+        wait to be looked at, as nobody knows yet what those are, and where something else was seen
+        meanwhile.
         """
         ordering_key = hook.ordering_key
         if not self._session.is_sqlite:
@@ -217,8 +218,7 @@ class MissedEvents:
         unread = and_(IS_NEW, inbox.c.lane == ordering_key, ~BY_LIST)
         if self._session.scalar(select(inbox.c.id).where(unread).limit(1)) is not None:
             return None
-        remembered = RememberedProjects(self._session)
-        if seen is not None and seen.before != remembered.of(subscription.id):
+        if seen is not None and not self._is_as_before(hook.id, subscription.id, seen):
             return None
         wanted = fetched if live else self._of_kinds_had(ordering_key, fetched)
         listed = self._not_listed_before(ordering_key, subscription.id, wanted)
@@ -236,10 +236,10 @@ class MissedEvents:
         ids = insert_events(self._session, rows)
         if rows:
             self._has_list_rows(subscription, new[len(rows) - 1].at)
-        if live and fetched:
+        if live_until is not None:
             # By the server's clock, which says nothing of when something else was noticed.
             cut = listed[len(rows) :]
-            until = cut[0].at - MILLISECOND if cut else fetched[-1].at
+            until = cut[0].at - MILLISECOND if cut else live_until
             move_on(self._session, subscriptions.c.id == subscription.id, until)
         if seen is not None:
             self._remember(subscription.id, seen, len(rows) - len(listed), full=full)
@@ -260,6 +260,12 @@ class MissedEvents:
                 rows.append(self._missed(row, one, note))
                 note = None
         return rows
+
+    def _is_as_before(self, hook_id: int, subscription_id: int, seen: SeenProject) -> bool:
+        """Whether nobody looked meanwhile, and no webhook has taken over."""
+        listens = self._session.scalar(select(hooks.c.listens).where(hooks.c.id == hook_id))
+        remembered = RememberedProjects(self._session).of(subscription_id)
+        return bool(listens) and seen.before == remembered
 
     def _remember(self, subscription_id: int, seen: SeenProject, told: int, *, full: bool) -> None:
         """What was seen, or as much of it as was told."""

@@ -1,74 +1,105 @@
 """A project that is followed through an account: no webhook, no public address."""
 
 import asyncio
-import random
-import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 from bot.app import App, Timings
-from bot.db.tables import remembered_projects
+from bot.model import PauseReason, Subscription, SubscriptionState
+from bot.pipeline.access import AccessTimings
 from bot.pipeline.listening.pace import ListeningPace
-from sandbox.discord import InteractionView, SandboxChannel
-from sandbox.speckle import (
-    SPECKLE_4,
-    SPECKLE_4_AS_ANNOUNCED,
-    Model,
-    Release,
-    ServerProject,
-    SpeckleServer,
-    User,
-    Version,
-)
-from sandbox.speckle.people_at_work import PersonAtWork
-from tests.conftest import name_of
-from tests.pipeline.conftest import TIMINGS, StartBot, Studio
-from tests.pipeline.deliveries import until as until_async
-from tests.pipeline.test_owner_end_to_end import text_of, until
-from tests.pipeline.test_stopping import free_port, process
+from bot.storage import Transaction
+from bot.timing import Backoff
+from sandbox.discord import InteractionView, SandboxChannel, SandboxMember
+from sandbox.speckle import Release, ServerProject, SpeckleServer, User, commit_create_data
+from tests.pipeline.conftest import QUICK_NOTICES, TIMINGS, StartBot, Studio
+from tests.pipeline.test_owner_end_to_end import free_port, text_of
+from tests.waiting import until
 
-QUICK = replace(TIMINGS, listening=ListeningPace(plan_s=0.2, s_a_project=0.0))
+PACE = ListeningPace(plan_s=0.2, s_a_project=0.0, retry=Backoff((0.2,)))
+QUICK = replace(
+    TIMINGS, listening=PACE, notifier=QUICK_NOTICES, access=AccessTimings(silent_for_s=0.2)
+)
+LIVE = "Live through your account"
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """Ilse owns Kestrel Tower; Maren types with her token, and the bot has no public address."""
+    """Ilse owns Kestrel Tower, Jonas works on it; Maren and Juno type in Discord."""
 
     studio: Studio
     server: SpeckleServer
     ilse: User
+    jonas: User
+    juno: SandboxMember
     tower: ServerProject
     start: Callable[..., AbstractAsyncContextManager[App]]
 
     async def type(
-        self, name: str, *, where: SandboxChannel | None = None, **options: object
+        self,
+        name: str,
+        *,
+        by: SandboxMember | None = None,
+        where: SandboxChannel | None = None,
+        **options: object,
     ) -> InteractionView:
         studio = self.studio
         answer = await studio.sandbox.command(
-            studio.guild, where or studio.structure, studio.maren, name, **options
+            studio.guild, where or studio.structure, by or studio.maren, name, **options
         )
         return await answer.settled()
 
-    async def link(self) -> None:
-        offer = await self.type("link")
-        form = await self.studio.sandbox.press(offer, "Paste it", self.studio.maren)
-        token = {"Token": self.server.token(self.ilse)}
-        linked = await self.studio.sandbox.submit_modal(form, token, self.studio.maren)
+    async def link(self, by: SandboxMember, user: User) -> str:
+        """Link a member's account; its token."""
+        offer = await self.type("link", by=by)
+        form = await self.studio.sandbox.press(offer, "Paste it", by)
+        token = self.server.token(user)
+        linked = await self.studio.sandbox.submit_modal(form, {"Token": token}, by)
         await until(lambda: "is linked" in text_of(linked))
+        return token
+
+    async def subscribe(
+        self, by: SandboxMember | None = None, where: SandboxChannel | None = None
+    ) -> str:
+        """What is answered in the end, to a yes where there was a question."""
+        who = by or self.studio.maren
+        answer = await self.type("subscribe", by=who, where=where, stream_id=self.tower.id)
+        if "Who will see" in text_of(answer):
+            answer = await self.studio.sandbox.press(answer, "Show it there", who)
+            answer = await answer.settled()
+        return text_of(answer)
 
     def publish(self, message: str) -> None:
-        model = self.server.add_model(self.tower, f"structure/{message}")
+        model = self.server.add_model(self.tower, f"structure/{message}", author=self.ilse)
         self.server.add_version(self.tower, model, author=self.ilse, message=message)
 
     def shown(self, channel: SandboxChannel | None = None) -> str:
         where = (channel or self.studio.structure).id
         return str([(m.content, m.embeds) for m in self.studio.sandbox.messages(where)])
+
+    async def shows(self, *names: str, channel: SandboxChannel | None = None) -> None:
+        """Wait for these versions: once each, in their order."""
+        await until(
+            lambda: all(f"New version: structure/{one}'" in self.shown(channel) for one in names)
+        )
+        shown = self.shown(channel)
+        places = [shown.index(f"New version: structure/{one}'") for one in names]
+        assert places == sorted(places)
+        for one in names:
+            assert shown.count(f"New version: structure/{one}'") == 1
+
+
+def of_channel(channel: SandboxChannel, tx: Transaction) -> list[Subscription]:
+    return tx.subscriptions.of_channel(channel.id)
+
+
+async def is_paused(app: App, channel: SandboxChannel) -> bool:
+    (here,) = await app.storage.read(partial(of_channel, channel))
+    return here.is_paused_for_rights
 
 
 @pytest.fixture
@@ -81,265 +112,141 @@ async def workshop(
     studio: Studio, start_bot: StartBot, release: Release
 ) -> AsyncIterator[Workshop]:
     async with SpeckleServer.start(release=release) as server:
-        ilse = server.add_user("Ilse Brandt")
+        ilse, jonas = server.add_user("Ilse Brandt"), server.add_user("Jonas Okafor")
         tower = server.add_project("Kestrel Tower", owner=ilse, visibility="PUBLIC")
+        server.set_role(tower, jonas, "stream:contributor")
+        port = free_port()
 
         @asynccontextmanager
         async def start(
-            *, quotas: Mapping[str, Any] = {}, more: Mapping[str, Any] = {}, **live: object
+            *, public: bool = False, quotas: Mapping[str, int] | None = None, **live: object
         ) -> AsyncIterator[App]:
-            settings: dict[str, Any] = {"public_url": None, **more}
-            if quotas:
-                settings["quotas"] = quotas
             async with start_bot(
+                public_url=f"http://127.0.0.1:{port}" if public else None,
+                webhook_port=port,
                 speckle_servers=(server.url,),
                 speckle={"enrich_deadline_s": 3.0},
                 live={"every_s": 1.0} | live,
-                **settings,
+                quotas=quotas or {},
             ) as app:
                 yield app
 
-        yield Workshop(studio, server, ilse, tower, start)
+        juno = studio.guild.add_member("Juno Ferreira", permissions="manage_webhooks")
+        yield Workshop(studio, server, ilse, jonas, juno, tower, start)
 
 
 async def test_a_project_is_followed_without_a_public_address(workshop: Workshop) -> None:
     workshop.publish("before anybody followed")
     async with workshop.start():
-        await workshop.link()
-        answer = await workshop.type("subscribe", stream_id=workshop.tower.id)
-        assert "Live through your account" in text_of(answer)
-        for name in ("slab poured", "columns set"):
-            workshop.publish(name)
-            await until(lambda: name in workshop.shown())
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        assert LIVE in await workshop.subscribe()
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")
+        workshop.publish("columns set")
+        await workshop.shows("columns set")
     workshop.publish("while the bot was off")
     async with workshop.start():
-        await until(lambda: "while the bot was off" in workshop.shown())
-        await asyncio.sleep(2.5)
-    shown = workshop.shown()
-    assert "before anybody followed" not in shown
-    for name in ("slab poured", "columns set", "while the bot was off"):
-        assert shown.count(f"New version: structure/{name}") == 1, shown
+        await workshop.shows("slab poured", "columns set", "while the bot was off")
+        await asyncio.sleep(2.5)  # two turns more
+    await workshop.shows("slab poured", "columns set", "while the bot was off")
+    assert "before anybody followed" not in workshop.shown()
+    assert "Ilse Brandt" in workshop.shown()
 
 
 async def test_a_socket_rings(workshop: Workshop) -> None:
     """The turns are minutes apart, so that what comes soon came by the socket."""
     async with workshop.start(every_s=300.0, sockets_from=0):
-        await workshop.link()
-        await workshop.type("subscribe", stream_id=workshop.tower.id)
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        await workshop.subscribe()
         await until(lambda: workshop.server.live.subscriptions())
         await asyncio.sleep(0.5)
-        for name in ("slab poured", "columns set"):
-            workshop.publish(name)
-            await until(lambda: name in workshop.shown())
-
-
-# ── a Speckle 4, which has no activity list: what was remembered is compared ──────────────────
-
-without_list = pytest.mark.parametrize(
-    ("release", "kind"),
-    [
-        (SPECKLE_4, "sqlite"),
-        (SPECKLE_4_AS_ANNOUNCED, "sqlite"),
-        (SPECKLE_4_AS_ANNOUNCED, "postgresql"),
-    ],
-    indirect=["release"],
-    ids=["4", "4 as announced", "4 over postgresql"],
-)
-by_one_release = pytest.mark.parametrize(
-    "release", [SPECKLE_4_AS_ANNOUNCED], indirect=True, ids=name_of
-)
-LISTS = ("Versions", "ModelsMade", "IssuesMoved", "IssuesThere")
-NOT_KNOWN = "The time is when the bot noticed it"
-
-
-@dataclass
-class Week:
-    """Models and versions of the tower, and Ilse, who goes on working on them."""
-
-    workshop: Workshop
-    at_work: PersonAtWork
-
-    @classmethod
-    def of(cls, workshop: Workshop) -> "Week":
-        return cls(workshop, PersonAtWork(workshop.server, workshop.ilse))
-
-    def model(self, name: str) -> Model:
-        return self.workshop.server.add_model(self.workshop.tower, name, author=self.at_work.user)
-
-    def version(self, model: Model, message: str) -> Version:
-        return self.workshop.server.add_version(
-            self.workshop.tower, model, author=self.at_work.user, message=message
-        )
-
-
-async def _remembered(app: App) -> bool:
-    """Whether what is there has been looked at."""
-    stored = await app.storage.read(
-        lambda tx: [*tx.session.scalars(select(remembered_projects.c.state))]
-    )
-    return bool(stored)
-
-
-async def _follow(workshop: Workshop, app: App) -> None:
-    await workshop.link()
-    await workshop.type("subscribe", stream_id=workshop.tower.id)
-    await until_async(lambda: _remembered(app))
-
-
-def _titles(workshop: Workshop) -> list[str]:
-    messages = workshop.studio.sandbox.messages(workshop.studio.structure.id)
-    return [embed.get("title", "") for one in messages for embed in one.embeds]
-
-
-def _tells(workshop: Workshop, count: int) -> bool:
-    return len(_titles(workshop)) == count
-
-
-@without_list
-async def test_what_was_edited_moved_renamed_and_deleted_is_told_once(workshop: Workshop) -> None:
-    week = Week.of(workshop)
-    slab, old, other, _ = map(week.model, ("slab", "old", "other", "roof"))
-    edited, moved, gone = (week.version(slab, one) for one in ("typo", "stray", "wrong"))
-    week.version(old, "inside the model that goes")
-    issue, _ = workshop.server.add_issue(workshop.tower, "Clash", author=workshop.ilse)
-    async with workshop.start() as app:
-        await _follow(workshop, app)
-        week.at_work.update_version(edited, "no typo any more")
-        week.at_work.move_version(moved, "roof")
-        week.at_work.delete_version(gone)
-        week.at_work.update_model(other, name="another")
-        week.at_work.delete_model(old)
-        week.at_work.delete_issue(issue)
-        await until(lambda: len(_titles(workshop)) >= 6)
-        await asyncio.sleep(3.0)
-    async with workshop.start():
-        await asyncio.sleep(3.0)
-    titles, shown = _titles(workshop), workshop.shown()
-    assert len(titles) == 6, titles
-    assert shown.count(NOT_KNOWN) == 6
-    assert "'Message before', 'value': 'typo'" in shown
-    assert "no typo any more" in shown
-    assert "Ilse" not in shown
-    assert "inside the model that goes" not in shown
-
-
-@by_one_release
-async def test_what_a_socket_loses_and_a_cut_hides_is_told_once(workshop: Workshop) -> None:
-    """The turns are minutes apart; sockets are lost, and lose frames."""
-    week = Week.of(workshop)
-    slab = week.model("slab")
-    first = week.version(slab, "as it was")
-    async with workshop.start(every_s=300.0, sockets_from=0) as app:
-        await _follow(workshop, app)
-        await until(lambda: workshop.server.live.subscriptions())
-        await asyncio.sleep(0.5)
-        week.at_work.update_version(first, "rung")
-        await until(lambda: "rung" in workshop.shown())
-        workshop.server.live.faults.lose_frames()
-        week.at_work.update_version(first, "lost frame")
-        await asyncio.sleep(1.0)
-        assert "lost frame" not in workshop.shown()
-        workshop.server.live.faults.clear()
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")
         workshop.server.live.cut()
-        await until(lambda: "lost frame" in workshop.shown())
-        await until(lambda: workshop.server.live.subscriptions())
-        await asyncio.sleep(1.0)
-        week.at_work.delete_version(first)
-        await until(lambda: any("deleted" in one for one in _titles(workshop)))
-    titles = _titles(workshop)
-    assert titles == ["Version edited: slab", "Version edited: slab", "Version deleted: slab"]
+        workshop.publish("columns set")  # nobody heard
+        await workshop.shows("slab poured", "columns set")
 
 
-@by_one_release
-async def test_the_same_edit_made_again_is_told_again(workshop: Workshop) -> None:
-    week = Week.of(workshop)
-    version = week.version(week.model("slab"), "one")
-    async with workshop.start() as app:
-        await _follow(workshop, app)
-        for count, message in enumerate(("two", "one", "two", "one"), start=1):
-            week.at_work.update_version(version, message)
-            await until(partial(_tells, workshop, count))
+@pytest.mark.parametrize("who", ["public", "owners", "readers"])
+async def test_who_may_be_heard_is_the_hosts_to_say(workshop: Workshop, who: str) -> None:
+    workshop.tower.visibility = "PRIVATE"
+    async with workshop.start(who=who):
+        await workshop.link(workshop.juno, workshop.jonas)
+        of_reader = await workshop.subscribe(workshop.juno)
+        assert (LIVE in of_reader) == (who == "readers")
+        assert ("cannot be live through your account" in of_reader) == (who != "readers")
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        of_owner = await workshop.subscribe(where=workshop.studio.facade)
+        assert (LIVE in of_owner) == (who != "public")
 
 
-@by_one_release
-async def test_a_full_day_tells_the_rest_on_another_day_and_nothing_twice(
+async def test_what_an_account_hears_is_shown_in_its_persons_channels_alone(
     workshop: Workshop,
 ) -> None:
-    week = Week.of(workshop)
-    slab = week.model("slab")
-    versions = [week.version(slab, f"version {number}") for number in range(5)]
-    small = {"events_a_day": 3}
-    async with workshop.start() as app:
-        await _follow(workshop, app)
-    for one in versions:
-        week.at_work.update_version(one, f"{one.message} edited")
-    async with workshop.start(quotas=small):
-        await until(lambda: len(_titles(workshop)) == 3)
-        await asyncio.sleep(2.0)
-    async with workshop.start():
-        await until(lambda: len(_titles(workshop)) == 5)
-        await asyncio.sleep(2.0)
-    shown = workshop.shown()
-    for number in range(5):
-        assert shown.count(f"'version {number} edited'") == 1
+    workshop.tower.visibility = "PRIVATE"
+    facade = workshop.studio.facade
+    async with workshop.start(who="readers") as app:
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        jonas_token = await workshop.link(workshop.juno, workshop.jonas)
+        assert LIVE in await workshop.subscribe()
+        assert LIVE in await workshop.subscribe(workshop.juno, facade)
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")
+        await workshop.shows("slab poured", channel=facade)
+        workshop.server.revoke(jonas_token)
+        await until(partial(is_paused, app, facade))
+        workshop.publish("columns set")
+        await workshop.shows("slab poured", "columns set")
+        assert "columns set" not in workshop.shown(facade)
+        # Somebody else answers for it, and is shown what happened meanwhile.
+        taken = await workshop.subscribe(workshop.studio.maren, facade)
+        assert "active again" in taken, taken
+        await workshop.shows("slab poured", "columns set", channel=facade)
 
 
-@by_one_release
-async def test_edits_outlive_kills_at_any_moment(
-    workshop: Workshop, database_url: str, key: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    when = random.Random(4)  # noqa: S311
-    week = Week.of(workshop)
-    slab = week.model("slab")
-    versions = [week.version(slab, f"version {number:02}") for number in range(12)]
+async def test_a_members_pause_is_passed_over(workshop: Workshop) -> None:
     async with workshop.start() as app:
-        await _follow(workshop, app)
-    monkeypatch.setenv("SPECKLE_SERVERS", workshop.server.url)
-    for kill in range(4):
-        for one in versions[3 * kill : 3 * kill + 3]:
-            week.at_work.update_version(one, f"{one.message} edited")
-        async with process(workshop.studio.sandbox, database_url, key) as bot:
-            await asyncio.sleep(when.uniform(0.0, 1.5))
-            bot.send_signal(signal.SIGKILL)
-            await bot.wait()
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        await workshop.subscribe()
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")
+        (here,) = await app.storage.read(partial(of_channel, workshop.studio.structure))
+        paused = (SubscriptionState.PAUSED, PauseReason.MEMBER)
+        await app.storage.write(lambda tx: tx.subscriptions.set_state(here.id, *paused))
+        workshop.publish("while it was paused")
+        await asyncio.sleep(1.5)
+        assert "active again" in await workshop.subscribe()
+        workshop.publish("columns set")
+        await workshop.shows("slab poured", "columns set")
+        assert "while it was paused" not in workshop.shown()
+
+
+async def test_a_webhook_takes_over_and_each_event_is_shown_once(workshop: Workshop) -> None:
+    async def delivered(message: str) -> None:
+        """As Speckle does: an entry in the list, and a call of the webhook."""
+        model = workshop.server.add_model(workshop.tower, f"structure/{message}")
+        version = workshop.server.add_version(
+            workshop.tower, model, author=workshop.ilse, message=message
+        )
+        await workshop.server.fire(
+            workshop.tower, "commit_create", commit_create_data(version), user=workshop.ilse
+        )
+
     async with workshop.start():
-        await until(lambda: len(_titles(workshop)) >= 12)
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        assert LIVE in await workshop.subscribe()
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")
+    workshop.publish("while the bot was off")
+    async with workshop.start(public=True):
+        assert "in Speckle for you" in await workshop.subscribe()
+        assert len(workshop.server.webhooks(workshop.tower)) == 1
+        await delivered("columns set")
+        await workshop.shows("slab poured", "while the bot was off", "columns set")
         await asyncio.sleep(2.5)
-    shown = workshop.shown()
-    for number in range(12):
-        assert shown.count(f"'version {number:02} edited'") == 1
-
-
-@by_one_release
-async def test_what_a_webhook_tells_too_is_shown_once(workshop: Workshop) -> None:
-    """It takes over while what happens comes both ways."""
-    week = Week.of(workshop)
-    slab, old = map(week.model, ("slab", "old"))
-    edited, moved, gone = (week.version(slab, one) for one in ("typo", "stray", "wrong"))
-    issue, _ = workshop.server.add_issue(workshop.tower, "Clash", author=workshop.ilse)
-    port = free_port()
-    public = {"webhook_port": port, "public_url": f"http://127.0.0.1:{port}"}
-    async with workshop.start() as app:
-        await _follow(workshop, app)
-    async with workshop.start(every_s=300.0, more=public):
-        await asyncio.sleep(1.0)
-        workshop.server.faults.when = lambda operation: operation in LISTS
-        workshop.server.faults.status = 503
-        await workshop.type("subscribe", stream_id=workshop.tower.id)
-        assert workshop.server.webhooks(workshop.tower)
-        week.at_work.update_version(edited, "no typo any more")
-        week.at_work.move_version(moved, "old")
-        week.at_work.delete_version(gone)
-        week.at_work.update_model(old, name="another")
-        week.at_work.delete_issue(issue)
-        await until(lambda: len(_titles(workshop)) >= 5)
-        workshop.server.faults.clear()
-    async with workshop.start(more=public) as app:
-
-        async def handed_over() -> bool:
-            return not await app.storage.read(lambda tx: tx.listening.all())
-
-        await until_async(handed_over)
-        await asyncio.sleep(2.0)
-        assert not await _remembered(app)
-    assert len(_titles(workshop)) == 5, _titles(workshop)
+        await delivered("roof on")
+        names = ("slab poured", "while the bot was off", "columns set", "roof on")
+        await workshop.shows(*names)
+    async with workshop.start(public=True):
+        await asyncio.sleep(2.5)
+        await workshop.shows(*names)

@@ -19,13 +19,14 @@ from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable
 from bot.log import MOST_EVENTS
 from bot.model import (
     KEEPING_PAUSES,
+    AccessPause,
     DayQuota,
     Hook,
     InboxSource,
     Subscription,
     SubscriptionState,
 )
-from bot.services.access_rules import Decision, ReadPermit, Show, Wait, may_read_lists
+from bot.services.access_rules import Decision, Pause, ReadPermit, Show, Wait, may_read_lists
 from bot.services.token_lending import TokenLender
 from bot.speckle.activity import Activity, body_of, event_key, without_content
 from bot.speckle.listed import ListedEntry, entries_of
@@ -73,6 +74,11 @@ class _Portion:
     whole_since: datetime | None
     state: ProjectState | None = None
 
+    @property
+    def last_at(self) -> datetime | None:
+        """The time of its last entry."""
+        return self.entries[-1].entry.at if self.entries else None
+
 
 class ListsCatchUp:
     """Takes in what lists tell of beyond what came."""
@@ -103,7 +109,8 @@ class ListsCatchUp:
     ) -> set[int]:
         """Take in what is missing, for hooks of one project; those where it is not settled.
 
-        Hooks that listen are for themselves, as they are read to the end. With `accounts`, for
+        Hooks that listen are for themselves, as they are read to the end and no webhook is there to
+        pause their channels. With `accounts`, for
         their channels alone. Each reader is asked for once. Errors:
             SpeckleUnavailable: the server cannot be asked.
             StorageUnavailable: the database does not answer.
@@ -117,6 +124,8 @@ class ListsCatchUp:
             if any(isinstance(decision, Wait) for _, decision in decisions):
                 left.add(hook.id)
             for subscription, decision in decisions:
+                if isinstance(decision, Pause) and hook.listens:
+                    await self.pause(subscription.id, decision)
                 if isinstance(decision, Show) and decision.permit is not None:
                     after = await self._after(hook, subscription, at)
                     reading = _ListReader(hook, subscription, decision.permit, after)
@@ -132,6 +141,13 @@ class ListsCatchUp:
         if looked:
             await self._storage.write(note)
         return left
+
+    async def pause(self, subscription_id: int, why: Pause) -> None:
+        """Pause a channel; its events are fetched once somebody has answered for it."""
+        pause = AccessPause(why.reason, why.why)
+        await self._storage.write(
+            lambda tx: tx.held_events.hold_back(subscription_id, self._now(), pause)
+        )
 
     async def _decisions(
         self, hook: Hook, at: datetime, accounts: Collection[int] | None
@@ -186,7 +202,7 @@ class ListsCatchUp:
         except SpeckleError as error:
             project_id = readings[0].hook.project_id
             log.warning("catch_up.refused", project_id=project_id, reason=error.reason)
-            return set()
+            return {one.hook.id for one in readings} if live else set()
         done_with = [one.subscription.id for one in going]
         await self._storage.write(lambda tx: tx.missed_events.readers(done_with, at))
         return {one.hook.id for one in readings if one not in going}
@@ -280,6 +296,7 @@ class ListsCatchUp:
                 short,
                 self._quota(hook.guild_id),
                 live=hook.listens,
+                live_until=portion.last_at if hook.listens else None,
                 seen=seen,
             )
         )

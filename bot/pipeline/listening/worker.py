@@ -29,7 +29,7 @@ from bot.errors import (
     StorageUnavailable,
 )
 from bot.fairness import current_tenant
-from bot.model import AccessPause, DayQuota, Hook, InboxSource, Subscription
+from bot.model import DayQuota, Hook, InboxSource, Subscription
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.catch_up.from_lists import ListsCatchUp
 from bot.pipeline.listening.pace import ListeningPace
@@ -62,15 +62,16 @@ QUESTIONS_WITHOUT_LIST = 4  # versions, models, issues that moved, issues that a
 class _Ear:
     """One account that listens: its projects, and what it last saw of each.
 
-    `seen` are the ids of the entries that its last answer had, by project; `rung` the projects
-    that are to be read before its turn; `failures` are those in a row; `lists`: its server has
-    activity lists.
+    `heard_by` are the subscriptions that it listens for. `seen` are the ids of the entries that its
+    last answer had, by project; `rung` the projects that are to be read before its turn; `failures`
+    are those in a row; `lists`: its server has activity lists.
     """
 
     account_id: int
     server_url: str
     since: dict[str, datetime | None] = field(default_factory=dict)
     hook_ids: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    heard_by: frozenset[int] = frozenset()
     seen: dict[str, frozenset[str]] = field(default_factory=dict)
     rung: set[str] = field(default_factory=set)
     due: float = 0.0
@@ -82,6 +83,13 @@ class _Ear:
     def questions(self) -> int:
         """How many questions' worth its turn is: without activity lists, each project has four."""
         return len(self.since) * (1 if self.lists else QUESTIONS_WITHOUT_LIST)
+
+    def is_ahead_of(self, one: Listened) -> bool:
+        """Whether more was read of the project than this subscription was given."""
+        since = self.since.get(one.project_id)
+        if one.subscription_id not in self.heard_by or one.listened_until is None:
+            return True
+        return since is not None and one.listened_until < since
 
 
 class Listener:
@@ -148,11 +156,14 @@ class Listener:
             ear = self._ears.get(account_id)
             if ear is None:
                 ear = self._ears[account_id] = _Ear(account_id, those[0].server_url)
-            before = ear.since.keys()
+            new = {one.project_id for one in those if ear.is_ahead_of(one)}
+            ear.heard_by = frozenset(one.subscription_id for one in those)
             ear.since = _since(those)
             ear.hook_ids = _hook_ids(those)
-            ear.seen = {one: ids for one, ids in ear.seen.items() if one in ear.since}
-            if ear.since.keys() - before:
+            # What others were shown of a project is new to a channel that has joined, or resumed.
+            keep = ear.since.keys() - new
+            ear.seen = {one: ids for one, ids in ear.seen.items() if one in keep}
+            if new:
                 ear.due = self._clock()
                 if ear.server_url in self._servers:
                     self._servers[ear.server_url].set()
@@ -317,14 +328,8 @@ class Listener:
                 )
                 for subscription_id, decision in decisions.items():
                     if isinstance(decision, Pause):
-                        await self._pause(subscription_id, decision)
+                        await self._lists.pause(subscription_id, decision)
         self._changed.set()
-
-    async def _pause(self, subscription_id: int, why: Pause) -> None:
-        pause = AccessPause(why.reason, why.why)
-        await self._storage.write(
-            lambda tx: tx.held_events.hold_back(subscription_id, self._now(), pause)
-        )
 
 
 def _end(hook_id: int, tx: Transaction) -> None:
