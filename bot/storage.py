@@ -42,6 +42,7 @@ from bot.db.pending_commands import PendingCommands
 from bot.db.personal_data import PersonalTraces, erase_from_texts
 from bot.db.pooler import refuse_shared_sessions
 from bot.db.project_names import ProjectNamesRepository
+from bot.db.remembered_projects import RememberedProjects
 from bot.db.restored_copy import RestoredCopy
 from bot.db.retention import Retention
 from bot.db.samples import Samples
@@ -88,6 +89,7 @@ class Transaction:
         self.hooks = Hooks(session, vault, forget_hooks)
         self.inbox = Inbox(session)
         self.listening = Listening(session)
+        self.remembered_projects = RememberedProjects(session)
         self.pause_notices = PauseNotices(session)
         self.outbox = Outbox(session)
         self.pending_commands = PendingCommands(session, vault)

@@ -1,7 +1,7 @@
 """What waits in the inbox and the outbox, and what is done to it, as frozen values."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -461,6 +461,19 @@ class FetchedEvent:
     body: bytes = field(repr=False)
     subject: str | None = None
     note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenProject:
+    """What was seen of a project, `at` a time, beside what was `before` and when; as JSON.
+
+    `changes` are what differs, as events, each with what is known once it was told.
+    """
+
+    before: tuple[Mapping[str, Any], datetime] | None = field(repr=False)
+    after: Mapping[str, Any] = field(repr=False)
+    at: datetime
+    changes: tuple[tuple[FetchedEvent, Callable[[], Mapping[str, Any]]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

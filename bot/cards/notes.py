@@ -20,6 +20,7 @@ class NoteKind(StrEnum):
     HISTORY_TOO_LARGE = "history_too_large"
     ACTIVITY_TOO_LONG = "activity_too_long"
     CONTENT_TOO_LARGE = "content_too_large"
+    COMPARED = "compared"
     TEST = "test"
     SENTENCE = "sentence"  # of an event that an older release kept
 
@@ -44,6 +45,10 @@ SENTENCES: Mapping[NoteKind, str] = {
     ),
     NoteKind.CONTENT_TOO_LARGE: (
         "What it holds was too large to fetch, as pictures can be. Open it in Speckle to see it."
+    ),
+    NoteKind.COMPARED: (
+        "The time is when the bot noticed it: this Speckle server says neither when it happened "
+        "nor who did it."
     ),
     NoteKind.TEST: "This is a test, asked for with /test: it did not happen in the project.",
     NoteKind.SENTENCE: "{}",

@@ -10,7 +10,12 @@ from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select
 from bot.db.session import Session
 from bot.db.tables import HAS_KEY, HAS_SUBJECT, hooks, inbox, subscriptions
 from bot.model import LISTED_SOURCES, HookState, Subscription
-from bot.speckle.event_subjects import SAID_LENGTH, is_of_issue, thing_of
+from bot.speckle.event_subjects import (
+    SAID_LENGTH,
+    can_be_repeated,
+    is_of_issue,
+    thing_of,
+)
 from bot.work import (
     FetchedEvent,
     InboxEvent,
@@ -286,10 +291,11 @@ class EventPartners:
         if row.source.is_listed:
             shown = [one for one in rows if one[-1] >= subscription.shows_since]
             return told_by_webhook({thing_of(subject): shown}, subject, row.event_at)
+        within = AT_THE_TIME if can_be_repeated(subject) else WITHIN
         near = (
             row_id
             for _, subscription_id, row_id, at in rows
-            if subscription_id == subscription.id and abs(row.event_at - at) <= WITHIN
+            if subscription_id == subscription.id and abs(row.event_at - at) <= within
         )
         return next(near, None)
 

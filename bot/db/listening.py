@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
+from bot.db.remembered_projects import RememberedProjects
 from bot.db.rows import value_of
 from bot.db.session import Session
 from bot.db.tables import hooks, subscriptions
@@ -49,11 +50,17 @@ class Listening:
         """Note until when, by the server's clock, a project's lists were read for these."""
         move_on(self._session, subscriptions.c.id.in_(subscription_ids), until)
 
+    def begin(self, subscription_id: int, at: datetime) -> None:
+        """Listen from that time on, by the server's clock, or later; what was before is passed."""
+        self.read_until([subscription_id], at)
+        RememberedProjects(self._session).forget(subscription_id)
+
     def end(self, hook_id: int) -> None:
         """A webhook brings its events from now on."""
         self._session.execute(update(hooks).where(hooks.c.id == hook_id).values(listens=False))
         mine = subscriptions.c.hook_id == hook_id
         self._session.execute(update(subscriptions).where(mine).values(listened_until=None))
+        RememberedProjects(self._session).forget_hook(hook_id)
 
 
 def move_on(session: Session, which: ColumnElement[bool], until: datetime) -> None:

@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import and_, delete, exists, func, or_, select, update
@@ -22,6 +24,7 @@ from bot.db.event_pairs import (
 from bot.db.inbox import insert_events, lock_texts
 from bot.db.key_values import KeyValues
 from bot.db.listening import move_on
+from bot.db.remembered_projects import RememberedProjects
 from bot.db.session import Session
 from bot.db.tables import IS_NEW, history_taken, hooks, inbox, subscriptions
 from bot.model import (
@@ -40,6 +43,7 @@ from bot.work import (
     FetchedEvent,
     InboxState,
     MissedEntry,
+    SeenProject,
     TakenIn,
 )
 
@@ -193,14 +197,18 @@ class MissedEvents:
         note: str | None = None,
         quota: DayQuota | None = None,
         *,
+        live: bool = False,
         live_until: datetime | None = None,
+        seen: SeenProject | None = None,
     ) -> TakenIn | None:
         """Put what a project's lists tell into the inbox, in order, for one subscription.
 
         What came by a webhook already is kept without a body, as the webhook's partner. Only kinds
         that the ordering key has had before: what its webhook is not set to send was not missed;
-        but all kinds of what is live, which then is read until `live_until`. None while a webhook's
-        events of the ordering key wait to be looked at, as nobody knows yet what those are.
+        but all kinds of what is `live`, which then is read until `live_until`; what was `seen` is
+        remembered once what differs was told. None while a webhook's events of the ordering key
+        wait to be looked at, as nobody knows yet what those are, and where something else was seen
+        meanwhile.
         """
         ordering_key = hook.ordering_key
         if not self._session.is_sqlite:
@@ -210,33 +218,63 @@ class MissedEvents:
         unread = and_(IS_NEW, inbox.c.lane == ordering_key, ~BY_LIST)
         if self._session.scalar(select(inbox.c.id).where(unread).limit(1)) is not None:
             return None
-        live = live_until is not None
+        if seen is not None and not self._is_as_before(hook.id, subscription.id, seen):
+            return None
         wanted = fetched if live else self._of_kinds_had(ordering_key, fetched)
-        new = self._not_listed_before(ordering_key, subscription.id, wanted)
+        listed = self._not_listed_before(ordering_key, subscription.id, wanted)
+        changes = () if seen is None else seen.changes
+        new = [*listed, *(one for one, _ in changes)]
         partners = partners_of(self._session, subscription, ordering_key, new)
         counting = counting_for(self._session, [quota])
-        rows: list[dict[str, Any]] = []
-        full = False
-        for one in new:
-            if one not in partners and not counting.take(quota, hook.id, len(one.body)):
-                full = True
-                break
-            source = InboxSource.LIVE if live else InboxSource.ACTIVITY
-            row = _listed_row(hook, subscription, source, one, partners.get(one))
-            if one in partners:
-                rows.append(self._known(row))
-            else:
-                rows.append(self._missed(row, one, note))
-                note = None
+        room = _room_for(
+            new, lambda one: one in partners or counting.take(quota, hook.id, len(one.body))
+        )
+        full = len(room) < len(new)
+        source = InboxSource.LIVE if live else InboxSource.ACTIVITY
+        of_list = partial(_listed_row, hook, subscription, source)
+        rows = self._listed_rows([(one, of_list(one, partners.get(one))) for one in room], note)
         ids = insert_events(self._session, rows)
         if rows:
             self._has_list_rows(subscription, new[len(rows) - 1].at)
         if live_until is not None:
-            until = new[len(rows)].at - MILLISECOND if full else live_until
+            # By the server's clock, which says nothing of when something else was noticed.
+            cut = listed[len(rows) :]
+            until = cut[0].at - MILLISECOND if cut else live_until
             move_on(self._session, subscriptions.c.id == subscription.id, until)
+        if seen is not None:
+            self._remember(subscription.id, seen, len(rows) - len(listed), full=full)
         taken = [row_id for row_id, one in zip(ids, new, strict=False) if one not in partners]
         write_counting(self._session, counting)
-        return TakenIn(tuple(taken), len(fetched) - len(taken), full=full)
+        found = len(fetched) + len(changes) - len(taken)
+        return TakenIn(tuple(taken), found, full=full)
+
+    def _listed_rows(
+        self, pairs: Sequence[tuple[FetchedEvent, dict[str, Any]]], note: str | None
+    ) -> list[dict[str, Any]]:
+        """The rows of some events; `note` goes to the first one that is to be shown."""
+        rows: list[dict[str, Any]] = []
+        for one, row in pairs:
+            if row["same_as"] is not None:
+                rows.append(self._known(row))
+            else:
+                rows.append(self._missed(row, one, note))
+                note = None
+        return rows
+
+    def _is_as_before(self, hook_id: int, subscription_id: int, seen: SeenProject) -> bool:
+        """Whether nobody looked meanwhile, and no webhook has taken over."""
+        listens = self._session.scalar(select(hooks.c.listens).where(hooks.c.id == hook_id))
+        remembered = RememberedProjects(self._session).of(subscription_id)
+        return bool(listens) and seen.before == remembered
+
+    def _remember(self, subscription_id: int, seen: SeenProject, told: int, *, full: bool) -> None:
+        """What was seen, or as much of it as was told."""
+        state = seen.after
+        if full:
+            if told <= 0:
+                return
+            state = seen.changes[told - 1][1]()
+        RememberedProjects(self._session).keep(subscription_id, state, seen.at)
 
     def _not_listed_before(
         self, ordering_key: str, subscription_id: int, fetched: Sequence[FetchedEvent]
@@ -285,6 +323,13 @@ class MissedEvents:
 
     def _trace(self, step: TraceStep, facts: TraceFacts) -> list[list[Any]]:
         return [TraceLine(self._now(), CATCH_UP_STAGE, step, facts).to_json()]
+
+
+def _room_for(
+    events: Sequence[FetchedEvent], has_room: Callable[[FetchedEvent], bool]
+) -> Sequence[FetchedEvent]:
+    """Those before the first one that there is no room for."""
+    return list(takewhile(has_room, events))
 
 
 def _noted(note: str | None) -> TraceFacts:

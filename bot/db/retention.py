@@ -42,6 +42,7 @@ from bot.db.tables import (
     pictures,
     project_names,
     quota_notices,
+    remembered_projects,
     subscriptions,
     threads,
 )
@@ -107,7 +108,7 @@ def rules(policy: RetentionPolicy, now: datetime) -> Sequence[Rule]:
     """
     cards_and_events = (*_cards(policy, now), *_deliveries(policy, now))
     return (
-        *_speckle(now),
+        *_speckle(policy, now),
         *_names(now),
         *cards_and_events,
         *_what_is_left(policy, now),
@@ -183,8 +184,16 @@ def _deliveries(policy: RetentionPolicy, now: datetime) -> Iterator[Rule]:
     )
 
 
-def _speckle(now: datetime) -> Iterator[Rule]:
+def _speckle(policy: RetentionPolicy, now: datetime) -> Iterator[Rule]:
     """What is still to be added to cards, and has not been for long; what history is gone for."""
+    # What happened before that is not fetched either.
+    yield Rule.of(
+        "remembered_projects",
+        delete(remembered_projects),
+        remembered_projects.c.subscription_id,
+        remembered_projects.c.seen_at < now - policy.delivered,
+        order_by=remembered_projects.c.seen_at,
+    )
     yield Rule.of(
         "fill_ins",
         delete(late_enrichment_jobs),

@@ -310,6 +310,15 @@ subscriptions = Table(
     sqlite_autoincrement=True,
 )
 
+# What was last seen of a project whose server has no activity list.
+remembered_projects = Table(
+    "remembered_projects",
+    metadata,
+    _key_ref("subscription_id", "subscriptions.id"),
+    _json("state"),
+    Column("seen_at", UtcDateTime(), nullable=False, index=True),
+)
+
 inbox = Table(
     "inbox",
     metadata,

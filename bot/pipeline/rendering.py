@@ -48,10 +48,11 @@ def card_context(
 def _delay_notes(row: InboxEvent) -> tuple[CardNote, ...]:
     """What is to be known of an event that was fetched after its time."""
     kind = FETCHED.get(row.source)
-    if kind is None:
+    if kind is None and row.source is not InboxSource.LIVE:
         return ()
     kept = (str(line.facts[NOTE_FACT]) for line in row.trace if NOTE_FACT in line.facts)
-    return (CardNote.at(kind, row.event_at), *map(CardNote.from_stored, kept))
+    delayed = () if kind is None else (CardNote.at(kind, row.event_at),)
+    return (*delayed, *map(CardNote.from_stored, kept))
 
 
 def rendered(context: CardContext) -> Card | None:

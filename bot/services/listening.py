@@ -88,5 +88,5 @@ class ListeningStart:
             log.info("listening.start_unknown", project_id=project_id, reason=error.reason)
             last = None
         at = (self._now() if last is None else last + MILLISECOND) + LISTENED_AGAIN
-        await self._storage.write(lambda tx: tx.listening.read_until([subscription_id], at))
+        await self._storage.write(lambda tx: tx.listening.begin(subscription_id, at))
         self._on_changed()

@@ -6,16 +6,35 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
-from bot.speckle.events import Delivery, ModelCreated, SpeckleUser, VersionCreated
+from bot.speckle.events import (
+    Delivery,
+    IssueDeleted,
+    ModelCreated,
+    ModelDeleted,
+    ModelUpdated,
+    SpeckleUser,
+    VersionCreated,
+    VersionDeleted,
+    VersionMoved,
+    VersionUpdated,
+)
 from bot.speckle.links import ID
 
 VERSION_CREATED: Final = "commit_create"
+VERSION_UPDATED: Final = "commit_update"
+VERSION_MOVED: Final = "commit_move"
+VERSION_DELETED: Final = "commit_delete"
 MODEL_CREATED: Final = "branch_create"
+MODEL_UPDATED: Final = "branch_update"
+MODEL_DELETED: Final = "branch_delete"
 ISSUE_CREATED: Final = "issue_created"
 ISSUE_UPDATED: Final = "issue_updated"
 ISSUE_REPLIED: Final = "issue_reply_created"
+ISSUE_DELETED: Final = "issue_deleted"
+# What can be changed to the same twice, and each time it is an event.
+REPEATED: Final = (f"{VERSION_UPDATED}:", f"{VERSION_MOVED}:", f"{MODEL_UPDATED}:")
 
 DIGEST_DIGITS: Final = 16
 SAID_LENGTH: Final = 1 + DIGEST_DIGITS  # of what a subject ends in
@@ -27,7 +46,7 @@ PLAIN: Final = "#"  # in a subject: nothing is known of it but that such an even
 def subject_of(delivery: Delivery) -> str | None:
     """What a delivery says that it is about, and a digest of what it says: "commit_create:ID#…".
 
-    None for what no list has, and for issues: which one it is, only the server knows.
+    None for what no list has, and for most of issues: which one it is, only the server knows.
     """
     event, actor = delivery.event, delivery.actor
     match event:
@@ -35,6 +54,18 @@ def subject_of(delivery: Delivery) -> str | None:
             return _subject(VERSION_CREATED, event.version_id, actor, event.message)
         case ModelCreated() if event.model.id is not None:
             return _subject(MODEL_CREATED, event.model.id, actor, event.model.name)
+        case VersionUpdated() if event.message is not None:
+            return changed_subject(VERSION_UPDATED, event.version_id, event.message.new)
+        case VersionMoved() if event.version_id is not None:
+            return changed_subject(VERSION_MOVED, event.version_id, event.new_model.id)
+        case VersionDeleted():
+            return deleted_subject(VERSION_DELETED, event.version_id)
+        case ModelUpdated() if event.model.id is not None and event.name is not None:
+            return changed_subject(MODEL_UPDATED, event.model.id, event.name.new)
+        case ModelDeleted() if event.model.id is not None:
+            return deleted_subject(MODEL_DELETED, event.model.id)
+        case IssueDeleted(ids=(issue_id,)):
+            return deleted_subject(ISSUE_DELETED, issue_id)
         case _:
             return None
 
@@ -62,6 +93,21 @@ def issue_subject(event_name: str, thing_id: str, at: datetime | None = None) ->
     return f"{event_name}:{thing_id}{when}"
 
 
+def changed_subject(event_name: str, thing_id: str, new: str | None) -> str:
+    """What a change is about: the thing, and what it says from then on."""
+    return f"{event_name}:{thing_id}:{_digest(new or '')}"
+
+
+def deleted_subject(event_name: str, thing_id: str) -> str:
+    """What a deletion is about: the thing."""
+    return f"{event_name}:{thing_id}"
+
+
+def can_be_repeated(subject: str) -> bool:
+    """Whether another event may say the very same of the same thing."""
+    return subject.startswith(REPEATED)
+
+
 def is_of_issue(event_name: str) -> bool:
     """Whether an event of this name is about an issue, which it may not name."""
     return event_name.startswith("issue_")
@@ -79,5 +125,8 @@ def thing_of(subject: str) -> str:
 
 def _subject(event_name: str, thing_id: str, actor: SpeckleUser | None, said: str | None) -> str:
     said_by = None if actor is None else actor.id
-    digest = sha256(json.dumps([said_by, said]).encode()).hexdigest()[:DIGEST_DIGITS]
-    return f"{event_name}:{thing_id}#{digest}"
+    return f"{event_name}:{thing_id}#{_digest([said_by, said])}"
+
+
+def _digest(said: Any) -> str:
+    return sha256(json.dumps(said).encode()).hexdigest()[:DIGEST_DIGITS]

@@ -21,6 +21,7 @@ from bot.speckle.event_subjects import (
     issue_subject,
 )
 from bot.speckle.events import ModelRef, SpeckleUser
+from bot.speckle.remembered import ProjectState
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +81,14 @@ class ListedChanges:
     """What a project's lists have from a moment on.
 
     `whole_since` is later than that moment where a list was longer than what was read of it.
+    `state`: the newest that there is, whenever it was made, where that was asked for.
     """
 
     versions: tuple[ListedVersion, ...] = ()
     models: tuple[ListedModel, ...] = ()
     issues: tuple[ListedIssue, ...] = ()
     whole_since: datetime | None = None
+    state: ProjectState | None = None
 
 
 @dataclass(frozen=True, slots=True)

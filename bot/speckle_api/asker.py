@@ -88,12 +88,13 @@ class Asker:
         until: float,
         limit: int,
         since: datetime | None,
+        page_size: int = PAGE,
     ) -> Listing:
         """At most `limit` items, to a page that has none since then; none where there is no list.
 
         An item that is too large alone comes without its texts.
         """
-        found, size, texts = Listing(), PAGE, True
+        found, size, texts = Listing(), page_size, True
         while len(found.items) < limit:
             page = {"limit": size, "cursor": found.before(size), "texts": texts}
             try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ from bot.speckle.wire import id_of, text_of
 from bot.speckle_api import graphql, listings, optional_questions, questions, versions
 from bot.speckle_api.activity_list import ActivityList
 from bot.speckle_api.answers import MILLISECOND, child, iso, model_ref, needed
-from bot.speckle_api.asker import Asker
+from bot.speckle_api.asker import PAGE, Asker
 from bot.speckle_api.circuit_breaker import CircuitBreakers
 from bot.speckle_api.error_answers import missing_scope
 from bot.speckle_api.event_facts import EventFacts
@@ -42,6 +43,7 @@ from bot.speckle_api.types import (
 MAX_SEARCH = 200
 MAX_CHOICES = 100
 MAX_MODELS = 2_000
+REMEMBERED = 100  # of each list: as many as every server gives at once
 
 
 class SpeckleClient:
@@ -223,23 +225,41 @@ class SpeckleClient:
         *,
         after: datetime,
         limit: int,
+        with_state: bool = False,
         within_s: float | None = None,
     ) -> ListedChanges:
         """What a project's lists have from `after` on, at most `limit` of each kind, the newest.
 
         Each list has the time of a question. Issues are left out where this token may not see them.
+        `with_state`: with the newest REMEMBERED of each, whenever they were made.
         """
         wanted = {"project": project_id, "after": iso(after - MILLISECOND)}
+        size = REMEMBERED if with_state else PAGE
 
         async def read(question: str | OptionalQuestion) -> Listing:
             until = self._asker.until(within_s)
-            return await self._asker.read_list(login, question, wanted, until, limit, after)
+            return await self._asker.read_list(login, question, wanted, until, limit, after, size)
 
         versions, models = await read(listings.VERSIONS), await read(listings.MODELS)
         issues = Listing()
         with suppress(SpeckleScopeMissing, SpeckleForbidden, SpeckleNotFound, SpeckleRejected):
             issues = await read(listings.ISSUES)
-        return listings.read_changes(versions, models, issues, after)
+        changes = listings.read_changes(versions, models, issues, after)
+        if not with_state:
+            return changes
+        there = await self._issues_there(login, project_id, within_s)
+        return replace(changes, state=listings.read_state(versions, models, there))
+
+    async def _issues_there(
+        self, login: Login, project_id: str, within_s: float | None
+    ) -> Listing | None:
+        """The issues that moved last; None where there are none, or not for this token."""
+        wanted = {"project": project_id, "limit": REMEMBERED}
+        with suppress(SpeckleScopeMissing, SpeckleForbidden, SpeckleNotFound, SpeckleRejected):
+            until = self._asker.until(within_s)
+            data = await self._asker.read(login, listings.ISSUES_THERE, wanted, until)
+            return None if data is None else listings.read_page(data)
+        return None
 
     # ── webhooks ──────────────────────────────────────────────────────────────────────────────
 

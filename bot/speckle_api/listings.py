@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from bot.speckle.events import ProjectNames
@@ -14,6 +14,7 @@ from bot.speckle.listed import (
     ListedUpdate,
     ListedVersion,
 )
+from bot.speckle.remembered import KnownModel, KnownVersion, ProjectState
 from bot.speckle.wire import id_of, name_of, text_of
 from bot.speckle_api.answers import (
     MILLISECOND,
@@ -29,13 +30,14 @@ from bot.speckle_api.answers import (
 from bot.speckle_api.optional_questions import OptionalQuestion
 
 OWNER: Final = "stream:owner"
+FUTURE: Final = datetime.max.replace(tzinfo=UTC)  # a list that says nothing tells of nothing
 
 # `moved` is the time that the list is sorted by, newest first; `texts` may be large.
 VERSIONS: Final = """
 query Versions($project: String!, $limit: Int!, $cursor: String, $texts: Boolean!) {
   project(id: $project) {
     listed: versions(limit: $limit, cursor: $cursor) {
-      cursor
+      totalCount cursor
       items {
         id moved: createdAt message @include(if: $texts) sourceApplication referencedObject
         authorUser { id name }
@@ -49,7 +51,7 @@ MODELS: Final = """
 query ModelsMade($project: String!, $limit: Int!, $cursor: String, $texts: Boolean!) {
   project(id: $project) {
     listed: models(limit: $limit, cursor: $cursor) {
-      cursor
+      totalCount cursor
       items {
         id name description @include(if: $texts) createdAt moved: updatedAt
         author { id name }
@@ -85,6 +87,19 @@ query IssuesMoved($project: String!, $after: DateTime, $limit: Int!, $cursor: St
 }
 """,
 )
+ISSUES_THERE: Final = OptionalQuestion(
+    "Project.issues",
+    """
+query IssuesThere($project: String!, $limit: Int!) {
+  project(id: $project) {
+    listed: issues(input: {sortBy: updatedAt, sortDirection: desc, limit: $limit}) {
+      totalCount cursor
+      items { id moved: updatedAt }
+    }
+  }
+}
+""",
+)
 ALL_MODEL_NAMES: Final = """
 query AllModelNames($project: String!, $limit: Int!, $cursor: String) {
   project(id: $project) {
@@ -108,12 +123,14 @@ query Team($project: String!) { project(id: $project) { team { role user { id na
 class Listing:
     """Items of a list, newest first; `cursor` leads to those after them, if there are any.
 
-    `total` is how many the server says that it has.
+    `total` is how many the server says that it has. `top`, of several pages: the first of them,
+    which is of one moment: what moves meanwhile may be on none of several.
     """
 
     items: tuple[dict[str, Any], ...] = ()
     cursor: str | None = None
     total: int | None = None
+    top: "Listing | None" = None
 
     def before(self, size: int) -> str | None:
         """Where its next page of this size begins.
@@ -143,7 +160,18 @@ class Listing:
         """This one with what is new in its next page; with no cursor where nothing is."""
         known = {item.get("id") for item in self.items}
         new = tuple(item for item in page.items if item.get("id") not in known)
-        return Listing((*self.items, *new), page.cursor if new else None, page.total)
+        cursor = page.cursor if new else None
+        return Listing((*self.items, *new), cursor, page.total, self.top or page)
+
+    @property
+    def listed_from(self) -> datetime | None:
+        """From when on all that moved is in it; None if it has all there is.
+
+        Not by its cursor: a server gives one behind its last page too.
+        """
+        if self.total is not None and len(self.items) >= self.total:
+            return None
+        return min(self.moved, default=None) or FUTURE
 
 
 def read_page(data: Any) -> Listing:
@@ -169,6 +197,34 @@ def read_changes(
         issues=tuple(filter(None, map(_issue, issues.items))),
         whole_since=max((at for at in cut_at if at > after), default=None),
     )
+
+
+def read_state(versions: Listing, models: Listing, issues: Listing | None) -> ProjectState:
+    """What the first pages have, to be compared with what they have at another time."""
+    versions, models = versions.top or versions, models.top or models
+    known_issues = None
+    if issues is not None:
+        moved = ((item["id"], moment(item.get("moved"))) for item in issues.items)
+        known_issues = {issue_id: at for issue_id, at in moved if at is not None}
+    return ProjectState(
+        {one.id: _known_version(one, item) for item in versions.items if (one := _version(item))},
+        {
+            item["id"]: KnownModel(at, name_of(item.get("name")))
+            for item in models.items
+            if (at := moment(item.get("moved"))) is not None
+        },
+        known_issues,
+        versions.listed_from,
+        models.listed_from,
+        None if issues is None else issues.listed_from,
+    )
+
+
+def _known_version(version: ListedVersion, item: dict[str, Any]) -> KnownVersion:
+    """With its message, unless that was too large to be asked for."""
+    if "message" not in item:
+        return KnownVersion(version.at, version.model.id)
+    return KnownVersion.of(version.at, version.model.id, version.message)
 
 
 def _version(item: dict[str, Any]) -> ListedVersion | None:

@@ -127,6 +127,7 @@ async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
         "people": 0,
         "threads": 0,
         "project_names": 0,
+        "remembered_projects": 0,
         "notices": 0,
         "accounts": 0,
         "link_requests": 0,

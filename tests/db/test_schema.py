@@ -216,6 +216,7 @@ NEW_TABLES = {
     "pending_commands",
     "people",
     "project_names",
+    "remembered_projects",
     "threads",
 }
 # What went to another place, or away.

@@ -1,7 +1,7 @@
 """A project that is followed through an account: no webhook, no public address."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -118,13 +118,16 @@ async def workshop(
         port = free_port()
 
         @asynccontextmanager
-        async def start(*, public: bool = False, **live: object) -> AsyncIterator[App]:
+        async def start(
+            *, public: bool = False, quotas: Mapping[str, int] | None = None, **live: object
+        ) -> AsyncIterator[App]:
             async with start_bot(
                 public_url=f"http://127.0.0.1:{port}" if public else None,
                 webhook_port=port,
                 speckle_servers=(server.url,),
                 speckle={"enrich_deadline_s": 3.0},
                 live={"every_s": 1.0} | live,
+                quotas=quotas or {},
             ) as app:
                 yield app
 

@@ -7,7 +7,7 @@ a subscription with that subscription's account, and shown there alone.
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeAlias
@@ -31,10 +31,11 @@ from bot.services.token_lending import TokenLender
 from bot.speckle.activity import Activity, body_of, event_key, without_content
 from bot.speckle.listed import ListedEntry, entries_of
 from bot.speckle.payloads import event_name_of, read_envelope
+from bot.speckle.remembered import ProjectState, differences
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import Login
 from bot.storage import Storage, Transaction
-from bot.work import LISTENED_AGAIN, FetchedEvent, TakenIn
+from bot.work import LISTENED_AGAIN, FetchedEvent, SeenProject, TakenIn
 
 log = structlog.get_logger()
 
@@ -64,10 +65,14 @@ class _ListReader:
 
 @dataclass(frozen=True, slots=True)
 class _Portion:
-    """Entries of a list, oldest first; `whole_since`: the list was cut, and begins there."""
+    """Entries of a list, oldest first; `whole_since`: the list was cut, and begins there.
+
+    `state`: what there is now, of a server without an activity list.
+    """
 
     entries: Sequence[ListedEntry]
     whole_since: datetime | None
+    state: ProjectState | None = None
 
     @property
     def last_at(self) -> datetime | None:
@@ -187,7 +192,7 @@ class ListsCatchUp:
             async for portion in self._portions(readings, at, live=live):
                 for one in tuple(going):
                     noted = one.subscription.id not in to_note
-                    done = await self._take_in(one, portion, noted=noted)
+                    done = await self._take_in(one, portion, at, noted=noted)
                     if done is None or done.full:
                         going.remove(one)
                     elif done.rows:
@@ -244,12 +249,17 @@ class ListsCatchUp:
         changes = await self._lender.with_permit(
             permit,
             lambda login: self._client.changes_since(
-                login, project_id, after=since, limit=LISTED, within_s=ASK_WITHIN_S
+                login,
+                project_id,
+                after=since,
+                limit=LISTED,
+                with_state=until is None,
+                within_s=ASK_WITHIN_S,
             ),
         )
         found = entries_of(changes, since)
         settled = [one for one in found if until is None or one.entry.at <= until]
-        return _Portion(settled, changes.whole_since)
+        return _Portion(settled, changes.whole_since, changes.state)
 
     async def _with_info(
         self, project_id: str, lines: Sequence[Activity], login: Login
@@ -259,7 +269,7 @@ class ListsCatchUp:
         )
 
     async def _take_in(
-        self, reading: _ListReader, portion: _Portion, *, noted: bool
+        self, reading: _ListReader, portion: _Portion, at: datetime, *, noted: bool
     ) -> TakenIn | None:
         """Take in what one subscription lacks; None where that is not settled.
 
@@ -271,6 +281,7 @@ class ListsCatchUp:
             for one in portion.entries
             if one.entry.at >= reading.after and (found := _fetched(hook, one)) is not None
         ]
+        seen = None if portion.state is None else await self._seen(reading, portion.state, at)
         short = None
         if whole_since is not None and whole_since > reading.after and not noted:
             note = CardNote(NoteKind.ACTIVITY_TOO_LONG)
@@ -284,7 +295,9 @@ class ListsCatchUp:
                 fetched,
                 short,
                 self._quota(hook.guild_id),
+                live=hook.listens,
                 live_until=portion.last_at if hook.listens else None,
+                seen=seen,
             )
         )
         if done is None:
@@ -301,6 +314,21 @@ class ListsCatchUp:
         if done.full:
             log.info("catch_up.quota_full", hook_id=hook.id)
         return done
+
+    async def _seen(self, reading: _ListReader, now: ProjectState, at: datetime) -> SeenProject:
+        """What is otherwise than it was for a subscription; nothing at its first look."""
+        subscription_id = reading.subscription.id
+        stored = await self._storage.read(lambda tx: tx.remembered_projects.of(subscription_id))
+        if stored is None or stored[1] < at - self._look_back:
+            return SeenProject(stored, now.to_json(), at)
+        before = ProjectState.from_json(stored[0])
+        note = CardNote(NoteKind.COMPARED).to_stored()
+        changes = tuple(
+            (replace(event, note=note), partial(one.state.to_json))
+            for one in differences(before, now, at)
+            if (event := _fetched(reading.hook, ListedEntry(one.entry, one.subject))) is not None
+        )
+        return SeenProject(stored, before.after(now).to_json(), at, changes)
 
     async def keys_since(self, at: datetime) -> datetime:
         """Since when rows of the inbox have such keys; before, nobody knows what had come."""

@@ -55,6 +55,7 @@ REFUSED = (
     AccountUnopenable,
 )
 ASK_WITHIN_S = 20.0
+QUESTIONS_WITHOUT_LIST = 4  # versions, models, issues that moved, issues that are there
 
 
 @dataclass(slots=True)
@@ -77,6 +78,11 @@ class _Ear:
     failures: int = 0
     lists: bool = True
     looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def questions(self) -> int:
+        """How many questions' worth its turn is: without activity lists, each project has four."""
+        return len(self.since) * (1 if self.lists else QUESTIONS_WITHOUT_LIST)
 
     def is_ahead_of(self, one: Listened) -> bool:
         """Whether more was read of the project than this subscription was given."""
@@ -234,7 +240,7 @@ class Listener:
             await set_within(wake, max(0.0, nearest - self._clock()))
 
     async def _turn(self, ear: _Ear, mine: Sequence[_Ear]) -> None:
-        every_s = self._pace.every_s(sum(len(one.since) for one in mine))
+        every_s = self._pace.every_s(sum(one.questions for one in mine))
         # Before, as a socket may ask for another look while this one is under way.
         ear.due = self._clock() + every_s * random.uniform(0.9, 1.0)  # noqa: S311  # spread
         failures, ear.failures = ear.failures, 0
