@@ -4,23 +4,18 @@ The bot runs as a process of its own against the sandbox Discord in this one, wh
 for patience in one channel, again and again. Memory is the resident set, read from /proc (Linux).
 Then Discord is well again, without its pace, and the queue goes out: how many cards a message, how
 many a second.
-
-    python -m bench.backlog [--cards 10000]
 """
 
 import asyncio
-import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
-from cryptography.fernet import Fernet
 
 from bench.project import Project, follow
 from bench.results import Options, Row, folder_on_disk
-from bench.start import free_port, resident_mb, until_ready
+from bench.running_bot import BenchBot, RunningBot
 from sandbox.discord import Sandbox, SandboxChannel
 
 PROJECT_ID = "5f0c9a41b7"
@@ -50,44 +45,26 @@ async def _measure(cards: int) -> Sequence[Row]:
         channel = guild.add_channel("structure")
         member = guild.add_member("Maren Oduya", permissions="manage_webhooks")
         with folder_on_disk() as folder:
-            port = free_port()
-            config = Path(folder) / "config.toml"
-            config.write_text("[speckle]\nenrich_deadline_s = 0.0\n")
-            environment = os.environ | {
-                "DISCORD_TOKEN": sandbox.token,
-                "DISCORD_API_URL": sandbox.api_url,
-                "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
-                "DATABASE_URL": f"sqlite:///{Path(folder) / 'bot.db'}",
-                "WEBHOOK_PORT": str(port),
-                "PUBLIC_URL": f"http://127.0.0.1:{port}",
-                "LOG_LEVEL": "error",
-            }
-            files = ("--config", str(config), "--env-file", os.devnull)
-            bot = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "bot", *files, "run", env=environment
-            )
-            try:
-                await until_ready(port)
+            async with BenchBot(sandbox, Path(folder)).running() as bot:
                 project = await follow(sandbox, guild, channel, member, PROJECT_ID)
-                return await _one_queue(sandbox, project, bot.pid, cards)
-            finally:
-                bot.terminate()
-                await bot.wait()
+                return await _one_queue(sandbox, project, bot, cards)
 
 
-async def _one_queue(sandbox: Sandbox, project: Project, pid: int, cards: int) -> Sequence[Row]:
+async def _one_queue(
+    sandbox: Sandbox, project: Project, bot: RunningBot, cards: int
+) -> Sequence[Row]:
     channel = project.channel
     route = f"POST /channels/{channel.id}/messages"
     sandbox.faults.rate_limit(route, retry_after=PATIENCE_S, times=None)
     async with aiohttp.ClientSession() as http:
         await project.post(http, range(FEW))
         await asyncio.sleep(SETTLE_S)
-        few_mb = resident_mb(pid)
+        few_mb = bot.resident_mb
         started = time.perf_counter()
         await project.post(http, range(FEW, cards))
         taken_s = time.perf_counter() - started
         await asyncio.sleep(SETTLE_S)
-        many_mb = resident_mb(pid)
+        many_mb = bot.resident_mb
     sandbox.faults.heal()
     await _until_shown(sandbox, channel, 1)  # the channel waits for its next try
     started = time.perf_counter()

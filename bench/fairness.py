@@ -11,10 +11,7 @@ import asyncio
 import base64
 import io
 import json
-import os
-import re
 import struct
-import sys
 import time
 import zlib
 from collections.abc import AsyncIterator, Sequence
@@ -24,12 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from cryptography.fernet import Fernet
 from PIL import Image
 
+from bench.project import Project, cards_in, follow
 from bench.results import Options, Row, folder_on_disk
-from bench.start import free_port, resident_mb, until_ready
-from bot.speckle.signature import sign
+from bench.running_bot import BenchBot
 from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild
 
 AVATAR_SIDE = 3_100  # pixels: 9.6 megapixels, just below what the bot unpacks
@@ -39,15 +35,6 @@ EVENTS, PROJECTS = 300, 30
 GRAIN = 8  # 1: screenshots of 5 MB
 LOOK_S = 0.02
 GIVE_UP_S = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Hook:
-    """Where a project's events go, and what signs them."""
-
-    project_id: str
-    url: str
-    secret: str
 
 
 def _avatar() -> bytes:
@@ -109,57 +96,11 @@ def _version(project_id: str, number: int, avatar: bytes) -> bytes:
     return _body(project_id, "commit_create", data, _data_url(_another(avatar, -number)))
 
 
-async def _post(http: aiohttp.ClientSession, hook: Hook, body: bytes) -> None:
-    headers = {
-        "Content-Type": "application/json",
-        "X-WEBHOOK-SIGNATURE": sign(body, hook.secret),
-    }
-    async with http.post(hook.url, data=io.BytesIO(body), headers=headers) as answer:
-        if answer.status != 202:
-            raise SystemExit(f"unexpected answer: {answer.status} {await answer.text()}")
-
-
 async def _follow(
     sandbox: Sandbox, guild: SandboxGuild, channel: SandboxChannel, project_id: str
-) -> Hook:
+) -> Project:
     member = guild.add_member("Maren Oduya", permissions="manage_webhooks")
-    answer = await sandbox.command(guild, channel, member, "subscribe", stream_id=project_id)
-    await sandbox.press(answer, "Set it up by hand")
-    said = str(answer.embeds)
-    url = re.findall(r"http://[\w.:/-]+/webhooks/[\w-]+", said)[0]
-    return Hook(project_id, url, re.findall(r"Secret.*?```\\n([\w-]+)\\n", said)[0])
-
-
-@asynccontextmanager
-async def _bot(sandbox: Sandbox) -> AsyncIterator[int]:
-    """The bot at work; gives its process id."""
-    with folder_on_disk() as folder:
-        port = free_port()
-        config = Path(folder) / "config.toml"
-        config.write_text("[speckle]\nenrich_deadline_s = 0.0\n")
-        environment = os.environ | {
-            "DISCORD_TOKEN": sandbox.token,
-            "DISCORD_API_URL": sandbox.api_url,
-            "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
-            "DATABASE_URL": f"sqlite:///{Path(folder) / 'bot.db'}",
-            "WEBHOOK_PORT": str(port),
-            "PUBLIC_URL": f"http://127.0.0.1:{port}",
-            "LOG_LEVEL": "error",
-        }
-        files = ("--config", str(config), "--env-file", os.devnull)
-        bot = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bot", *files, "run", env=environment
-        )
-        try:
-            await until_ready(port)
-            yield bot.pid
-        finally:
-            bot.terminate()
-            await bot.wait()
-
-
-def _cards(sandbox: Sandbox, channels: Sequence[SandboxChannel]) -> int:
-    return sum(len(m.embeds) for channel in channels for m in sandbox.messages(channel.id))
+    return await follow(sandbox, guild, channel, member, project_id)
 
 
 def _messages(sandbox: Sandbox, channels: Sequence[SandboxChannel]) -> int:
@@ -169,14 +110,14 @@ def _messages(sandbox: Sandbox, channels: Sequence[SandboxChannel]) -> int:
 async def _until_shown(sandbox: Sandbox, channels: Sequence[SandboxChannel], cards: int) -> None:
     async with asyncio.timeout(GIVE_UP_S):
         while True:
-            if _cards(sandbox, channels) >= cards:
+            if cards_in(sandbox, channels) >= cards:
                 return
             await asyncio.sleep(LOOK_S)
 
 
 async def _send(
     http: aiohttp.ClientSession,
-    hooks: Sequence[Hook],
+    projects: Sequence[Project],
     numbers: range,
     pictures: tuple[bytes, bytes],
 ) -> None:
@@ -185,8 +126,8 @@ async def _send(
 
     async def sender() -> None:
         for number in waiting:
-            hook = hooks[number % len(hooks)]
-            await _post(http, hook, _comment(hook.project_id, number, *pictures))
+            project = projects[number % len(projects)]
+            await project.post_body(http, _comment(project.id, number, *pictures))
 
     await asyncio.gather(*(sender() for _ in range(SENDERS)))
 
@@ -198,15 +139,15 @@ class Stage:
     sandbox: Sandbox
     http: aiohttp.ClientSession
     channels: Sequence[SandboxChannel]
-    hooks: Sequence[Hook]
+    projects: Sequence[Project]
     lobby: SandboxChannel
-    other: Hook
+    other: Project
 
     async def other_card(self, when: str, number: int, avatar: bytes) -> Row:
         """Send one event of the other guild, and tell how its card fared."""
-        before, sent = _cards(self.sandbox, [self.lobby]), _messages(self.sandbox, self.channels)
+        before, sent = cards_in(self.sandbox, [self.lobby]), _messages(self.sandbox, self.channels)
         started = time.perf_counter()
-        await _post(self.http, self.other, _version(self.other.project_id, number, avatar))
+        await self.other.post_body(self.http, _version(self.other.id, number, avatar))
         answered_s = time.perf_counter() - started
         await _until_shown(self.sandbox, [self.lobby], before + 1)
         return Row(
@@ -217,35 +158,35 @@ class Stage:
 
 
 @asynccontextmanager
-async def _stage(sandbox: Sandbox, projects: int) -> AsyncIterator[Stage]:
+async def _stage(sandbox: Sandbox) -> AsyncIterator[Stage]:
     busy, quiet = sandbox.add_guild("Studio Kestrel"), sandbox.add_guild("Atelier Brandt")
-    channels = [busy.add_channel(f"project-{number}") for number in range(projects)]
+    channels = [busy.add_channel(f"project-{number}") for number in range(PROJECTS)]
     lobby = quiet.add_channel("lobby")
     async with aiohttp.ClientSession() as http:
-        hooks = [
+        projects = [
             await _follow(sandbox, busy, channel, f"{number:010x}")
             for number, channel in enumerate(channels)
         ]
         other = await _follow(sandbox, quiet, lobby, "5f0c9a41b7")
-        yield Stage(sandbox, http, channels, hooks, lobby, other)
+        yield Stage(sandbox, http, channels, projects, lobby, other)
 
 
-async def _measure() -> Sequence[Row]:
+async def _measure(folder: Path) -> Sequence[Row]:
     pictures = avatar, _ = _avatar(), _screenshot(GRAIN)
     async with (
         Sandbox.start(pace=False) as sandbox,
-        _bot(sandbox) as pid,
-        _stage(sandbox, PROJECTS) as stage,
+        BenchBot(sandbox, folder).running() as bot,
+        _stage(sandbox) as stage,
     ):
-        before = _cards(sandbox, stage.channels)
+        before = cards_in(sandbox, stage.channels)
         started = time.perf_counter()
         half = EVENTS // 2
-        await _send(stage.http, stage.hooks, range(half), pictures)
-        rest = _send(stage.http, stage.hooks, range(half, EVENTS), pictures)
+        await _send(stage.http, stage.projects, range(half), pictures)
+        rest = _send(stage.http, stage.projects, range(half, EVENTS), pictures)
         _, amid = await asyncio.gather(rest, stage.other_card("amid the posts", 1, avatar))
         posted_s = time.perf_counter() - started
         after = await stage.other_card("after the posts", 2, avatar)
-        busy_mb = resident_mb(pid)
+        busy_mb = bot.resident_mb
         await _until_shown(sandbox, stage.channels, before + EVENTS)
         shown_s = time.perf_counter() - started
         of_all = f"{EVENTS} comments of {PROJECTS} projects with large pictures"
@@ -259,4 +200,5 @@ async def _measure() -> Sequence[Row]:
 
 def rows(_: Options) -> Sequence[Row]:
     """One busy guild, and a quiet one beside it."""
-    return asyncio.run(_measure())
+    with folder_on_disk() as folder:
+        return asyncio.run(_measure(Path(folder)))

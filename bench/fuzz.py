@@ -12,7 +12,6 @@ same seed makes the same requests.
 import argparse
 import asyncio
 import json
-import os
 import re
 import sys
 import tempfile
@@ -29,14 +28,13 @@ from cryptography.fernet import Fernet
 from sqlalchemy import func, select
 
 from bench.fuzz_requests import Maker, Request, Target
-from bench.start import free_port, until_ready
+from bench.running_bot import NO_ENRICHMENT, BenchBot
 from bot.db.tables import IS_NEW, inbox
 from bot.model import HookKind
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, Transaction
 from bot.timing import utc_now
 from bot.vault import Vault
-from sandbox.bot_process import BotProcess
 from sandbox.discord import Sandbox
 
 SERVER = "http://127.0.0.1:3000"  # of the recordings
@@ -70,16 +68,13 @@ class Stage:
 async def stage(folder: Path) -> AsyncIterator[Stage]:
     """The bot at work in a guild that follows the recorded projects, and with a shared hook."""
     key, url = Fernet.generate_key().decode(), f"sqlite:///{folder / 'bot.db'}"
-    log, config, port = folder / "bot.log", folder / "config.toml", free_port()
+    log = folder / "bot.log"
     async with (
         Sandbox.start(pace=False) as sandbox,
         Storage.open(url, Vault([key]), utc_now) as storage,
     ):
         guild = sandbox.add_guild("Studio Kestrel")
         channel = guild.add_channel("structure")
-        config.write_text(
-            f"[organisation]\nguilds = [{guild.id}]\n[speckle]\nenrich_deadline_s = 0.0\n", "utf-8"
-        )
         await storage.write(lambda tx: tx.guilds.join(guild.id))
         targets = {}
         for project in PROJECTS:
@@ -90,26 +85,17 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
                 lambda tx: tx.subscriptions.upsert(hook.id, channel.id, SubscriptionOptions(), 2)
             )
             targets[project] = Target(f"/webhooks/{hook.key}", hook.secrets[0])
-        environment = os.environ | {
-            "DISCORD_TOKEN": sandbox.token,
-            "DISCORD_API_URL": sandbox.api_url,
-            "ENCRYPTION_KEYS": key,
-            "DATABASE_URL": url,
+        settings = {
             "SPECKLE_SERVERS": SERVER,
             "SPECKLE_WEBHOOK_SECRET": SHARED_SECRET,
-            "PUBLIC_URL": f"http://127.0.0.1:{port}",
-            "WEBHOOK_PORT": str(port),
             "LOG_FORMAT": "json",
             "LOG_LEVEL": "warning",
         }
-        bot = BotProcess(environment, config, log, f"http://127.0.0.1:{port}")
-        await bot.start()
-        try:
-            await until_ready(port)
-            yield Stage(port, storage, log, targets)
-            await bot.stop()
-        finally:
-            await bot.kill()
+        config = f"[organisation]\nguilds = [{guild.id}]\n{NO_ENRICHMENT}"
+        bot = BenchBot(sandbox, folder, config, settings, key)
+        with log.open("wb") as output:
+            async with bot.running(stderr=output) as running:
+                yield Stage(running.port, storage, log, targets)
 
 
 # ── sending ───────────────────────────────────────────────────────────────────────────────────

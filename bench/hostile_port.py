@@ -10,9 +10,7 @@ set, read from /proc (Linux).
 import asyncio
 import gzip
 import json
-import os
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -22,7 +20,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet
 
 from bench.results import Options, Row, folder_on_disk, say
-from bench.start import free_port, resident_mb, until_ready
+from bench.running_bot import BenchBot, RunningBot
 from bot.model import Hook, HookKind
 from bot.speckle.signature import sign
 from bot.speckle.subscription_options import SubscriptionOptions
@@ -42,10 +40,9 @@ PROJECTS = [f"{number:010x}" for number in range(AT_ONCE + 1)]
 
 @dataclass(frozen=True)
 class Bot:
-    """The running bot: its process, its port, and the hooks of as many projects."""
+    """The running bot, and the hooks of as many projects."""
 
-    pid: int
-    port: int
+    running: RunningBot
     hooks: Sequence[Hook]
 
 
@@ -68,28 +65,10 @@ async def running_bot(sandbox: Sandbox, folder: Path) -> AsyncIterator[Bot]:
             hooks.append(hook)
             guild_ids.append(guild.id)
     # The operator's own guilds have no quotas, which these bodies would soon use up.
-    config = folder / "config.toml"
-    config.write_text(f"[organisation]\nguilds = {guild_ids}\n", "utf-8")
-    port = free_port()
-    environment = os.environ | {
-        "DISCORD_TOKEN": sandbox.token,
-        "DISCORD_API_URL": sandbox.api_url,
-        "ENCRYPTION_KEYS": key,
-        "DATABASE_URL": url,
-        "SPECKLE_SERVERS": SPECKLE,
-        "WEBHOOK_PORT": str(port),
-        "LOG_LEVEL": "error",
-    }
-    limited = f'ulimit -n {FILES}; exec "$@"'
-    options = ("--config", str(config), "--env-file", os.devnull)
-    command = (sys.executable, "-m", "bot", *options, "run")
-    bot = await asyncio.create_subprocess_exec("sh", "-c", limited, "sh", *command, env=environment)
-    try:
-        await until_ready(port)
-        yield Bot(bot.pid, port, hooks)
-    finally:
-        bot.terminate()
-        await bot.wait()
+    settings = {"SPECKLE_SERVERS": SPECKLE}
+    bot = BenchBot(sandbox, folder, f"[organisation]\nguilds = {guild_ids}\n", settings, key)
+    async with bot.running(most_files=FILES) as running:
+        yield Bot(running, hooks)
 
 
 # ── what is sent ──────────────────────────────────────────────────────────────────────────────
@@ -183,7 +162,7 @@ async def small_ones(bot: Bot, ended: asyncio.Event) -> list[float]:
         body = b'{"payload":' + payload(hook.project_id, time.monotonic_ns(), b'"x"') + b"}"
         started = time.perf_counter()
         status = await asyncio.to_thread(
-            send, bot.port, request(hook, body, sign(body, hook.secrets[0]))
+            send, bot.running.port, request(hook, body, sign(body, hook.secrets[0]))
         )
         took.append(time.perf_counter() - started)
         if status != "202":
@@ -196,7 +175,7 @@ async def peak_mb(bot: Bot, ended: asyncio.Event) -> float:
     """The most that the bot holds in memory until it ends."""
     most = 0.0
     while not ended.is_set():
-        most = max(most, resident_mb(bot.pid))
+        most = max(most, bot.running.resident_mb)
         await asyncio.sleep(0.005)
     return most
 
@@ -225,7 +204,8 @@ async def under(bot: Bot, name: str, requests: Sequence[bytes], settle_s: float 
     memory = asyncio.create_task(peak_mb(bot, ended))
     others = asyncio.create_task(small_ones(bot, ended))
     started = time.perf_counter()
-    answers = await asyncio.gather(*(asyncio.to_thread(send, bot.port, r) for r in requests))
+    sending = (asyncio.to_thread(send, bot.running.port, one) for one in requests)
+    answers = await asyncio.gather(*sending)
     took_s = time.perf_counter() - started
     await asyncio.sleep(settle_s)  # what was accepted is processed
     ended.set()
@@ -252,7 +232,7 @@ async def packed(bot: Bot) -> Under:
 
 
 async def silent(bot: Bot) -> Under:
-    callers = [socket.create_connection(("127.0.0.1", bot.port)) for _ in range(SILENT)]
+    callers = [socket.create_connection(("127.0.0.1", bot.running.port)) for _ in range(SILENT)]
     found = await under(bot, f"{SILENT} silent connections under {FILES} files", [], 2.0)
     for caller in callers:
         caller.close()
@@ -262,7 +242,7 @@ async def silent(bot: Bot) -> Under:
 async def slow(bot: Bot, size: int) -> Under:
     callers = []
     for number in range(AT_ONCE):
-        caller = socket.create_connection(("127.0.0.1", bot.port), timeout=GIVE_UP_S)
+        caller = socket.create_connection(("127.0.0.1", bot.running.port), timeout=GIVE_UP_S)
         whole = request(bot.hooks[number], b"x" * size, "0" * 64)
         await asyncio.to_thread(caller.sendall, whole[: -size // 10])
         callers.append(caller)

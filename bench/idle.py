@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from cryptography.fernet import Fernet
-
-from bench.results import Options, Row, cpu_s, folder_on_disk
-from bench.start import resident_mb, running
+from bench.results import Options, Row, folder_on_disk
+from bench.running_bot import BenchBot
 from sandbox.discord import Sandbox
 
 GUILDS: Final = (1, 200)
@@ -35,17 +33,16 @@ async def _quiet(guilds: int) -> Row:
         for number in range(guilds):
             sandbox.add_guild(f"Studio {number}").add_channel("structure")
         with folder_on_disk() as folder:
-            key = Fernet.generate_key().decode()
-            async with running(sandbox, Path(folder), key) as bot:
+            async with BenchBot(sandbox, Path(folder), config="").running() as bot:
                 await asyncio.sleep(SETTLE_S)
-                used_s, woken = cpu_s(bot.pid), _wake_ups(bot.pid)
+                used_s, woken = bot.cpu_s, _wake_ups(bot.pid)
                 await asyncio.sleep(QUIET_S)
-                share = (cpu_s(bot.pid) - used_s) / QUIET_S
+                share = (bot.cpu_s - used_s) / QUIET_S
                 often = (_wake_ups(bot.pid) - woken) / QUIET_S
                 return Row(
                     f"quiet, in {guilds} Discord servers",
                     f"{share:.2%} of a core",
-                    f"{often:.1f} wake-ups/s, {resident_mb(bot.pid):.0f} MB",
+                    f"{often:.1f} wake-ups/s, {bot.resident_mb:.0f} MB",
                 )
 
 

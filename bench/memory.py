@@ -19,16 +19,13 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
-from cryptography.fernet import Fernet
 
-from bench.project import Project, follow
-from bench.results import Options, Row, folder_on_disk, say
-from bench.start import at_most, resident_mb, running
+from bench.project import PROJECT_IDS, Project, cards_in, follow, follow_all
+from bench.results import Options, Row, at_most, folder_on_disk, say
+from bench.running_bot import NO_DAILY_LIMIT, NO_ENRICHMENT, BenchBot
 from sandbox.discord import Sandbox
 from sandbox.speckle import SpeckleServer, commit_create_data
 
-NO_QUESTIONS: Final = "[speckle]\nenrich_deadline_s = 0.0\n"
-NO_QUOTA: Final = "[quotas]\nevents_a_day = 10_000_000\n"
 SETTLE_S: Final = 5.0
 LINKED_MB: Final = 125.0
 MORE_MB: Final = 10.0
@@ -36,7 +33,6 @@ FEW: Final = 200
 WAITING: Final = 100_000
 NEW_EVENTS: Final = 500  # that come while so many wait
 PATIENCE_S: Final = 600.0
-PROJECT_IDS: Final = tuple(f"{number:010x}" for number in range(1, 9))
 WARM: Final = 4_000
 EVENTS: Final = 100_000
 EVENTS_LONG: Final = 1_000_000
@@ -62,9 +58,9 @@ async def _linked_mb() -> float:
         tower = server.add_project("Kestrel Tower", owner=ilse, visibility="PUBLIC")
         model = server.add_model(tower, "structure")
         with folder_on_disk() as folder:
-            key = Fernet.generate_key().decode()
             speckle = {"SPECKLE_SERVERS": server.url}
-            async with running(sandbox, Path(folder), key, **speckle) as first:
+            bench_bot = BenchBot(sandbox, Path(folder), config="", settings=speckle)
+            async with bench_bot.running():
                 offer = await sandbox.command(guild, channel, member, "link")
                 form = await sandbox.press(await offer.settled(), "Paste it", member)
                 pasted = await sandbox.submit_modal(form, {"Token": server.token(ilse)}, member)
@@ -73,17 +69,16 @@ async def _linked_mb() -> float:
                 answer = await sandbox.command(guild, channel, member, "subscribe", stream_id=link)
                 await answer.settled()
             # The first start makes the tables, for which it loads more.
-            async with running(sandbox, Path(folder), key, port=first.port, **speckle) as bot:
+            async with bench_bot.running() as bot:
                 for number in range(20):
                     version = server.add_version(tower, model, author=ilse, message=f"no {number}")
                     server.render(version)
                     data = commit_create_data(version)
                     await server.fire(tower, "commit_create", data, user=ilse)
                 await asyncio.sleep(SETTLE_S)
-                cards = sum(len(one.embeds) for one in sandbox.messages(channel.id))
-                if not cards:
+                if not cards_in(sandbox, [channel]):
                     raise SystemExit("no card came")
-                return resident_mb(bot.pid)
+                return bot.resident_mb
 
 
 def fill_outbox(database: Path, cards: int) -> None:
@@ -114,42 +109,37 @@ async def _waiting_mb(cards: int) -> float:
         channel = guild.add_channel("structure")
         member = guild.add_member("Maren Oduya", permissions="manage_webhooks")
         with folder_on_disk() as name:
-            folder, key = Path(name), Fernet.generate_key().decode()
-            async with running(sandbox, folder, key, NO_QUESTIONS) as bot:
+            bench_bot = BenchBot(sandbox, Path(name))
+            async with bench_bot.running():
                 project = await follow(sandbox, guild, channel, member, PROJECT_IDS[0])
                 async with aiohttp.ClientSession() as http:
                     await project.post(http, range(1))
                 await asyncio.sleep(SETTLE_S)
-            fill_outbox(folder / "bot.db", cards)
+            fill_outbox(bench_bot.database, cards)
             route = f"POST /channels/{channel.id}/messages"
             sandbox.faults.rate_limit(route, retry_after=PATIENCE_S, times=None)
-            async with running(sandbox, folder, key, NO_QUESTIONS, bot.port) as bot:
+            async with bench_bot.running() as bot:
                 async with aiohttp.ClientSession() as http:
                     await project.post(http, range(1, NEW_EVENTS))
                 await asyncio.sleep(SETTLE_S)
-                return resident_mb(bot.pid)
+                return bot.resident_mb
 
 
 async def _over_many_events(events: int) -> tuple[float, float]:
     """After the first events, and after all."""
     async with Sandbox.start(pace=False) as sandbox:
-        guild = sandbox.add_guild("Studio Kestrel")
-        member = guild.add_member("Maren Oduya", permissions="manage_webhooks")
         with folder_on_disk() as folder:
-            key = Fernet.generate_key().decode()
-            async with running(sandbox, Path(folder), key, NO_QUESTIONS + NO_QUOTA) as bot:
-                projects = [
-                    await follow(sandbox, guild, guild.add_channel(f"p{one}"), member, one)
-                    for one in PROJECT_IDS
-                ]
+            bench_bot = BenchBot(sandbox, Path(folder), NO_ENRICHMENT + NO_DAILY_LIMIT)
+            async with bench_bot.running() as bot:
+                projects = await follow_all(sandbox)
                 await _through(sandbox, projects, range(WARM // len(projects)))
-                warm_mb = resident_mb(bot.pid)
+                warm_mb = bot.resident_mb
                 for done in range(WARM, events, WARM):
                     each = range(done // len(projects), (done + WARM) // len(projects))
                     await _through(sandbox, projects, each)
                     if done % (10 * WARM) == 0:
-                        say(f"{done + WARM:,} events: {resident_mb(bot.pid):.0f} MB")
-                return warm_mb, resident_mb(bot.pid)
+                        say(f"{done + WARM:,} events: {bot.resident_mb:.0f} MB")
+                return warm_mb, bot.resident_mb
 
 
 async def _through(sandbox: Sandbox, projects: Sequence[Project], numbers: range) -> None:
@@ -157,10 +147,9 @@ async def _through(sandbox: Sandbox, projects: Sequence[Project], numbers: range
     async with aiohttp.ClientSession() as http:
         await asyncio.gather(*(project.post(http, numbers) for project in projects))
     for project in projects:
-        messages = sandbox.messages(project.channel.id)
-        while sum(len(one.embeds) for one in messages) < len(numbers):
+        # Another process sends it, and sets no event.
+        while cards_in(sandbox, [project.channel]) < len(numbers):  # noqa: ASYNC110
             await asyncio.sleep(LOOK_S)
-            messages = sandbox.messages(project.channel.id)
         project.channel.messages.clear()
 
 

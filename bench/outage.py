@@ -11,18 +11,17 @@ import sqlite3
 import statistics
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import aiohttp
-from cryptography.fernet import Fernet
 
 from bench.listener import PROJECT_ID, SECONDS, Served, many_senders
 from bench.memory import fill_outbox
-from bench.project import follow
+from bench.project import cards_in, follow
 from bench.results import Options, Row, figure, folder_on_disk, say
-from bench.start import Running, free_port, running
+from bench.running_bot import NO_DAILY_LIMIT, NO_ENRICHMENT, BenchBot, RunningBot
 from bot.model import HookKind
 from bot.storage import Storage
 from bot.vault import Vault
@@ -30,13 +29,6 @@ from sandbox.discord import Sandbox, SandboxGuild
 
 WAITING: Final = 100_000
 LEAST_RATIO: Final = 0.9
-CONFIG: Final = """\
-[speckle]
-enrich_deadline_s = 0.0
-[quotas]
-events_a_day = 10_000_000
-gigabytes_a_day = 10_000.0
-"""
 SHOWN_WITHIN_S: Final = 30.0
 SETTLE_S: Final = 3.0  # after the start, which has its own work
 
@@ -48,14 +40,12 @@ class Bench:
     sandbox: Sandbox
     guild: SandboxGuild
     folder: Path
-    port: int = field(default_factory=free_port)
-    key: str = field(default_factory=lambda: Fernet.generate_key().decode())
+    bot: BenchBot
 
-    def running(self, name: str) -> AbstractAsyncContextManager[Running]:
+    def running(self, name: str) -> AbstractAsyncContextManager[RunningBot]:
         """The bot over one of the databases."""
-        return running(
-            self.sandbox, self.folder, self.key, CONFIG, self.port, DATABASE_URL=self.url(name)
-        )
+        database = {"DATABASE_URL": self.url(name)}
+        return replace(self.bot, settings=database).running()
 
     def url(self, name: str) -> str:
         """The address of one of the databases."""
@@ -70,9 +60,9 @@ class Bench:
             async with aiohttp.ClientSession() as http, asyncio.timeout(SHOWN_WITHIN_S):
                 await project.post(http, range(1))
                 # Another process sends it, and sets no event.
-                while not any(one.embeds for one in self.sandbox.messages(channel.id)):  # noqa: ASYNC110
+                while not cards_in(self.sandbox, [channel]):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
-        async with Storage.open(self.url("idle"), Vault([self.key])) as storage:
+        async with Storage.open(self.url("idle"), Vault([self.bot.key])) as storage:
             quiet = await storage.write(
                 lambda tx: tx.hooks.create(
                     self.guild.id,
@@ -85,7 +75,7 @@ class Bench:
             )
         shutil.copy(self.folder / "idle.db", self.folder / "down.db")
         fill_outbox(self.folder / "down.db", WAITING)
-        return Served(0, self.port, f"/webhooks/{quiet.key}", quiet.secrets[0])
+        return Served(0, self.bot.port, f"/webhooks/{quiet.key}", quiet.secrets[0])
 
     async def rate(self, name: str, served: Served) -> tuple[float, float]:
         """Requests a second that the bot takes over a copy of a database, and seconds for each."""
@@ -116,7 +106,8 @@ async def _measure(rounds: int) -> tuple[Found, Found]:
     down: Found = []
     async with Sandbox.start(pace=False) as sandbox:
         with folder_on_disk() as folder:
-            bench = Bench(sandbox, sandbox.add_guild("Studio Kestrel"), Path(folder))
+            bot = BenchBot(sandbox, Path(folder), NO_ENRICHMENT + NO_DAILY_LIMIT)
+            bench = Bench(sandbox, sandbox.add_guild("Studio Kestrel"), Path(folder), bot)
             served = await bench.prepare()
             for number in range(rounds):
                 idle.append(await bench.rate("idle", served))

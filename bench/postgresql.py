@@ -17,15 +17,13 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
-from cryptography.fernet import Fernet
 
-from bench.project import Project, follow
+from bench.project import Project, cards_in, follow_all
 from bench.results import Options, Row, figure, folder_on_disk, say
-from bench.start import running
+from bench.running_bot import BenchBot
+from sandbox.bot_process import free_port
 from sandbox.discord import Sandbox
 
-NO_QUESTIONS: Final = "[speckle]\nenrich_deadline_s = 0.0\n"
-PROJECT_IDS: Final = tuple(f"{number:010x}" for number in range(1, 9))
 EVENTS: Final = 800
 LOOK_S: Final = 0.02
 WAYS: Final = ("SQLite", "PostgreSQL, one process", "PostgreSQL, two processes")
@@ -52,7 +50,8 @@ async def _rate(url: str | None, processes: int) -> float:
     async with Sandbox.start(pace=False) as sandbox:
         with folder_on_disk() as name:
             async with _bots(sandbox, Path(name), url, processes) as ports:
-                projects = await _follow_all(sandbox)
+                projects = await follow_all(sandbox)
+                channels = [project.channel for project in projects]
                 each = EVENTS // len(projects)
                 started = time.perf_counter()
                 async with aiohttp.ClientSession() as http:
@@ -61,7 +60,7 @@ async def _rate(url: str | None, processes: int) -> float:
                         for number, project in enumerate(projects)
                     ]
                     await asyncio.gather(*sending)
-                while _shown(sandbox, projects) < EVENTS:  # noqa: ASYNC110  # another process
+                while cards_in(sandbox, channels) < EVENTS:  # noqa: ASYNC110  # another process
                     await asyncio.sleep(LOOK_S)
                 return EVENTS / (time.perf_counter() - started)
 
@@ -71,36 +70,21 @@ async def _bots(
     sandbox: Sandbox, folder: Path, url: str | None, processes: int
 ) -> AsyncIterator[Sequence[int]]:
     """The ports of one or two bots over one database."""
-    key = Fernet.generate_key().decode()
     database = {} if url is None else {"DATABASE_URL": url}
-    async with running(sandbox, folder, key, NO_QUESTIONS, **database) as first:
+    bot = BenchBot(sandbox, folder, settings=database)
+    async with bot.running() as first:
         if processes == 1:
             yield [first.port]
             return
         # The second does not lead, so it is not at Discord, and never says that it is ready.
-        alive = {"page": "healthz"} | database
-        async with running(sandbox, folder, key, NO_QUESTIONS, **alive) as second:
+        async with replace(bot, port=free_port()).running(page="healthz") as second:
             yield [first.port, second.port]
-
-
-async def _follow_all(sandbox: Sandbox) -> Sequence[Project]:
-    guild = sandbox.add_guild("Studio Kestrel")
-    member = guild.add_member("Maren Oduya", permissions="manage_webhooks")
-    return [
-        await follow(sandbox, guild, guild.add_channel(f"p{one}"), member, one)
-        for one in PROJECT_IDS
-    ]
 
 
 def _at(project: Project, port: int) -> Project:
     """The project, whose webhook comes to this process."""
     path = project.url.split("/", 3)[3]
     return replace(project, url=f"http://127.0.0.1:{port}/{path}")
-
-
-def _shown(sandbox: Sandbox, projects: Sequence[Project]) -> int:
-    messages = (one for project in projects for one in sandbox.messages(project.channel.id))
-    return sum(len(message.embeds) for message in messages)
 
 
 def rows(options: Options) -> Sequence[Row]:

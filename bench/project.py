@@ -1,10 +1,13 @@
 """A project that a channel follows by hand, and its new versions as a Speckle server posts them."""
 
 import base64
+import io
 import json
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import aiohttp
 
@@ -14,6 +17,8 @@ from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 DELIVERIES = Path(__file__).resolve().parent.parent / "tests" / "fixtures" / "deliveries"
 # A recorded delivery, with its author's picture.
 RECORDED = base64.b64decode(json.loads((DELIVERIES / "commit_create.json").read_text())["body_b64"])
+# A channel of its own follows each of them, see `follow_all`.
+PROJECT_IDS: Final = tuple(f"{number:010x}" for number in range(1, 9))
 
 
 @dataclass(frozen=True)
@@ -28,14 +33,18 @@ class Project:
     async def post(self, http: aiohttp.ClientSession, numbers: range) -> None:
         """Post new versions, one after the other; ends the bench if one is not taken."""
         for number in numbers:
-            body = self._version(number)
-            headers = {
-                "Content-Type": "application/json",
-                "X-WEBHOOK-SIGNATURE": sign(body, self.secret),
-            }
-            async with http.post(self.url, data=body, headers=headers) as answer:
-                if answer.status != 202:
-                    raise SystemExit(f"unexpected answer: {answer.status} {await answer.text()}")
+            await self.post_body(http, self._version(number))
+
+    async def post_body(self, http: aiohttp.ClientSession, body: bytes) -> None:
+        """Post a delivery; ends the bench if it is not taken."""
+        headers = {
+            "Content-Type": "application/json",
+            "X-WEBHOOK-SIGNATURE": sign(body, self.secret),
+        }
+        # A file, as aiohttp warns of large bytes.
+        async with http.post(self.url, data=io.BytesIO(body), headers=headers) as answer:
+            if answer.status != 202:
+                raise SystemExit(f"unexpected answer: {answer.status} {await answer.text()}")
 
     def _version(self, number: int) -> bytes:
         body = json.loads(RECORDED)
@@ -61,3 +70,18 @@ async def follow(
     url = re.findall(r"http://[\w.:/-]+/webhooks/[\w-]+", said)[0]
     secret = re.findall(r"Secret.*?```\\n([\w-]+)\\n", said)[0]
     return Project(project_id, channel, url, secret)
+
+
+async def follow_all(sandbox: Sandbox) -> Sequence[Project]:
+    """A channel of its own for each of the projects, in one guild."""
+    guild = sandbox.add_guild("Studio Kestrel")
+    member = guild.add_member("Maren Oduya", permissions="manage_webhooks")
+    return [
+        await follow(sandbox, guild, guild.add_channel(f"p{project_id}"), member, project_id)
+        for project_id in PROJECT_IDS
+    ]
+
+
+def cards_in(sandbox: Sandbox, channels: Iterable[SandboxChannel]) -> int:
+    """How many cards these channels show."""
+    return sum(len(m.embeds) for channel in channels for m in sandbox.messages(channel.id))

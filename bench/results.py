@@ -69,6 +69,19 @@ def figure(values: Sequence[float], unit: str, digits: int = 0) -> str:
     return f"{median:,.{digits}f} {unit}".rstrip() + spread
 
 
+def at_most(
+    what: str, values: Sequence[float], unit: str, limit: float, digits: int, why_short: str = ""
+) -> Row:
+    """A row whose median is to be this or less."""
+    return Row(
+        what,
+        figure(values, unit, digits),
+        to_reach=f"≤ {limit:g} {unit}",
+        reached=statistics.median(values) <= limit,
+        why_short=why_short,
+    )
+
+
 def say(text: str) -> None:
     """Print a line of progress."""
     sys.stdout.write(f"{text}\n")

@@ -9,25 +9,19 @@ resident set, read from /proc (Linux).
 import asyncio
 import os
 import resource
-import socket
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import aiohttp
-from cryptography.fernet import Fernet
-
-from bench.results import Options, Row, cpu_s, figure, folder_on_disk, say
+from bench.results import Options, Row, at_most, figure, folder_on_disk, say
+from bench.running_bot import COMPILED, BenchBot
 from sandbox.discord import Sandbox
 
 IDLE_S: Final = 5.0
-GIVE_UP_S: Final = 30.0
 READY_S: Final = 1.2
 IMPORT_S: Final = 0.7
 IDLE_MB: Final = 100.0
@@ -35,8 +29,6 @@ IDLE_MB: Final = 100.0
 IMPORTS: Final = (
     "import gc, os; gc.disable(); import bot.__main__, bot.settings, bot.app; os._exit(0)"
 )
-# As for a host, whatever is set here: code that was compiled once is not compiled again.
-COMPILED: Final = {"PYTHONDONTWRITEBYTECODE": ""}
 WHY_START: Final = (
     "`-X importtime`: SQLAlchemy, aiohttp and discord.py are a third of the imports; aiohttp reads "
     "the system's certificates twice (0.04 s); the bot's own frozen dataclasses, some 400, are a "
@@ -50,78 +42,6 @@ WHY_MEMORY: Final = (
     "Tried, each for less than 1 MB: MALLOC_ARENA_MAX, malloc_trim, one store of certificates for "
     "two."
 )
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def resident_mb(pid: int) -> float:
-    """What a process holds in memory (Linux)."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-async def until_ready(port: int, page: str = "readyz") -> None:
-    """Wait for the first 200 of /readyz."""
-    async with aiohttp.ClientSession() as http, asyncio.timeout(GIVE_UP_S):
-        while True:
-            try:
-                async with http.get(f"http://127.0.0.1:{port}/{page}") as answer:
-                    if answer.status == 200:
-                        return
-            except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(0.02)
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A bot at work as a process of its own, and the seconds from its start to ready."""
-
-    pid: int
-    port: int
-    ready_s: float
-
-
-@asynccontextmanager
-async def running(
-    sandbox: Sandbox,
-    folder: Path,
-    key: str,
-    config: str = "",
-    port: int = 0,
-    page: str = "readyz",
-    **environment: str,
-) -> AsyncIterator[Running]:
-    """The bot of this checkout, over a database in the folder, while the block runs."""
-    port = port or free_port()
-    (folder / "config.toml").write_text(config)
-    values = {
-        "DISCORD_TOKEN": sandbox.token,
-        "DISCORD_API_URL": sandbox.api_url,
-        "ENCRYPTION_KEYS": key,
-        "DATABASE_URL": f"sqlite:///{folder / 'bot.db'}",
-        "WEBHOOK_PORT": str(port),
-        "PUBLIC_URL": f"http://127.0.0.1:{port}",
-        "LOG_LEVEL": "error",
-    }
-    files = ("--config", str(folder / "config.toml"), "--env-file", os.devnull)
-    started = time.perf_counter()
-    bot = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bot", *files, "run"),
-        env=os.environ | COMPILED | values | environment,
-    )
-    try:
-        await until_ready(port, page)
-        yield Running(bot.pid, port, time.perf_counter() - started)
-    finally:
-        bot.terminate()
-        await bot.wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +79,13 @@ async def _measure(runs: int) -> Sequence[Start]:
     async with Sandbox.start() as sandbox:
         sandbox.add_guild("Studio Kestrel").add_channel("structure")
         with folder_on_disk() as folder:
-            key = Fernet.generate_key().decode()
+            bench_bot = BenchBot(sandbox, Path(folder), config="")
             for number in range(runs + 1):
                 imported = import_times()
-                async with running(sandbox, Path(folder), key) as bot:
-                    used_s = cpu_s(bot.pid)
+                async with bench_bot.running() as bot:
+                    used_s = bot.cpu_s
                     await asyncio.sleep(IDLE_S)
-                    found.append(Start(*imported, bot.ready_s, used_s, resident_mb(bot.pid)))
+                    found.append(Start(*imported, bot.ready_s, used_s, bot.resident_mb))
                 say(f"run {number}: {found[-1]}")
     return found
 
@@ -186,16 +106,3 @@ def rows(options: Options) -> Sequence[Row]:
         replace(imports, beside=f"processor time: {import_cpu}", why_short=WHY_START),
         at_most("memory when idle", idle_mb, "MB", IDLE_MB, 0, WHY_MEMORY),
     ]
-
-
-def at_most(
-    what: str, values: Sequence[float], unit: str, limit: float, digits: int, why_short: str = ""
-) -> Row:
-    """A row whose median is to be this or less."""
-    return Row(
-        what,
-        figure(values, unit, digits),
-        to_reach=f"≤ {limit:g} {unit}",
-        reached=statistics.median(values) <= limit,
-        why_short=why_short,
-    )

@@ -15,12 +15,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.project import follow_all
 from bench.results import Options, Row, figure, folder_on_disk, say
 from bench.running_bot import BenchBot
 from bench.throughput import (
     PATIENCE_S,
     fill_inbox,
-    follow_all,
     ingest_alone,
     post_all,
     until_waiting,

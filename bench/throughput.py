@@ -20,12 +20,11 @@ from pathlib import Path
 
 import aiohttp
 
-from bench.project import Project, follow
+from bench.project import Project, cards_in, follow_all
 from bench.results import Options, Row, figure, folder_on_disk, say
 from bench.running_bot import NO_ENRICHMENT, BenchBot, RunningBot
 from sandbox.discord import Sandbox
 
-PROJECT_IDS = [f"{number:010x}" for number in range(1, 9)]
 EVENTS = 4_000
 EVENTS_INTO_OUTBOX = 1_600
 CONFIG = f"{NO_ENRICHMENT}[delivery]\nrequests_per_s = 50.0\n"
@@ -54,29 +53,10 @@ class Found:
     ingest_ms: list[float] = field(default_factory=list)
 
 
-async def follow_all(sandbox: Sandbox) -> list[Project]:
-    """A channel of its own for each project."""
-    guild = sandbox.add_guild("Studio Kestrel")
-    member = guild.add_member("Maren Oduya", permissions="manage_webhooks")
-    return [
-        await follow(sandbox, guild, guild.add_channel(f"p{project_id}"), member, project_id)
-        for project_id in PROJECT_IDS
-    ]
-
-
 async def post_all(projects: Sequence[Project], numbers: range) -> None:
     """Post the events of all projects, each project's in order."""
     async with aiohttp.ClientSession() as http:
         await asyncio.gather(*(project.post(http, numbers) for project in projects))
-
-
-def shown(sandbox: Sandbox, projects: Sequence[Project]) -> int:
-    """How many cards the channels show."""
-    return sum(
-        len(message.embeds)
-        for project in projects
-        for message in sandbox.messages(project.channel.id)
-    )
 
 
 async def until(found: Callable[[], Awaitable[bool]]) -> None:
@@ -106,10 +86,11 @@ async def into_channels(
 ) -> tuple[float, float]:
     """The same to the last card in its channel."""
     each = EVENTS // len(projects)
-    before = shown(sandbox, projects)
+    channels = [project.channel for project in projects]
+    before = cards_in(sandbox, channels)
 
     async def all_shown() -> bool:
-        return shown(sandbox, projects) - before >= each * len(projects)
+        return cards_in(sandbox, channels) - before >= each * len(projects)
 
     return await timed(bot, projects, range(each), lambda: until(all_shown))
 
@@ -174,7 +155,7 @@ async def ingest_alone(
     bot: BenchBot, events: int, cores: Collection[int] | None = None
 ) -> tuple[float, float]:
     """Events a second from the full inbox to cards that wait, and the bot's milliseconds."""
-    async with bot.running(cores) as running:
+    async with bot.running(cores=cores) as running:
         await until_waiting(bot.database, round(FROM * events))
         used_s, started = running.cpu_s, time.perf_counter()
         await until_waiting(bot.database, round(TO * events))

@@ -35,16 +35,10 @@ from bot.program import NAME, PROGRAM, version
 
 
 class Commands(click.Group):
-    """The commands, with the name that one of them had in the release before."""
+    """The commands; those that are elsewhere are said to be there."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """`outbox` was called `deliveries`."""
-        if cmd_name == "deliveries":
-            click.echo(
-                "`deliveries` is called `outbox` now. The next release does not know the old name.",
-                err=True,
-            )
-            cmd_name = "outbox"
+        """The command of this name; UsageError with what to type where it is no command here."""
         found = super().get_command(ctx, cmd_name)
         if found is None and cmd_name == "bundles":
             raise click.UsageError(

@@ -662,6 +662,10 @@ class Restored:
     kept: Path | None
 
 
+# A report of a bug shows statuses, codes, seconds and bytes below this; ids are larger.
+SMALLEST_ID = 10_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class SupportReport:
     """What a report of a bug may hold of a database, to be written as JSON."""

@@ -47,8 +47,8 @@ class TraceStep(StrEnum):
     NOT_FILLED_IN = "not_filled_in"
     FROM_HISTORY = "from_history"
     FROM_ACTIVITY = "from_activity"
-    IN_ACTIVITY_TOO = "in_activity_too"
     HEARD = "heard"
+    IN_ACTIVITY_TOO = "in_activity_too"
 
 
 class MissingWhy(StrEnum):

@@ -65,7 +65,7 @@ STORED_WORDS = {
     "waiting,live,closed",
     "token_refused,no_right,switched_off,unopenable,not_restored,project_gone,not_arriving",
     "waiting,sent,undeliverable",
-    "webhook,operator,history,activity,test",
+    "webhook,operator,history,activity,live,test",
     "owner,reader,manager,anyone",
     (
         "token_refused,scope_missing,forbidden,not_found,unlinked,unconfirmed,person_left,"
@@ -88,7 +88,7 @@ STORED_WORDS = {
         "access_by_last_yes,access_unknown,access_paused,hook_not_served,body_erased,facts_late,"
         "facts_missing,no_facts,facts_added,picture_not_yet,picture_late,picture_missing,"
         "picture_blank,no_picture,picture_added,nothing_changed,filled_in,not_filled_in,"
-        "from_history,from_activity,in_activity_too"
+        "from_history,from_activity,heard,in_activity_too"
     ),
     "account,operator,no_token",
     (

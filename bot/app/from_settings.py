@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from bot.amounts import GB
 from bot.app.timings import Timings
 from bot.discord_api.rate_limits import RateLimiter
 from bot.errors import ConfigError, Problem
@@ -13,8 +14,6 @@ from bot.settings import RetentionSettings, Settings
 from bot.storage import Storage
 from bot.vault import Vault
 from bot.webhook_listener import SharedHook
-
-GB = 1_000_000_000
 
 
 def required_token(settings: Settings) -> str:

@@ -34,6 +34,7 @@ from bot.app.watch import (
 from bot.discord_api.client import SpeckleBot, use_api
 from bot.metrics import Metrics
 from bot.monitoring.site import MetricsPage, serving_metrics
+from bot.network import Network
 from bot.pipeline.catch_up.worker import CatchUp
 from bot.services.known_trouble import KnownTrouble
 from bot.services.linking import AccountLinking
@@ -122,11 +123,7 @@ async def _at_work(
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
     breakers, network = CircuitBreakers(timings.speckle, metrics=metrics), settings.network()
-    servers = settings.speckle_servers
-    async with (
-        SpeckleHttp.open(servers, breakers, network) as http,
-        LiveSockets.open(servers, breakers, network) as sockets,
-    ):
+    async with _speckle_connections(settings, breakers, network) as (http, sockets):
         restored_copy_check = await checked_copy_of(storage)
         await storage.sealed.record_first_key()
         base = Base(
@@ -173,6 +170,18 @@ async def _at_work(
         finally:
             pipeline.close()
             speckle_side.client.close()
+
+
+@asynccontextmanager
+async def _speckle_connections(
+    settings: Settings, breakers: CircuitBreakers, network: Network
+) -> AsyncIterator[tuple[SpeckleHttp, LiveSockets]]:
+    servers = settings.speckle_servers
+    async with (
+        SpeckleHttp.open(servers, breakers, network) as http,
+        LiveSockets.open(servers, breakers, network) as sockets,
+    ):
+        yield http, sockets
 
 
 @asynccontextmanager

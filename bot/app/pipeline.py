@@ -190,6 +190,7 @@ def _listening(
         lists,
         access,
         speckle.sockets,
+        quota=base.quotas.day,
         pace=replace(pace, soonest_s=live.every_s, sockets_from=live.sockets_from),
         now=base.now,
     )

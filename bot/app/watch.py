@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import structlog
 
+from bot.amounts import GB
 from bot.app.base import Base
 from bot.app.from_settings import retention_policy_of
 from bot.app.pipeline import Pipeline
@@ -35,8 +36,6 @@ from bot.supervisor import Worker
 from bot.timing import utc_now
 
 log = structlog.get_logger()
-
-GB = 1_000_000_000
 
 
 def readiness_of(base: Base, bot: SpeckleBot, pipeline: Pipeline) -> Readiness:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from bot.amounts import size_text
 from bot.cards.card import Field
 from bot.cards.card_context import MAX_COMMENT, CardContext, name_text, shown_part
 from bot.cards.rich_text_markdown import to_markdown
@@ -14,7 +15,6 @@ from bot.speckle.rich_text import RichText, mentions
 MAX_NAMES = 3
 MAX_FILES = 5
 MAX_LIST = 1_024  # UTF-16 units, Discord's limit for a field
-SIZES = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
 
 def place_fields(context: CardContext, resources: Sequence[ResourceRef]) -> tuple[Field, ...]:
@@ -79,7 +79,4 @@ def files_field(files: Sequence[AttachedFile]) -> tuple[Field, ...]:
 
 
 def _size(size_bytes: int | None) -> str:
-    if size_bytes is None:
-        return ""
-    unit = next(((name, size) for name, size in SIZES if size_bytes >= size), None)
-    return f", {size_bytes} bytes" if unit is None else f", {size_bytes / unit[1]:.1f} {unit[0]}"
+    return "" if size_bytes is None else f", {size_text(size_bytes)}"

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from bot.amounts import size_text
 from bot.cards.text import counted
 from bot.cli.terminal import print_line
 from bot.model import DatabaseContent
@@ -99,5 +100,4 @@ def _consequences(content: DatabaseContent, shown_until: datetime | None) -> Ite
 
 
 def _size(path: Path) -> str:
-    size = path.stat().st_size
-    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
+    return size_text(path.stat().st_size)

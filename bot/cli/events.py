@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import click
 
+from bot.amounts import duration_text
 from bot.cards.text import shorten_plain
-from bot.cli.outbox_texts import reason, span, table
+from bot.cli.outbox_texts import reason, table
 from bot.cli.stored import Printable, opened
 from bot.cli.terminal import print_line
 from bot.errors import NotASpeckleLink
@@ -161,7 +162,7 @@ class EventView(Printable):
         event = found.event
         return (
             str(event.id),
-            span((now - event.event_at).total_seconds()),
+            duration_text((now - event.event_at).total_seconds()),
             SOURCES[event.source],
             shorten_plain(self.text(found.project_name or event.project_id), MAX_PROJECT),
             self._name(event),
@@ -226,7 +227,7 @@ class EventView(Printable):
     def all_of(self, found: FoundEvent, now: datetime) -> Iterator[str]:
         """An event and where it went, line by line."""
         event = found.event
-        ago = span((now - event.event_at).total_seconds())
+        ago = duration_text((now - event.event_at).total_seconds())
         yield f"Event {event.id}: {self._name(event)}"
         yield f"  happened {event.event_at:%Y-%m-%d %H:%M:%S} UTC, {ago} ago"
         yield f"  received {event.received_at:%Y-%m-%d %H:%M:%S} UTC, by {SOURCES[event.source]}"

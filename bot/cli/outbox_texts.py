@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from bot.amounts import duration_text
 from bot.cards.text import seen, shorten_plain
 from bot.cli.stored import Printable
 from bot.lookups import CardFilter, CardStatus
@@ -102,14 +103,6 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join([*cells, row[-1]]).rstrip()
 
 
-def span(seconds: float) -> str:
-    """A length of time as people say it."""
-    for unit, unit_s in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * unit_s:
-            return f"{seconds // unit_s:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
-
-
 def reason(card: CardStatus, now: datetime) -> str:
     """Why a card is where it is."""
     if card.state is OutboxState.SENT:
@@ -143,8 +136,8 @@ def next_try(card: CardStatus, now: datetime) -> str:
         return f"not due; {RUN} retry {card.id} tries it now"
     wait_s = (card.due_at - now).total_seconds()
     if wait_s > 0:
-        return f"next try in {span(wait_s)}"
-    return "due now" if wait_s > -60 else f"due for {span(-wait_s)}: does the bot run?"
+        return f"next try in {duration_text(wait_s)}"
+    return "due now" if wait_s > -60 else f"due for {duration_text(-wait_s)}: does the bot run?"
 
 
 class CardView(Printable):
@@ -155,7 +148,7 @@ class CardView(Printable):
         return (
             str(card.id),
             card.state,
-            span((now - card.since).total_seconds()),
+            duration_text((now - card.since).total_seconds()),
             self.place(card.channel_id, card.channel_name, "#"),
             self.place(card.guild_id, card.guild_name),
             shorten_plain(self.text(card.project_name or card.project_id), MAX_NAME),
@@ -203,7 +196,7 @@ class CardView(Printable):
     def all_of(self, card: CardStatus, event: InboxEvent | None, now: datetime) -> Iterator[str]:
         """A card and its event, line by line."""
         yield f"Card {card.id}: {self.text(seen(card.title))}"
-        ago = f"{span((now - card.since).total_seconds())} ago"
+        ago = f"{duration_text((now - card.since).total_seconds())} ago"
         yield f"  state    {card.state}"
         yield f"  since    {card.since:%Y-%m-%d %H:%M:%S} UTC, {ago}"
         yield f"  project  {self.text(card.project_name) or '(no name)'}, {card.project_id}"

@@ -19,6 +19,7 @@ from bot.cli.check import check_all
 from bot.cli.check.report import CheckMark, CheckResult
 from bot.cli.terminal import print_line, write_private
 from bot.errors import BotError
+from bot.model import SMALLEST_ID
 from bot.program import version
 from bot.settings import Settings
 from bot.storage import database_file, support_report
@@ -27,7 +28,6 @@ from bot.timing import utc_now
 # Lines of `check` whose words are this program's alone; others name addresses, bots or folders.
 OPEN_LINES: Final = frozenset({"Content", "Backup", "Restored", "Objects of bundles"})
 WORDS: Final = frozenset({"log_level", "log_format"})
-LARGEST_NUMBER: Final = 10_000_000  # what is larger is an id
 README: Final = """\
 For a report of a bug in the Speckle bot for Discord. Please look at these files before you send
 them: they are plain text.
@@ -121,7 +121,7 @@ def _shown(name: str, value: Any, default: Any) -> Any:
         return _settings(value)
     if isinstance(value, bool) or value is None or name in WORDS:
         return value
-    if isinstance(value, int | float) and abs(value) < LARGEST_NUMBER:
+    if isinstance(value, int | float) and abs(value) < SMALLEST_ID:
         return value
     if name == "database_url":
         return urlsplit(str(value)).scheme

@@ -16,7 +16,7 @@ from sqlalchemy.types import Text
 from bot.db.column_types import EnumText
 from bot.db.schema import WANTED
 from bot.db.tables import inbox, metadata, outbox
-from bot.model import SupportReport
+from bot.model import SMALLEST_ID, SupportReport
 from bot.problems import SendProblem, SendReason
 from bot.trace import TraceLine, TraceStep
 from bot.work import FallbackLevel, InboxState, OutboxState
@@ -24,7 +24,6 @@ from bot.work import FallbackLevel, InboxState, OutboxState
 FAILURES: Final = 50
 EVENTS: Final = 100
 OTHER: Final = "other"
-LARGEST_NUMBER: Final = 10_000_000  # statuses, codes, seconds and bytes; ids are larger
 
 Hashed = Callable[[object], str]
 
@@ -137,7 +136,7 @@ def _numbers(facts: Mapping[str, Any]) -> Mapping[str, int | float]:
     return {
         name: value
         for name, value in facts.items()
-        if isinstance(value, int | float) and -1 <= value < LARGEST_NUMBER and name in FACTS
+        if isinstance(value, int | float) and -1 <= value < SMALLEST_ID and name in FACTS
     }
 
 

@@ -5,17 +5,16 @@ Plain text: Discord, Slack and others show it alike. Nothing in it was written b
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
+from bot.amounts import duration_text, size_text
 from bot.cards.text import counted
 from bot.problem_texts import not_ready_text
 from bot.problems import NotReady, NotReadyWhy, ProblemFacts, SendProblem, TroubleKind
 from bot.program import PROGRAM
 from bot.services.operator_notices import OperatorNotice, TroubleRecord
 
-MB: Final = 1_000_000
-GB: Final = 1_000 * MB
 KEPT: Final = "Every event is kept and shown later."
 
 
@@ -130,7 +129,10 @@ def _facts(record: TroubleRecord) -> ProblemFacts:
     facts = record.facts
     match record.kind:
         case TroubleKind.DISK_LOW:
-            return {"free": _size(facts["free_bytes"]), "margin": _size(facts["margin_bytes"])}
+            return {
+                "free": size_text(float(facts["free_bytes"])),
+                "margin": size_text(float(facts["margin_bytes"])),
+            }
         case TroubleKind.BACKUP_TOO_OLD:
             return {"age": counted(int(facts["age_days"]), "day")}
         case TroubleKind.CATCH_UP_TOO_SHORT:
@@ -151,23 +153,10 @@ def _not_ready(facts: ProblemFacts) -> NotReady:
     return NotReady(why, rest)
 
 
-def _size(count: int | float | str) -> str:
-    size = float(count)
-    return f"{size / GB:.1f} GB" if size >= GB else f"{size / MB:.0f} MB"
-
-
 def _moment(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _lasted(since: datetime, over_at: datetime) -> str:
-    return f"It lasted {_duration(over_at - since)}, from {_moment(since)} to {_moment(over_at)}."
-
-
-def _duration(time: timedelta) -> str:
-    seconds = int(time.total_seconds())
-    if seconds < 60:
-        return counted(seconds, "second")
-    if seconds < 2 * 3600:
-        return counted(seconds // 60, "minute")
-    return counted(seconds // 3600, "hour") if seconds < 2 * 86400 else f"{seconds // 86400} days"
+    lasted = duration_text((over_at - since).total_seconds())
+    return f"It lasted {lasted}, from {_moment(since)} to {_moment(over_at)}."

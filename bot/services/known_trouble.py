@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from bot.amounts import GB
 from bot.errors import StorageUnavailable
 from bot.problems import ActiveTrouble, NotReady, NotReadyWhy, SendProblem, SendReason, TroubleKind
 from bot.services.readiness import Readiness
 from bot.storage import Storage, Transaction
 
-GB: Final = 1_000_000_000
 LATELY: Final = timedelta(seconds=60)
 LAST_BACKUP_KEY: Final = "last_backup_at"  # an ISO time, written by each backup that was asked for
 FIRST_LOOK_KEY: Final = "first_look_at"  # an ISO time: from when on a database without backups ages

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from cryptography.fernet import Fernet
 
 from bot.__main__ import cli
-from bot.cli.outbox_texts import PAUSES, span, table
+from bot.cli.outbox_texts import PAUSES, table
 from bot.errors import ConfigError
 from bot.model import HookKind, PauseReason, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
@@ -323,21 +323,6 @@ def test_every_pause_is_told_in_words() -> None:
     assert set(PAUSES) == set(PauseReason)
 
 
-def test_spans_read_as_people_say_them() -> None:
-    spans = (-3, 0, 119, 120, 7199, 7200, 172_799, 172_800)
-    said = ["0 s", "0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 days"]
-    assert [span(seconds) for seconds in spans] == said
-
-
 def test_a_table_has_straight_columns() -> None:
     lines = table(["a", "bc"], [["wide", "x"], ["y", "and long"]])
     assert list(lines) == ["a     bc", "wide  x", "y     and long"]
-
-
-def test_the_former_name_still_works_and_says_the_new_one() -> None:
-    done = CliRunner().invoke(cli, ["deliveries", "--help"])
-    assert done.exit_code == 0
-    assert (
-        done.stderr.strip()
-        == "`deliveries` is called `outbox` now. The next release does not know the old name."
-    )

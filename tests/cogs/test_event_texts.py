@@ -55,6 +55,7 @@ NOT_OF_A_STAGE = {
     TraceStep.READ,
     TraceStep.FROM_HISTORY,
     TraceStep.FROM_ACTIVITY,
+    TraceStep.HEARD,
     TraceStep.IN_ACTIVITY_TOO,
 }
 """Said by how the event came."""
@@ -149,7 +150,7 @@ def test_a_card_that_was_shown_says_when_where_and_why() -> None:
     assert "New version of structure/level 1" in text
     assert "*structure/a* fits `struct*`, which this channel follows." in text
     assert "linked account of the person who subscribed" in text
-    assert "2 seconds after it came: [the message](<https://discord.com/channels/71/73/77>)" in text
+    assert "2 s after it came: [the message](<https://discord.com/channels/71/73/77>)" in text
 
 
 def test_a_yes_that_speckle_took_back_later_is_not_said_beside_its_no() -> None:

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Date, Integer, LargeBinary, Table, select
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Date, Integer, LargeBinary, Table, select
 
 from bot.db.column_types import EnumText, JsonValue, UtcDateTime
 from bot.db.connections import parse_url
@@ -99,6 +99,8 @@ def _value(column: Column[Any], number: int, name: str = "") -> Any:
         return (
             BatchState.CLOSED if members[0] is BatchState.OPEN else members[number % len(members)]
         )
+    if isinstance(kind, Boolean):
+        return number % 2 == 0
     if isinstance(kind, UtcDateTime):
         return AT + timedelta(days=number)
     if isinstance(kind, Date):

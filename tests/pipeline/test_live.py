@@ -106,4 +106,4 @@ async def test_a_socket_rings(workshop: Workshop) -> None:
         await asyncio.sleep(0.5)
         for name in ("slab poured", "columns set"):
             workshop.publish(name)
-            await until(lambda: name in workshop.shown())  # noqa: B023
+            await until(lambda: name in workshop.shown())

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from bot.amounts import duration_text
 from bot.cards.text import escape_name, moment_text, one_line
 from bot.cogs.events.step_texts import STEPS, Mark, StageName, option_of, step_text
 from bot.cogs.subscriptions.panel_texts import options_text
@@ -158,7 +159,7 @@ def _card(card: CardStatus, event: ChannelEvent) -> tuple[Mark, str]:
         case OutboxState.SENT:
             sent_at = card.sent_at or card.created_at
             after_s = (sent_at - event.received_at).total_seconds()
-            when = f"{moment_text(sent_at, 'T')}, {_span(after_s)} after it came"
+            when = f"{moment_text(sent_at, 'T')}, {duration_text(after_s)} after it came"
             form = FORMS[card.level]
             mark = Mark.DONE if card.level is FallbackLevel.FULL else Mark.PLAIN
             return mark, f"Discord took it at {when}: {message_link(card)}.{form}"
@@ -190,10 +191,3 @@ def message_link(card: CardStatus) -> str:
         return "its message"
     url = f"https://discord.com/channels/{card.guild_id}/{card.channel_id}/{card.message_id}"
     return f"[the message](<{url}>)"
-
-
-def _span(seconds: float) -> str:
-    for unit, unit_s in (("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1)):
-        if seconds >= 2 * unit_s:
-            return f"{seconds // unit_s:.0f} {unit}"
-    return "a second" if seconds >= 1 else "less than a second"

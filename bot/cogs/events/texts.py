@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 import discord
 
+from bot.amounts import duration_text
 from bot.cards.card import MAX_DESCRIPTION, MAX_FIELD_VALUE
 from bot.cards.text import (
     escape_name,
@@ -275,14 +276,7 @@ def outcome_text(event: ChannelEvent) -> str:
 def choice_text(event: ChannelEvent, now: datetime) -> str:
     """The event in an autocomplete or a select, which show no markdown and no times."""
     title = f" · {one_line(seen(event.title))}" if event.title else ""
-    ago = _ago((now - event.at).total_seconds())
+    ago = duration_text((now - event.at).total_seconds())
     said = f" · {_said(event, MAX_CHOICE)}" if event.said else ""
-    text = f"{ago} · {kind_text(event)} · {OUTCOMES[event.outcome]}{title}{said}"
+    text = f"{ago} ago · {kind_text(event)} · {OUTCOMES[event.outcome]}{title}{said}"
     return shorten_plain(text, MAX_CHOICE)
-
-
-def _ago(seconds: float) -> str:
-    for unit, unit_s in (("days", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * unit_s:
-            return f"{seconds // unit_s:.0f} {unit} ago"
-    return "just now" if seconds < 60 else "1 min ago"

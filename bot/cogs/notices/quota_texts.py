@@ -2,13 +2,12 @@
 
 import discord
 
+from bot.amounts import size_text
 from bot.cards.text import counted, joined, moment_text
 from bot.cogs.notices.texts import PAUSED_COLOUR
 from bot.model import NOBODY
 from bot.services.quotas import OverQuota, Usage
 
-MB = 1_000_000
-GB = 1_000 * MB
 MAX_CHANNELS = 10  # named in one message
 
 
@@ -59,8 +58,8 @@ def today(usage: Usage) -> str:
     """How much of the day's quota is used."""
     limits, used = usage.limits, usage.used
     return (
-        f"{used.events:,} of {limits.events_a_day:,} events, {_size(used.bytes)} of "
-        f"{_size(limits.bytes_a_day)}"
+        f"{used.events:,} of {limits.events_a_day:,} events, {size_text(used.bytes)} of "
+        f"{size_text(limits.bytes_a_day)}"
     )
 
 
@@ -72,7 +71,3 @@ def in_all(usage: Usage) -> str:
         f"{moment_text(usage.ends_at, 't')}. In all: {used.hooks} of {limits.hooks} "
         f"webhooks, {used.subscriptions} of {limits.subscriptions} subscriptions."
     )
-
-
-def _size(count: int) -> str:
-    return f"{count / GB:.2f} GB" if count >= GB else f"{count / MB:.1f} MB"

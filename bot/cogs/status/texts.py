@@ -6,6 +6,7 @@ from typing import Final
 import discord
 
 from bot import __version__
+from bot.amounts import duration_text
 from bot.cards.text import counted, moment_text
 from bot.cogs.responses import COLOUR
 from bot.problems import ActiveTrouble, TroubleKind
@@ -87,14 +88,12 @@ def _last_event(figures: GuildFigures) -> str:
 def _delays(delays: Delays | None) -> str:
     if delays is None:
         return "No card was sent in that time."
-    worst = f"at most {_seconds(delays.worst_s)}, " if delays.cards > 1 else ""
-    return f"{_seconds(delays.median_s)}, {worst}{counted(delays.cards, 'card')}"
+    worst = f"at most {_delay_text(delays.worst_s)}, " if delays.cards > 1 else ""
+    return f"{_delay_text(delays.median_s)}, {worst}{counted(delays.cards, 'card')}"
 
 
-def _seconds(seconds: float) -> str:
-    if seconds < 10:
-        return f"{max(seconds, 0.0):.1f} s"
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+def _delay_text(seconds: float) -> str:
+    return f"{max(seconds, 0.0):.1f} s" if seconds < 10 else duration_text(seconds)
 
 
 def _waiting(figures: GuildFigures) -> str:

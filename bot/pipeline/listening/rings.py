@@ -107,7 +107,7 @@ class Rings:
                 ended = error.reason
             except Exception:  # a fault of ours over one socket; questions are asked all the same
                 log.exception("listening.socket_failed", account_id=account_id)
-                ended = "a fault of the bot's"
+                ended = "fault"
             finally:
                 held.socket = None
             failures = 0 if loop.time() - begun_at > HELD_S else failures + 1

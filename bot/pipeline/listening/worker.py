@@ -29,7 +29,7 @@ from bot.errors import (
     StorageUnavailable,
 )
 from bot.fairness import current_tenant
-from bot.model import AccessPause, Hook, InboxSource, Subscription
+from bot.model import AccessPause, DayQuota, Hook, InboxSource, Subscription
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.catch_up.from_lists import ListsCatchUp
 from bot.pipeline.listening.pace import ListeningPace
@@ -68,7 +68,7 @@ class _Ear:
 
     account_id: int
     server_url: str
-    since: Mapping[str, datetime | None] = field(default_factory=dict)
+    since: dict[str, datetime | None] = field(default_factory=dict)
     hook_ids: Mapping[str, frozenset[int]] = field(default_factory=dict)
     seen: dict[str, frozenset[str]] = field(default_factory=dict)
     rung: set[str] = field(default_factory=set)
@@ -90,6 +90,7 @@ class Listener:
         access: AccessCheck,
         sockets: LiveSockets,
         *,
+        quota: Callable[[int], DayQuota | None],
         pace: ListeningPace,
         now: Callable[[], datetime],
         clock: Callable[[], float] = time.monotonic,
@@ -99,6 +100,7 @@ class Listener:
         self._lender = lender
         self._lists = lists
         self._access = access
+        self._quota = quota
         self._pace = pace
         self._now = now
         self._clock = clock
@@ -143,6 +145,7 @@ class Listener:
             before = ear.since.keys()
             ear.since = _since(those)
             ear.hook_ids = _hook_ids(those)
+            ear.seen = {one: ids for one, ids in ear.seen.items() if one in ear.since}
             if ear.since.keys() - before:
                 ear.due = self._clock()
                 if ear.server_url in self._servers:
@@ -265,12 +268,17 @@ class Listener:
         for project_id, answer in found.items():
             if isinstance(answer, SpeckleError):
                 await self._lost(ear, [project_id], answer)
-            elif ids := frozenset(line.id for line in answer):
-                if ids - ear.seen.get(project_id, frozenset()) and not await self._read(
-                    ear, project_id
-                ):
-                    continue
-                ear.seen[project_id] = ids
+            else:
+                await self._note(ear, project_id, answer)
+
+    async def _note(self, ear: _Ear, project_id: str, lines: Sequence[Activity]) -> None:
+        """Read a project if its newest lines have some that were not there before."""
+        ids = frozenset(line.id for line in lines)
+        if ids - ear.seen.get(project_id, frozenset()) and await self._read(ear, project_id):
+            ear.seen[project_id] = ids
+            newest, since = max(line.at for line in lines), ear.since.get(project_id)
+            if project_id in ear.since and (since is None or since < newest):
+                ear.since[project_id] = newest
 
     async def _ask(
         self, after: Mapping[str, datetime | None], login: Login
@@ -282,11 +290,16 @@ class Listener:
         hooks = await self._storage.read(
             lambda tx: tx.hooks.these(ear.hook_ids.get(project_id, frozenset()))
         )
-        listening = [one for one in hooks if one.listens]
+        listening = [one for one in hooks if one.listens and await self._has_room(one)]
         left = await self._lists.take(listening, [ear.account_id])
-        if not left:
-            self._changed.set()  # the time that it was read until
-        return not left
+        return not left and len(listening) == len(hooks)
+
+    async def _has_room(self, hook: Hook) -> bool:
+        """Whether today has room for anything of a hook; a later turn asks again."""
+        quota = self._quota(hook.guild_id)
+        return quota is None or await self._storage.read(
+            lambda tx: tx.day_use.has_room_now(quota, hook.id)
+        )
 
     async def _lost(self, ear: _Ear, projects: Sequence[str], error: SpeckleError) -> None:
         """Ask the rule about channels whose account was refused, and pause those it says."""
@@ -322,7 +335,7 @@ def _channels(
     ]
 
 
-def _since(those: Sequence[Listened]) -> Mapping[str, datetime | None]:
+def _since(those: Sequence[Listened]) -> dict[str, datetime | None]:
     """From when on each project is to be read: as the subscription that has read least."""
     found: dict[str, datetime | None] = {}
     for one in those:
