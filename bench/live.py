@@ -17,17 +17,19 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from cryptography.fernet import Fernet
 
-from bench.results import Options, Row, cpu_s, figure, folder_on_disk, say
-from bench.start import Running, resident_mb, running
+from bench.results import Options, Row, figure, folder_on_disk, say
+from bench.running_bot import BenchBot, RunningBot
 from bot.model import HookKind, Subscription
 from bot.pipeline.listening.pace import ListeningPace
 from bot.storage import Storage, Transaction
 from bot.vault import Vault
+from bot.work import LISTENED_AGAIN
 from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 from sandbox.speckle import ServerProject, SpeckleServer, User
 
@@ -67,26 +69,19 @@ class Stage:
     key: str = field(default_factory=lambda: Fernet.generate_key().decode())
     listened: list[Listened] = field(default_factory=list)
 
-    @asynccontextmanager
-    async def bot(self, config: str = "") -> AsyncIterator[Running]:
-        """The bot at work."""
-        async with running(
-            self.sandbox, self.folder, self.key, config, SPECKLE_SERVERS=self.server.url
-        ) as bot:
-            yield bot
-
-    @property
-    def database_url(self) -> str:
-        """Where the bot keeps all of it."""
-        return f"sqlite:///{self.folder / 'bot.db'}"
+    def bot(self, config: str = "") -> BenchBot:
+        """The bot between the two."""
+        servers = {"SPECKLE_SERVERS": self.server.url}
+        return BenchBot(self.sandbox, self.folder, config, servers, self.key)
 
     async def prepare(self, accounts: int) -> None:
         """Have members link and subscribe, and write the other projects beside those."""
         guilds = [self.sandbox.add_guild(f"Studio {number}") for number in range(GUILDS)]
-        async with self.bot():
+        bot = self.bot()
+        async with bot.running():
             for number in range(accounts):
                 await self._follow(guilds[number % GUILDS], number)
-        async with Storage.open(self.database_url, Vault([self.key])) as storage:
+        async with Storage.open(bot.database_url, Vault([self.key])) as storage:
             firsts = {
                 one.channel_id: one
                 for guild in guilds
@@ -101,7 +96,8 @@ class Stage:
                     self.server.add_model(project, "site")
                 there = firsts[first.channel.id]
                 ids = [one.id for one in others]
-                await storage.write(lambda tx: _add(tx, there, ids))
+                until = self.server.now() + LISTENED_AGAIN
+                await storage.write(lambda tx: _add(tx, there, ids, until))
                 self.listened.extend(replace(first, project=one) for one in others)
 
     async def _follow(self, guild: SandboxGuild, number: int) -> None:
@@ -151,10 +147,10 @@ class Found:
     stop_s: list[float] = field(default_factory=list)
 
 
-def _add(tx: Transaction, there: Subscription, project_ids: Sequence[str]) -> None:
+def _add(tx: Transaction, there: Subscription, project_ids: Sequence[str], until: datetime) -> None:
     """Have the channel of a subscription follow these too, through the same account."""
-    hook, until = tx.hooks.get(there.hook_id), there.listened_until
-    if hook is None or hook.guild_id is None or until is None:
+    hook = tx.hooks.get(there.hook_id)
+    if hook is None or hook.guild_id is None or not hook.listens:
         raise SystemExit("A subscription that was typed listens to nothing.")
     for project_id in project_ids:
         other = tx.hooks.create(
@@ -177,10 +173,10 @@ def _add(tx: Transaction, there: Subscription, project_ids: Sequence[str]) -> No
         tx.listening.read_until([made.id], until)
 
 
-async def _share(bot: Running, seconds: float) -> float:
-    used_s = cpu_s(bot.pid)
+async def _share(bot: RunningBot, seconds: float) -> float:
+    used_s = bot.cpu_s
     await asyncio.sleep(seconds)
-    return (cpu_s(bot.pid) - used_s) / seconds
+    return (bot.cpu_s - used_s) / seconds
 
 
 async def _many(found: Found) -> None:
@@ -190,22 +186,22 @@ async def _many(found: Found) -> None:
             await stage.prepare(ACCOUNTS)
             listening = server.live.opened
             away = _not_listened_to(stage)
-            async with away, stage.bot() as bot:
+            async with away, stage.bot().running() as bot:
                 await asyncio.sleep(SETTLE_S)
                 found.idle_share.append(await _share(bot, QUIET_S))
-                idle_mb = resident_mb(bot.pid)
+                idle_mb = bot.resident_mb
                 stopping = time.perf_counter()
             found.idle_stop_s.append(time.perf_counter() - stopping)
-            async with stage.bot() as bot:
+            async with stage.bot().running() as bot:
                 await asyncio.sleep(SETTLE_S)
                 say(f"{len(server.live.sockets)} sockets ({server.live.opened - listening} opened)")
                 asked = len(server.asked_lists())
                 found.share.append(await _share(bot, QUIET_S))
                 found.questions.append((len(server.asked_lists()) - asked) * 60 / QUIET_S)
-                found.more_mb.append(resident_mb(bot.pid) - idle_mb)
+                found.more_mb.append(bot.resident_mb - idle_mb)
                 for _ in range(EVENTS):
                     found.by_socket_s.append(await stage.publish())
-                say(f"{resident_mb(bot.pid) - idle_mb:.1f} MB more after {EVENTS} events")
+                say(f"{bot.resident_mb - idle_mb:.1f} MB more after {EVENTS} events")
                 stopping = time.perf_counter()
             found.stop_s.append(time.perf_counter() - stopping)
 
@@ -228,7 +224,7 @@ async def _few(found: Found) -> None:
         with folder_on_disk() as name:
             stage = Stage(sandbox, server, Path(name))
             await stage.prepare(FEW)
-            async with stage.bot(WITHOUT_SOCKETS):
+            async with stage.bot(WITHOUT_SOCKETS).running():
                 await asyncio.sleep(1.0)
                 found.by_timer_s += await asyncio.gather(
                     *(_later(stage, n) for n in range(EVENTS_BY_TIMER))

@@ -150,6 +150,7 @@ class _Run:
         self._ledger = Ledger(stage.follows)
         self._chaos = Chaos(stage, plan.seed)
         self._senders: dict[str, Sender] = {}
+        self._half_done = asyncio.Event()
         self._held_since: float | None = None
         self._most_owed = MOST_OWED
         self._bot = self._new_bot(folder)
@@ -262,13 +263,14 @@ class _Run:
             await self._bot.kill()
             await self._bot.start()
             self._report.kills = number
+            if number >= CHANGES_AFTER * self._plan.kills:
+                self._half_done.set()
             if number % TELL_EACH == 0:
                 self._say(f"{number} kills, {len(self._ledger.owed)} cards on their way")
         await self._bot.live(random.uniform(*self._plan.lives_s))
 
     async def _change_in_the_middle(self) -> None:
-        while self._report.kills < CHANGES_AFTER * self._plan.kills:
-            await asyncio.sleep(LOOK_S)
+        await self._half_done.wait()
         await self._stage.change_to_webhook()
 
     async def _until_changed(self) -> None:

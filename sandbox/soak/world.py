@@ -119,7 +119,7 @@ class SoakWorld:
         follow = next(one for one in self.follows if one.project == self.changing)
         self.server.set_role(project, self.accounts[follow.channel], OWNER)
         while not self.server.webhooks(project):
-            answer = await self._subscribe(follow)
+            await self._subscribe(follow)
             await asyncio.sleep(ASK_AGAIN_S)
 
     async def _link(self, channel: str, user: User) -> None:

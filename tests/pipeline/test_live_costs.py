@@ -39,7 +39,12 @@ async def test_a_turn_without_news_is_one_question_and_one_statement_and_writes_
         towers = [
             server.add_project(name, owner=ilse, visibility="PUBLIC") for name in ("East", "West")
         ]
-        async with start_bot(public_url=None, speckle_servers=(server.url,), live={"every_s": 1.0}):
+        async with start_bot(
+            public_url=None,
+            speckle_servers=(server.url,),
+            speckle={"enrich_deadline_s": 3.0},
+            live={"every_s": 1.0},
+        ):
             await _link(studio.sandbox, studio, server.token(ilse))
             for tower in towers:
                 await _follow(studio.sandbox, studio, f"{server.url}/projects/{tower.id}")

@@ -94,12 +94,16 @@ class ListsCatchUp:
         self._now = now
 
     async def take(
-        self, hooks: Sequence[Hook], accounts: Collection[int] | None = None
+        self,
+        hooks: Sequence[Hook],
+        accounts: Collection[int] | None = None,
+        expected: Collection[int] = (),
     ) -> set[int]:
         """Take in what is missing, for hooks of one project; those where it is not settled.
 
         Hooks that listen are for themselves, as they are read to the end. With `accounts`, for
-        their channels alone. Each reader is asked for once. Errors:
+        their channels alone. Each reader is asked for once. It is not settled either while one of
+        the `expected` subscriptions is paused. Errors:
             SpeckleUnavailable: the server cannot be asked.
             StorageUnavailable: the database does not answer.
         """
@@ -107,10 +111,12 @@ class ListsCatchUp:
         left: set[int] = set()
         live = hooks[0].listens if hooks else False
         by_reader: defaultdict[object, list[_ListReader]] = defaultdict(list)
+        missing = set(expected)
         for hook in hooks:
             decisions = await self._decisions(hook, at, accounts)
             if any(isinstance(decision, Wait) for _, decision in decisions):
                 left.add(hook.id)
+            missing.difference_update(one.id for one, _ in decisions)
             for subscription, decision in decisions:
                 if isinstance(decision, Show) and decision.permit is not None:
                     after = await self._after(hook, subscription, at)
@@ -118,6 +124,8 @@ class ListsCatchUp:
                     by_reader[decision.permit.reader].append(reading)
         for readings in by_reader.values():
             left |= await self._read(readings, at, live=live)
+        if missing:
+            left.update(hook.id for hook in hooks)
         looked = [hook.id for hook in hooks if hook.id not in left]
 
         def note(tx: Transaction) -> None:
