@@ -205,6 +205,8 @@ def why_not_reached(error: BaseException) -> str:
             return "the proxy cannot be reached"
         if type(one).__name__ == "ProxyError":  # of requests and urllib3
             return "the proxy does not connect to it"
+    if any(isinstance(one, ssl.SSLError) for one in chain):
+        return "what answers there speaks no TLS; perhaps http:// or another port is right"
     return "it cannot be reached"
 
 

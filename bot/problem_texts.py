@@ -88,6 +88,10 @@ NOT_READY: Final[Mapping[NotReadyWhy, str]] = {
         "bot reconnects, with longer and longer waits; the log says how each one ended."
     ),
     NotReadyWhy.GATEWAY_SILENT: "Discord's gateway has been silent for {silence_s:.0f} s.",
+    NotReadyWhy.STANDS_BY: (
+        "Another process of the bot leads. This one takes deliveries, and takes its place within "
+        "seconds when it ends. There is nothing to do."
+    ),
 }
 
 

@@ -91,6 +91,7 @@ class NotReadyWhy(StrEnum):
     GATEWAY_NEVER_HEARD = "gateway_never_heard"
     GATEWAY_UNSTABLE = "gateway_unstable"
     GATEWAY_SILENT = "gateway_silent"
+    STANDS_BY = "stands_by"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ async def lead(storage: Storage, *, alone: bool, workers: Mapping[str, Worker]) 
     `alone`: no other process may be there at all, as on SQLite.
     Errors: ConfigError if there is one all the same; WorkerFailed.
     """
+    waits = False
     while not await storage.lead():
         if alone:
             raise ConfigError(
@@ -35,10 +36,13 @@ async def lead(storage: Storage, *, alone: bool, workers: Mapping[str, Worker]) 
                     "Stop it first, or give this one a database of its own.",
                 )
             )
-        log.info(
-            "supervisor.standby", why="another process leads; this one takes webhooks meanwhile"
-        )
+        if not waits:  # once, as it may wait for months
+            why = "another process leads; this one takes webhooks meanwhile"
+            log.info("supervisor.standby", why=why)
+            waits = True
         await asyncio.sleep(LEAD_RETRY_S)
+    if waits:
+        log.info("supervisor.leads", why="the process that led has ended")
     async with asyncio.TaskGroup() as tasks:
         for name, part in workers.items():
             tasks.create_task(_run_vital(name, part()), name=name)

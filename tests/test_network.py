@@ -474,3 +474,14 @@ def test_a_proxy_that_is_none_is_named(text: str, tmp_path: Path) -> None:
 
 def test_an_error_that_says_nothing_else_is_a_server_that_cannot_be_reached() -> None:
     assert why_not_reached(OSError("anything")) == "it cannot be reached"
+
+
+async def test_https_where_only_http_is_spoken_is_named() -> None:
+    async with Sandbox.start(pace=False) as plain:
+        address = plain.url.replace("http://", "https://")
+        async with aiohttp.ClientSession() as http:
+            with pytest.raises(aiohttp.ClientError) as caught:
+                await http.get(address)
+            row = (await check_server(http, address))[0]
+    assert "speaks no TLS" in why_not_reached(caught.value)
+    assert "cannot be reached: what answers there speaks no TLS" in row.text

@@ -1,6 +1,6 @@
 """What watches over the bot itself: its readiness, what troubles it, its database and its host."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import structlog
@@ -24,6 +24,7 @@ from bot.notifiers.operator_notifier import (
 )
 from bot.pipeline.clock_watch import ClockWatch
 from bot.problem_texts import unopenable_text
+from bot.problems import NotReady, NotReadyWhy
 from bot.services.guilds import GuildService
 from bot.services.housekeeping import Housekeeping
 from bot.services.known_trouble import KnownTrouble, TroubleLimits
@@ -40,8 +41,14 @@ log = structlog.get_logger()
 
 def readiness_of(base: Base, bot: SpeckleBot, pipeline: Pipeline) -> Readiness:
     """Whether the bot does its work."""
+
+    def discord_problems() -> Sequence[NotReady]:
+        # Only the process that leads connects to Discord; on SQLite there is no other.
+        leads = base.storage.leads or base.storage.is_sqlite
+        return bot.problems() if leads else [NotReady(NotReadyWhy.STANDS_BY)]
+
     return Readiness(
-        base.storage, bot.problems, base.rate_limiter.problems, pipeline.sender.problems
+        base.storage, discord_problems, base.rate_limiter.problems, pipeline.sender.problems
     )
 
 

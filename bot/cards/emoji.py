@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from bot.cards.colours import DANGER, INFO, PRIMARY, SUCCESS, VIOLET, WARNING
-from bot.speckle.event_table import kinds_of
+from bot.speckle.event_table import EVENTS
 from bot.speckle.events import EventGroup, EventKind
 
 if TYPE_CHECKING:
@@ -37,13 +37,10 @@ OF_GROUP: Mapping[EventGroup, CardEmoji] = {
     EventGroup.PEOPLE: CardEmoji.PEOPLE,
 }
 OF_KIND: Mapping[EventKind, CardEmoji] = {
-    **{kind: emoji for group, emoji in OF_GROUP.items() for kind in kinds_of(group)},
-    EventKind.VERSION_DELETED: CardEmoji.GONE,
-    EventKind.MODEL_DELETED: CardEmoji.GONE,
-    EventKind.ISSUE_DELETED: CardEmoji.GONE,
-    EventKind.PROJECT_DELETED: CardEmoji.GONE,
-    EventKind.COMMENT_RESOLVED: CardEmoji.DONE,
-}
+    row.kind: CardEmoji.GONE if row.ends else OF_GROUP[row.group]
+    for row in EVENTS
+    if row.group in OF_GROUP
+} | {EventKind.COMMENT_RESOLVED: CardEmoji.DONE}
 
 
 def drawn(emoji: CardEmoji) -> bytes:

@@ -64,7 +64,7 @@ async def _runs_with_other_keys(settings: Settings, vault: Vault) -> bool:
 def _report(report: Sequence[RotationReport], keys: int) -> bool:
     for kind in report:
         if kind.resealed or kind.already:
-            counted = f"{kind.resealed} encrypted again, {kind.already} use the first key already"
+            counted = f"{kind.already} use the first key, {kind.resealed} of them from now on"
             print_line(f"✔ {WORDS[kind.name]}: {counted}.")
     shut = {WORDS[kind.name]: kind.unopenable for kind in report if kind.unopenable}
     left = {WORDS[kind.name]: kind.left for kind in report if kind.left}

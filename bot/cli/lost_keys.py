@@ -12,7 +12,7 @@ from bot.cards.text import counted
 from bot.errors import BotError, Problem
 from bot.model import Unopenable
 from bot.program import PROGRAM
-from bot.settings import SECRET_HINTS
+from bot.settings import KEY_AMONG_OTHERS, SECRET_HINTS
 from bot.storage import database_file, unopenable_with
 
 THE_SETTING: Final = "ENCRYPTION_KEYS"
@@ -116,10 +116,10 @@ async def missing_key_hint(database_url: str | None, fresh: str) -> str:
 async def with_hints(
     problems: Sequence[Problem], database_url: str | None, fresh: str
 ) -> Sequence[Problem]:
-    """The problems; those of the key say what is in the database that needs it."""
+    """The problems; that there is no key at all says what is in the database that needs one."""
     return [
         replace(one, hint=await missing_key_hint(database_url, fresh))
-        if one.what.startswith(f"{THE_SETTING} ")
+        if one.what.startswith(f"{THE_SETTING} ") and KEY_AMONG_OTHERS not in one.hint
         else one
         for one in problems
     ]

@@ -1,12 +1,12 @@
 """`subscriptions export` and `import`: a file that people read, and what becomes of it."""
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from bot import toml_file
 from bot.audit import BY_HOST
 from bot.cli.migrate import require_tables
 from bot.cli.stored import Printable, opened
@@ -188,7 +188,7 @@ def _read(path: Path) -> Iterator[tuple[int, PortableSubscription | str]]:
     """The entries of a file by their number, or why one cannot be used. Errors: ConfigError."""
     hint = "Take a file that `subscriptions export` wrote."
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
+        data = toml_file.parse(toml_file.read_text(path))
     except OSError as error:
         why = (error.strerror or "no reason given").lower()
         raise ConfigError(Problem(str(path), f"It cannot be read: {why}.", hint)) from error

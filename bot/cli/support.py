@@ -42,7 +42,7 @@ events.json     the last events: the steps of their ways, as words
 Not in it: secrets, tokens, addresses, hosts, names of projects, models, channels and people, texts
 and titles, ids. A word of eight letters and digits stands for an id: the same word for the same id
 within this bundle, and another one in the next. The log is not in it: the bot writes it to standard
-output, and its lines name projects and ids. Add those that matter yourself, and read them before.
+error, and its lines have ids and addresses. Add those that matter yourself, and read them before.
 """
 
 

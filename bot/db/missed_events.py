@@ -193,15 +193,14 @@ class MissedEvents:
         note: str | None = None,
         quota: DayQuota | None = None,
         *,
-        live: bool = False,
+        live_until: datetime | None = None,
     ) -> TakenIn | None:
         """Put what a project's lists tell into the inbox, in order, for one subscription.
 
         What came by a webhook already is kept without a body, as the webhook's partner. Only kinds
         that the ordering key has had before: what its webhook is not set to send was not missed;
-        but all kinds of what is listened to `live`. That is read until the last one's time from
-        now on. None while a webhook's events of the ordering key wait to be looked at, as nobody
-        knows yet what those are.
+        but all kinds of what is live, which then is read until `live_until`. None while a webhook's
+        events of the ordering key wait to be looked at, as nobody knows yet what those are.
         """
         ordering_key = hook.ordering_key
         if not self._session.is_sqlite:
@@ -211,6 +210,7 @@ class MissedEvents:
         unread = and_(IS_NEW, inbox.c.lane == ordering_key, ~BY_LIST)
         if self._session.scalar(select(inbox.c.id).where(unread).limit(1)) is not None:
             return None
+        live = live_until is not None
         wanted = fetched if live else self._of_kinds_had(ordering_key, fetched)
         new = self._not_listed_before(ordering_key, subscription.id, wanted)
         partners = partners_of(self._session, subscription, ordering_key, new)
@@ -231,8 +231,8 @@ class MissedEvents:
         ids = insert_events(self._session, rows)
         if rows:
             self._has_list_rows(subscription, new[len(rows) - 1].at)
-        if live and fetched:
-            until = new[len(rows)].at - MILLISECOND if full else fetched[-1].at
+        if live_until is not None:
+            until = new[len(rows)].at - MILLISECOND if full else live_until
             move_on(self._session, subscriptions.c.id == subscription.id, until)
         taken = [row_id for row_id, one in zip(ids, new, strict=False) if one not in partners]
         write_counting(self._session, counting)

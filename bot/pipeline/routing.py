@@ -45,6 +45,7 @@ from bot.services.access_rules import Decision, Pause, ReadPermit, Show, Wait
 from bot.services.known_names import KnownNames
 from bot.speckle.confirmation import models_of, touched_models
 from bot.speckle.event_subjects import PLAIN
+from bot.speckle.event_table import BY_KIND
 from bot.speckle.events import (
     CommentCreated,
     CommentMentioned,
@@ -52,7 +53,6 @@ from bot.speckle.events import (
     CommentReplied,
     CommentResolved,
     Delivery,
-    EventKind,
     KnownThread,
     ModelRef,
     ProjectDeleted,
@@ -425,23 +425,13 @@ class Routing:
         if source is InboxSource.TEST:
             notes.append(CardNote(NoteKind.TEST))
         # What says that something begins does not fit what ends.
-        ends = event_context.delivery.event.kind in DELETIONS
+        ends = BY_KIND[event_context.delivery.event.kind].ends
         if hook.state is HookState.WAITING and source.tells_of_hook and not ends:
             notes.append(CardNote(NoteKind.FIRST_EVENT))
         named = event_context.delivery.server_url
         if named != hook.server_url and named in self._servers:
             notes.append(CardNote(NoteKind.SERVER_MOVED, str(named)))
         return tuple(notes)
-
-
-DELETIONS = frozenset(
-    {
-        EventKind.VERSION_DELETED,
-        EventKind.MODEL_DELETED,
-        EventKind.ISSUE_DELETED,
-        EventKind.PROJECT_DELETED,
-    }
-)
 
 
 def says_who_sees(delivery: Delivery) -> bool:

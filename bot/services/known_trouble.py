@@ -88,7 +88,11 @@ class KnownTrouble:
     async def now(self) -> Sequence[ActiveTrouble]:
         """What is wrong now, each once: a cause, and not what follows from it."""
         found = [
-            *map(_of_readiness, await self._readiness.problems()),
+            *(
+                _of_readiness(problem)
+                for problem in await self._readiness.problems()
+                if problem.why is not NotReadyWhy.STANDS_BY
+            ),
             *await self._low_disk(),
             *await self._stored(),
             *self._silent(),

@@ -93,6 +93,20 @@ class Search:
         here: Followed | None,
     ) -> Sequence[str]:
         """Models of a project whose name holds the text."""
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                return await self._model_names(caller, server_url, project_id, search, here)
+        except TimeoutError:
+            return ()
+
+    async def _model_names(
+        self,
+        caller: CommandCaller,
+        server_url: str,
+        project_id: str,
+        search: str,
+        here: Followed | None,
+    ) -> Sequence[str]:
         account = await self._lender.of_user(caller.actor.id, server_url)
         if account is not None:
             found = await self._models(account, project_id, " ".join(search.split()))
@@ -126,9 +140,23 @@ class Search:
     ) -> ProjectNames:
         """What the caller may know of a project's models and people; nothing where nobody answers.
 
-        `here` is what the channel has of the project.
+        `here` is what the channel has of the project. Up to three may be asked, one after another,
+        and `within_s` is for all of them.
         """
+        try:
+            async with asyncio.timeout(within_s):
+                return await self._names(caller, server_url, project_id, here, within_s)
+        except TimeoutError:
+            return UNKNOWN
 
+    async def _names(
+        self,
+        caller: CommandCaller,
+        server_url: str,
+        project_id: str,
+        here: Followed | None,
+        within_s: float,
+    ) -> ProjectNames:
         async def ask(login: Login) -> ProjectNames:
             return await self._client.project_names(login, project_id, within_s=within_s)
 

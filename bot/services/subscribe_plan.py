@@ -296,6 +296,12 @@ class Planner:
     def _may_listen(self) -> bool:
         return not self.request.by_hand and may_listen(self.live_for, self.access)
 
+    def not_live(self, hook: Hook) -> LiveFor | None:
+        """Of which projects accounts may hear, where that is why this hook waits for a webhook."""
+        waits = hook.is_by_hand and hook.state is HookState.WAITING
+        asks = waits and self.access.sees and not self.request.by_hand
+        return self.live_for if asks and not self._may_listen else None
+
     def _listens(self, hook: Hook | None) -> bool:
         """Whether the caller's account hears of it through this hook, or a new one."""
         fits = hook is None or hook.listens or self._hears_instead(hook)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from bot.model import NOBODY, Hook, PauseWhy, Subscription
 from bot.permissions import Actor, Audience, TargetChannel
 from bot.services.access_rules import is_private
+from bot.services.listening import LiveFor
 from bot.services.project_names import project_label
 from bot.services.webhook_results import Ensured, EnsureFailed, EnsureProblem, RemovalResult
 from bot.services.webhook_setup import WebhookSetup
@@ -68,6 +69,7 @@ class SubscribeRequest:
     left_out: frozenset[int] = frozenset()
     linked_models: LinkedModels = LinkedModels.ASK
     defaulted: frozenset[str] = frozenset()
+    not_live: LiveFor | None = None
 
     @property
     def caller(self) -> CommandCaller:
@@ -127,7 +129,8 @@ class Subscribed:
     stopped: the change goes beyond what was agreed to. `kept` events happened meanwhile. `target`
     is what the pasted link leads to, `hints` are filters that have no effect now, for
     the person who `asked_by` typing it. `defaulted` are options that a new one has from the
-    server's default filters.
+    server's default filters. `not_live`: the caller's account sees the project, and the operator
+    lets accounts hear of such projects alone.
     """
 
     entry: Followed
@@ -146,6 +149,7 @@ class Subscribed:
     hints: tuple[FilterHint, ...] = ()
     asked_by: int = NOBODY
     defaulted: frozenset[str] = frozenset()
+    not_live: LiveFor | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,6 +196,7 @@ class Subscribing:
             paused=plan.pause if entry.subscription.is_paused_for_rights else None,
             kept=kept,
             defaulted=request.defaulted if here is None else frozenset(),
+            not_live=planner.not_live(entry.hook),
         )
 
     async def _write(

@@ -9,9 +9,10 @@ from bot.settings.settings import (
     environment_names,
     sections,
 )
-from bot.settings.validators import SECRET_HINTS
+from bot.settings.validators import KEY_AMONG_OTHERS, SECRET_HINTS
 
 __all__ = [
+    "KEY_AMONG_OTHERS",
     "SECRET_HINTS",
     "OperatorSettings",
     "OrganisationSettings",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pydantic.fields import FieldInfo
 
+from bot.program import PROGRAM
 from bot.settings.settings import Settings, environment_names, sections
 from bot.settings.validators import SECRET_HINTS
 
@@ -58,7 +59,8 @@ def _keys(fields: Mapping[str, FieldInfo]) -> Iterator[str]:
 
 
 def _comment(text: str) -> str:
-    return textwrap.indent(textwrap.fill(" ".join(text.split()), WIDTH - 2), "# ")
+    text = " ".join(text.split()).replace("python3 run.py", PROGRAM)
+    return textwrap.indent(textwrap.fill(text, WIDTH - 2), "# ")
 
 
 def _toml(value: object) -> str:

@@ -1,7 +1,6 @@
 """Where settings come from: config.toml, .env and the environment, with each value's origin."""
 
 import re
-import tomllib
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from dotenv.parser import parse_stream
 from pydantic.fields import FieldInfo
 from pydantic_settings import PydanticBaseSettingsSource
 
+from bot import toml_file
 from bot.errors import Problem
 from bot.settings.settings import OTHER_NAMES, Settings, environment_names
 from bot.settings.validators import SECRET_HINTS
@@ -78,11 +78,13 @@ class Source(PydanticBaseSettingsSource):
     def _read(self, path: Path) -> str:
         """The text of a settings file, "" if there is none or none that can be read."""
         try:
-            return path.read_bytes().decode("utf-8-sig")  # Windows editors put a mark in front
+            return toml_file.read_text(path)
         except FileNotFoundError:
             return ""
         except UnicodeDecodeError:
             what, hint = "is not UTF-8 text.", "Save it as UTF-8."
+        except toml_file.NotToml as error:
+            what, hint = f"cannot be read: {error}.", "Look at its name."
         except OSError as error:
             what = f"cannot be read ({error.strerror or 'unknown reason'})."
             hint = "Let the bot's user read it."
@@ -100,8 +102,8 @@ class TomlSource(Source):
         super().__init__()
         text = self._read(path)
         try:
-            values = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+            values = toml_file.parse(text)
+        except toml_file.NotToml as error:
             self.problems.append(_toml_problem(path.name, text, str(error)))
             return
         self.origins = dict(_toml_origins(path.name, text, values))

@@ -39,6 +39,9 @@ DRIVER_HINTS: Final[Mapping[str, str]] = {
 # Three base64url parts: the bot's id, a time, an HMAC. Discord made them longer over the years.
 TOKEN_SHAPE: Final = re.compile(r"[\w-]{18,}\.[\w-]{5,}\.[\w-]{25,}", re.ASCII)
 
+KEY_AMONG_OTHERS: Final = (
+    f"Correct this one, or take it out: `{PROGRAM} check` counts what the others do not decrypt."
+)
 SECRET_HINTS: Final[Mapping[str, str]] = {
     "discord_token": (
         "Copy the token from https://discord.com/developers/applications, your application, "
@@ -134,11 +137,10 @@ def _check_encryption_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]
         except (binascii.Error, ValueError):
             size = 0
         if size != FERNET_KEY_BYTES:
-            raise _wrong(
-                f"holds no valid key in place {number} of {len(keys)}.",
-                "A key is 44 characters, the last one =; separate keys with commas. "
-                + SECRET_HINTS["encryption_keys"],
-            )
+            what = f"holds no valid key in place {number} of {len(keys)}."
+            shape = "A key is 44 characters, the last one =; separate keys with commas."
+            more = SECRET_HINTS["encryption_keys"] if len(keys) == 1 else KEY_AMONG_OTHERS
+            raise _wrong(what, f"{shape} {more}")
     return keys
 
 
@@ -273,7 +275,7 @@ def _check_host(host: str) -> str:
     raise _wrong(
         "is not an address that a computer can listen on.",
         "Write 127.0.0.1 (this computer only), 0.0.0.0 (every network of this computer) or :: (the "
-        "same over IPv6 too); the port is WEBHOOK_PORT, the address for Speckle is PUBLIC_URL.",
+        "same over IPv6 too). A port, and the address for others, are settings of their own.",
     )
 
 

@@ -23,17 +23,6 @@ NOUNS: Final[Mapping[EventGroup, str]] = {
 }
 """What else groups are called, today's and Speckle's former words."""
 
-SAID: Final[Mapping[EventKind, str]] = {
-    EventKind.PERMISSION_GRANTED: "joined",
-    EventKind.PERMISSION_REVOKED: "left",
-    EventKind.INVITATION_SENT: "invited",
-    EventKind.INVITATION_ACCEPTED: "accepted",
-    EventKind.INVITATION_DECLINED: "declined",
-    EventKind.ACCESS_REQUESTED: "asked for access",
-    EventKind.ACCESS_DECLINED: "refused access",
-}
-"""What happened to people, in the words of their cards."""
-
 _SEPARATED: Final = re.compile(r"[,;\n\r\uff0c\uff1b\u3001\u060c\u061b|/+&\u2022\u00b7]+")
 _CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NEGATION: Final = re.compile(r"!\s*|(?<![^\s])-(?=\w)")
@@ -150,6 +139,7 @@ def described_group(group: EventGroup) -> str:
     """What a group holds, in a few words."""
     if group is EventGroup.OTHER:
         return "events that this bot does not know yet"
-    words = (SAID.get(kind) or kind.split("_", 1)[-1] for kind in kinds_of(group))
+    here = (row for row in EVENTS if row.group is group)
+    words = (row.said or row.kind.split("_", 1)[-1] for row in here)
     former = "".join(f"{one} too: " for one, today in FORMER_NAMES.items() if today == group)
     return former + ", ".join(dict.fromkeys(words))

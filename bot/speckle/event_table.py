@@ -63,7 +63,8 @@ class EventRow:
     """An event, and how it comes: `triggers` are Speckle's names for it.
 
     `page_names` are what Speckle's webhook page calls them; events without one need its API.
-    `check` is what the server is asked about it, if anything.
+    `check` is what the server is asked about it, if anything. After an event that `ends`, what it
+    is about is gone. `said` is what happened to a person, in the words of its card.
     """
 
     value: type[Event]
@@ -72,6 +73,8 @@ class EventRow:
     page_names: tuple[str, ...]
     parse: Parser
     check: ServerCheck | None = None
+    ends: bool = False
+    said: str = ""
 
     @property
     def kind(self) -> EventKind:
@@ -111,6 +114,7 @@ EVENTS = (
         ("commit_delete",),
         ("version_delete",),
         parse.version_deleted,
+        ends=True,
     ),
     EventRow(VersionMoved, Group.VERSIONS, ("commit_move",), API_ONLY, parse.version_moved),
     EventRow(
@@ -120,7 +124,12 @@ EVENTS = (
         ModelUpdated, Group.MODELS, ("branch_update",), ("model_update",), parse.model_updated
     ),
     EventRow(
-        ModelDeleted, Group.MODELS, ("branch_delete",), ("model_delete",), parse.model_deleted
+        ModelDeleted,
+        Group.MODELS,
+        ("branch_delete",),
+        ("model_delete",),
+        parse.model_deleted,
+        ends=True,
     ),
     EventRow(
         IssueCreated,
@@ -152,6 +161,7 @@ EVENTS = (
         ("issue_deleted",),
         ("issue_deleted",),
         parse.issue_deleted,
+        ends=True,
     ),
     EventRow(
         CommentCreated,
@@ -206,6 +216,7 @@ EVENTS = (
         ("stream_delete",),
         ("project_delete",),
         parse.project_deleted,
+        ends=True,
     ),
     EventRow(
         PermissionGranted,
@@ -213,6 +224,7 @@ EVENTS = (
         ("stream_permissions_add",),
         ("project_permissions_add",),
         parse.permission_granted,
+        said="joined",
     ),
     EventRow(
         PermissionRevoked,
@@ -220,9 +232,15 @@ EVENTS = (
         ("stream_permissions_remove",),
         ("project_permissions_remove",),
         parse.permission_revoked,
+        said="left",
     ),
     EventRow(
-        InvitationSent, Group.PEOPLE, ("stream_invite_sent",), API_ONLY, parse.invitation_sent
+        InvitationSent,
+        Group.PEOPLE,
+        ("stream_invite_sent",),
+        API_ONLY,
+        parse.invitation_sent,
+        said="invited",
     ),
     EventRow(
         InvitationAccepted,
@@ -230,6 +248,7 @@ EVENTS = (
         ("stream_permissions_invite_accepted",),
         API_ONLY,
         parse.invitation_accepted,
+        said="accepted",
     ),
     EventRow(
         InvitationDeclined,
@@ -237,6 +256,7 @@ EVENTS = (
         ("stream_invite_declined",),
         API_ONLY,
         parse.invitation_declined,
+        said="declined",
     ),
     EventRow(
         AccessRequested,
@@ -244,6 +264,7 @@ EVENTS = (
         ("stream_access_request_sent",),
         API_ONLY,
         parse.access_requested,
+        said="asked for access",
     ),
     EventRow(
         AccessDeclined,
@@ -251,6 +272,7 @@ EVENTS = (
         ("stream_access_request_declined",),
         API_ONLY,
         parse.access_declined,
+        said="refused access",
     ),
     EventRow(UnknownEvent, Group.OTHER, (), API_ONLY, parse.unknown_event),
 )

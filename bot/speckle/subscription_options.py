@@ -466,3 +466,5 @@ OPTIONS = (
         describe=_describe_authors,
     ),
 )
+LABELS: Final[Mapping[str, str]] = {option.name: option.label for option in OPTIONS}
+"""What the fields of the form are called, by the option's name."""

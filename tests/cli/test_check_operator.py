@@ -51,5 +51,8 @@ async def test_the_channel_and_the_bots_permissions_there_are_looked_at() -> Non
         assert "✔" in await of(ops.id)
         assert "✘ Operator's notices: the bot does not see channel 12 (HTTP 404)" in await of(12)
         assert "takes no messages" in await of(guild.add_channel("all", "category").id)
+        sandbox.faults.fail("GET /channels/{channel_id}", 401)
+        assert "– Operator's notices: not tried" in await of(ops.id)
+        sandbox.faults.heal()
         sandbox.faults.fail("GET /guilds/{guild_id}/roles", 500)
         assert "✘" in await of(ops.id)

@@ -68,14 +68,14 @@ def test_all_is_sealed_anew_and_old_keys_may_go(host: Host) -> None:
     secret = host.stored(one_hook, old)
     done = host.rotate(new, old)
     assert done.exit_code == 0
-    assert "✔ secrets of webhooks: 1 encrypted again, 1 use the first key already." in done.output
+    assert "✔ secrets of webhooks: 1 use the first key, 1 of them from now on." in done.output
     assert "other keys can be removed" in done.output
     assert host.stored(its_secret, new) == secret
     for shown in (old, new, secret):
         assert shown not in done.output
     again = host.rotate(new)
     assert again.exit_code == 0
-    assert "0 encrypted again, 1 use the first key already" in again.output
+    assert "1 use the first key, 0 of them from now on" in again.output
     assert "The only key decrypts everything." in again.output
 
 

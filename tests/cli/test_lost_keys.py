@@ -98,6 +98,17 @@ def test_a_key_that_is_none_is_no_reason_for_a_new_one_either(host: Host) -> Non
     assert "Look for that key first" in host.types("check")
 
 
+def test_a_key_beside_others_that_is_none_is_to_be_corrected_or_taken_out(host: Host) -> None:
+    key = Fernet.generate_key().decode()
+    host.fill(key)
+    host.env.write_text(f"ENCRYPTION_KEYS={key},abc\n")
+    for command in ("run", "check"):
+        said = host.types(command)
+        assert "place 2 of 2" in said
+        assert "take it out" in said
+        assert "Look for that key first" not in said
+
+
 def test_a_wrong_key_says_what_it_does_not_decrypt(host: Host) -> None:
     host.fill(Fernet.generate_key().decode())
     host.env.write_text(f"ENCRYPTION_KEYS={Fernet.generate_key().decode()}\n")

@@ -8,8 +8,8 @@ from bot.cogs.guilds.names import NameKeeper
 from bot.services.discord_names import DiscordNameService
 from bot.storage import Storage
 from tests.cogs.conftest import RunClient, Studio
-from tests.pipeline.deliveries import until
 from tests.services.conftest import TOWER
+from tests.waiting import until
 
 
 async def test_channels_that_follow_something_and_their_servers_are_known_by_name(

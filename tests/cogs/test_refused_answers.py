@@ -165,9 +165,11 @@ async def test_what_is_done_and_shown_cannot_be_pressed_again_nor_while_it_is_be
     run_client: RunClient, studio: Studio, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with run_client() as bot:
-        first, subscribe = asyncio.Event(), bot.services.subscriptions.subscribe
+        begun, first = asyncio.Event(), asyncio.Event()
+        subscribe = bot.services.subscriptions.subscribe
 
         async def waits(request: object) -> object:
+            begun.set()
             await first.wait()
             return await subscribe(request)  # type: ignore[arg-type]  # handed through
 
@@ -175,7 +177,7 @@ async def test_what_is_done_and_shown_cannot_be_pressed_again_nor_while_it_is_be
         other = question.shown()
         monkeypatch.setattr(bot.services.subscriptions, "subscribe", waits)
         pressing = asyncio.create_task(studio.press(question, BY_HAND))
-        await asyncio.sleep(0.2)
+        await begun.wait()
         refused = await studio.press(other, BY_HAND, studio.maren)
         assert "already in progress" in text_of(refused)
         first.set()

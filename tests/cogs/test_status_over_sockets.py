@@ -31,7 +31,7 @@ async def test_a_member_reads_of_the_channels_that_they_see_and_of_no_other_guil
     async with run_client() as bot:
         nothing = text_of(await (await studio.type("status", who=studio.tobias)).settled())
         assert "The bot works\nUp since <t:" in nothing
-        assert "No channel that you see follows a Speckle project" in nothing
+        assert "No channel that you see follows a Speckle project. Members with" in nothing
         await studio.type("subscribe", stream_id=TOWER)
         await studio.type("subscribe", stream_id=f"{OWN_SERVER}/projects/{PAVILION}", where=board)
         await heron.type("subscribe", stream_id=TOWER)
@@ -77,7 +77,19 @@ def test_delays_and_what_waits_are_said_in_words() -> None:
     said = str(status_embed(GuildStatus(since, figures, ())).to_dict())
     assert "0.4 s, at most 3 min, 20 cards" in said
     assert "3 cards, 1 of them for this channel; the oldest came <t:" in said
-    assert "2 events for paused channels: `/subscriptions`" in said
+    assert "2 events for paused channels, kept until they continue. Members with" in said
+
+
+def test_the_cards_for_this_channel_are_counted_once() -> None:
+    since = Clock()() - timedelta(minutes=3)
+    for waiting, here, text in (
+        (1, 1, "1 card, for this channel; the oldest"),
+        (3, 3, "3 cards, all for this channel; the oldest"),
+        (3, 0, "3 cards, none for this channel; the oldest"),
+    ):
+        figures = replace(WELL, waiting=waiting, waiting_here=here, oldest_at=since)
+        said = str(status_embed(GuildStatus(since, figures, ())).to_dict())
+        assert text in said
 
 
 def test_what_waits_for_access_alone_is_not_said_to_be_nothing() -> None:

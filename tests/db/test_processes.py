@@ -15,7 +15,7 @@ from bot.db.tables import bodies, inbox
 from bot.storage import Storage
 from bot.vault import Vault
 from tests.db.conftest import Clock
-from tests.pipeline.deliveries import until
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 

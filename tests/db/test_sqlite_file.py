@@ -20,7 +20,7 @@ from bot.errors import StorageUnavailable
 from bot.storage import Storage
 from bot.vault import Vault
 from tests.db.conftest import NewDelivery
-from tests.pipeline.deliveries import until
+from tests.waiting import until
 
 
 def mode_of(path: Path) -> str:

@@ -26,7 +26,7 @@ from bot.work import (
     FallbackLevel,
 )
 from sandbox.discord import Sandbox
-from tests.pipeline.deliveries import until
+from tests.waiting import until
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 PAGE = "https://speckle.example/projects/p/models/m@v"

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from bot.http_server import Limits, PublicPath, bind, serving
 from bot.speckle.signature import sign
+from tests.waiting import until
 from tests.webhook_listener.desk import MAX_BODY, Desk, Wire, delivery, desk, open_desk, status_of
 
 __all__ = ["desk"]
@@ -415,7 +416,7 @@ async def test_running_out_of_files_is_said_once_and_passes(
             for number, caller in enumerate(callers):
                 caller.connect(("127.0.0.1", desk.port))
                 caller.sendall(desk.signed(delivery(number=number)))
-            await asyncio.sleep(0.3)
+            await until(lambda: logs)
         answers = [await asyncio.to_thread(caller.recv, 1_000) for caller in callers]
     for caller in callers:
         caller.close()

@@ -8,6 +8,7 @@ import pytest
 
 from bot.http_server import Answer, Limits
 from bot.speckle.signature import sign
+from tests.waiting import until
 from tests.webhook_listener.desk import Desk, Wire, delivery, desk, open_desk, status_of
 
 __all__ = ["desk"]
@@ -80,9 +81,7 @@ async def test_requests_that_follow_each_other_are_answered_in_their_order(desk:
 async def test_who_hangs_up_before_the_answer_has_delivered_all_the_same(desk: Desk) -> None:
     wire = await desk.wire(desk.signed(delivery()))
     wire.writer.transport.abort()
-    async with asyncio.timeout(10):
-        while not await desk.rows():  # noqa: ASYNC110  # a commit sets no event
-            await asyncio.sleep(0.01)
+    await until(desk.rows)
 
 
 async def test_an_answer_under_way_goes_out_when_the_bot_stops(

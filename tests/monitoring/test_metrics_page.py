@@ -24,7 +24,8 @@ from bot.storage import Storage
 from bot.timing import utc_now
 from bot.vault import Vault
 from tests.pipeline.conftest import StartBot, Studio, key, post, start_bot, studio, timings  # noqa: F401  # fixtures  # noqa: F401  # fixtures
-from tests.pipeline.deliveries import COMMIT, follow, until
+from tests.pipeline.deliveries import COMMIT, follow
+from tests.waiting import until
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 SERVER = "https://speckle.example.org"

@@ -1,9 +1,8 @@
 """Many deliveries of one project: made, posted, and found again among the cards of a channel."""
 
-import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ from bot.app import App
 from bot.model import Hook, PauseReason, Subscription
 from sandbox.discord import SandboxChannel
 from tests.pipeline.conftest import BY_HAND, SHOW, Recorded, Studio, post, recorded
+from tests.waiting import until
 
 T = TypeVar("T")
 SERVER = "http://127.0.0.1:3000"
@@ -79,15 +79,6 @@ async def wait_until_paused(app: App, channel: SandboxChannel, reason: PauseReas
         return subscription if subscription.pause_reason is reason else None
 
     return await until(found)
-
-
-async def until(found: Callable[[], Awaitable[T | None]], timeout_s: float = 15.0) -> T:
-    """Ask again and again until there is something true."""
-    async with asyncio.timeout(timeout_s):
-        while True:
-            if value := await found():
-                return value
-            await asyncio.sleep(0.02)
 
 
 def route_to(channel: SandboxChannel) -> str:

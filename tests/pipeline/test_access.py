@@ -16,9 +16,10 @@ from bot.trace import TraceStep
 from bot.vault import Vault
 from sandbox.discord import SandboxMessage
 from tests.pipeline.conftest import QUICK_NOTICES, SHOW, TIMINGS, Run, Studio
-from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers, wait_until_paused
+from tests.pipeline.deliveries import numbers_in, wait_for_numbers, wait_until_paused
 from tests.pipeline.tower import Tower
 from tests.stored import waiting_count
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ from bot.pipeline.keyed_worker import KeyedWorker
 from bot.timing import Backoff
 from tests.conftest import on_every_connection
 from tests.pipeline.conftest import TIMINGS, StartBot, Studio, post, quick_connection
-from tests.pipeline.deliveries import follow, numbered, send_numbers, until, wait_for_numbers
+from tests.pipeline.deliveries import follow, numbered, send_numbers, wait_for_numbers
+from tests.waiting import until
 
 IMPATIENT = Timings(
     connection=quick_connection(

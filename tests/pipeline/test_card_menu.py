@@ -7,9 +7,9 @@ from bot.db.tables import bodies
 from bot.speckle.subscription_options import SubscriptionOptions
 from sandbox.discord import InteractionView, SandboxMember
 from tests.conftest import only_2_31
-from tests.pipeline.deliveries import until
 from tests.pipeline.world import BotWorld, OpenStage, stage, timings
 from tests.stored import waiting_count
+from tests.waiting import until
 
 __all__ = ["stage", "timings"]
 

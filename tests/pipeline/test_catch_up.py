@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text, update
+from structlog.testing import capture_logs
 
 from bot.app import App, Timings
 from bot.db.tables import hooks, inbox, subscriptions
@@ -26,10 +27,11 @@ from bot.work import InboxState
 from sandbox.bot_process import BotProcess
 from tests.conftest import only_2_31, over_postgresql
 from tests.pipeline.conftest import TIMINGS, Run, Studio
-from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers
+from tests.pipeline.deliveries import numbers_in, wait_for_numbers
 from tests.pipeline.test_bad_days import limit_pages
 from tests.pipeline.tower import Tower, answer
 from tests.stored import note_event, waiting_count
+from tests.waiting import until
 
 KEYS_AGO = timedelta(days=2)
 QUICK = replace(
@@ -189,8 +191,9 @@ async def test_an_equal_body_that_is_under_way_makes_a_failed_one_wait(
         await tower.follow(app.storage, studio)
         tower.resolve("c0ffee")
         waiting = tower.resolve("c0ffee", status=0)
-        app.catch_up.missed()
-        await asyncio.sleep(0.5)
+        with capture_logs() as logs:
+            app.catch_up.missed()
+            await until(lambda: [line for line in logs if line.get("unclear") == 1])
         assert await app.storage.read(lambda tx: tx.missed_events.last_id()) == 0
         waiting.status = 3
         await look(app)
@@ -310,8 +313,9 @@ async def test_a_server_that_is_down_at_the_start_is_asked_again(
         await tower.follow(app.storage, studio)
     tower.fail(range(3))
     tower.server.faults.status = 502
+    asked = len(tower.server.requests)
     async with run() as app:
-        await asyncio.sleep(0.5)
+        await until(lambda: len(tower.server.requests) > asked)
         assert await app.storage.read(lambda tx: tx.missed_events.last_id()) == 0
         tower.server.faults.clear()
         await wait_for_numbers(studio, studio.structure, range(3))

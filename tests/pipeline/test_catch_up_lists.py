@@ -16,10 +16,11 @@ from sandbox.speckle import SPECKLE_4, SPECKLE_4_AS_ANNOUNCED, Release, User
 from sandbox.speckle.issues import IssueDataShape
 from tests.pipeline import test_catch_up
 from tests.pipeline.conftest import Run, Studio
-from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers
+from tests.pipeline.deliveries import numbers_in, wait_for_numbers
 from tests.pipeline.test_catch_up import KEYS_AGO, QUICK, cards, done_trace, look
 from tests.pipeline.tower import Tower
 from tests.stored import new_count, waiting_count
+from tests.waiting import until
 
 HOUR = timedelta(hours=1)
 

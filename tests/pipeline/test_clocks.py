@@ -22,14 +22,7 @@ from bot.timing import utc_now
 from bot.work import NewInboxEvent
 from sandbox.discord import Sandbox
 from tests.pipeline.conftest import StartBot, Studio
-from tests.pipeline.deliveries import (
-    follow,
-    numbers_in,
-    route_to,
-    send_numbers,
-    until,
-    wait_for_numbers,
-)
+from tests.pipeline.deliveries import follow, numbers_in, route_to, send_numbers, wait_for_numbers
 from tests.pipeline.test_sender_rules import (
     CHANNEL,
     Clock,
@@ -41,6 +34,7 @@ from tests.pipeline.test_sender_rules import (
     storage,
 )
 from tests.stored import waiting_count
+from tests.waiting import until
 
 __all__ = ["clock", "storage"]
 

@@ -15,8 +15,9 @@ from bot.errors import ConfigError
 from bot.problems import NotReady, NotReadyWhy
 from bot.timing import Backoff
 from tests.pipeline.conftest import StartBot, Studio, quick_connection
-from tests.pipeline.deliveries import follow, send_numbers, until, wait_for_numbers
+from tests.pipeline.deliveries import follow, send_numbers, wait_for_numbers
 from tests.pipeline.test_whole_bot import PAGE, said, until_ready, until_said
+from tests.waiting import until
 from tests.wires import Authority, tls_front
 
 SYNC = "PUT /applications/{application_id}/commands"

@@ -36,10 +36,10 @@ from tests.pipeline.deliveries import (
     numbered,
     route_to,
     send_numbers,
-    until,
     wait_for_numbers,
 )
 from tests.stored import stored_card
+from tests.waiting import until
 
 PICTURE = Picture("preview-0123456789ab.png", "image/png", photograph(20))
 

@@ -23,8 +23,8 @@ from bot.speckle.payloads import parse_delivery, read_envelope
 from sandbox.discord import SandboxChannel, SandboxMessage
 from tests.pipeline.conftest import SHOW, Recorded, StartBot, Studio, post, recorded
 from tests.pipeline.deliveries import subscribe as type_subscribe
-from tests.pipeline.deliveries import until
 from tests.stored import stored_card
+from tests.waiting import until
 
 SERVER = "http://127.0.0.1:3000"
 

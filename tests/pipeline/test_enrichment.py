@@ -25,9 +25,9 @@ from sandbox.speckle.entities import Comment
 from sandbox.speckle.event_data import commit_create_data
 from tests.conftest import only_2_31, over_postgresql
 from tests.pipeline.conftest import TIMINGS, StartBot, Studio
-from tests.pipeline.deliveries import until
 from tests.pipeline.tower import answer
 from tests.speckle_api.tables import add_object_table
+from tests.waiting import until
 
 TRIGGERS = (
     "commit_create",

@@ -44,9 +44,9 @@ from sandbox.speckle import (
 from sandbox.speckle.entities import CONTRIBUTOR, Invitation
 from sandbox.speckle.people_at_work import Fired, PersonAtWork
 from tests.pipeline.conftest import TIMINGS, Studio
-from tests.pipeline.deliveries import until
 from tests.pipeline.test_statements import counted
 from tests.pipeline.world import TRIGGERS, BotWorld, OpenStage, stage
+from tests.waiting import until
 
 __all__ = ["stage"]
 

@@ -29,8 +29,9 @@ from bot.work import (
 )
 from sandbox.discord import SandboxChannel
 from tests.pipeline.conftest import Recorded, StartBot, Studio, post, recorded
-from tests.pipeline.deliveries import subscribe, until
+from tests.pipeline.deliveries import subscribe
 from tests.stored import new_count, waiting_count
+from tests.waiting import until
 
 SERVER = "https://app.speckle.systems"
 PROJECT = "a1b2c3d4e5"

@@ -26,8 +26,9 @@ from bot.storage import Transaction
 from sandbox.discord import SandboxChannel, SandboxGuild
 from sandbox.speckle import SpeckleServer
 from tests.pipeline.conftest import Recorded, StartBot, Studio, post
-from tests.pipeline.deliveries import SERVER, numbered, until
+from tests.pipeline.deliveries import SERVER, numbered
 from tests.stored import waiting_count
+from tests.waiting import until
 
 SOON = 20  # sends after which another guild's card must be there
 SIDE = 3_100  # pixels; 9.6 megapixels, just below what the bot unpacks

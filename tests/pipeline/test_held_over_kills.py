@@ -10,11 +10,12 @@ import pytest
 
 from tests.conftest import only_2_31
 from tests.pipeline.conftest import Run, Studio
-from tests.pipeline.deliveries import route_to, until
+from tests.pipeline.deliveries import route_to
 from tests.pipeline.test_stopping import process
 from tests.pipeline.tower import Tower
 from tests.pipeline.world import OBJECTS, stage_of
 from tests.stored import waiting_count
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="these are signals of Unix")
 

@@ -22,8 +22,8 @@ from sandbox.speckle import ServerProject, SpeckleServer, User
 from sandbox.speckle.issues import IssueDataShape, ServerIssue
 from sandbox.speckle.release import SPECKLE_4_AS_ANNOUNCED
 from tests.pipeline.conftest import StartBot, Studio
-from tests.pipeline.deliveries import until
 from tests.pipeline.tower import answer
+from tests.waiting import until
 
 TRIGGERS = ("issue_created", "issue_updated", "issue_reply_created", "issue_deleted")
 STRUCTURE, FACADE = "structure/level 1", "facade/east"

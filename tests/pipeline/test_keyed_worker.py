@@ -1,10 +1,11 @@
 """Turns of ordering keys: in company where they come fast, at once where more is left."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
 from bot.pipeline.keyed_worker import KeyedWorker
+from tests.waiting import until
 
 
 class Queue:
@@ -52,12 +53,6 @@ class Queue:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(found: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5.0):
-        while not found():  # noqa: ASYNC110  # nobody sets an event for it
-            await asyncio.sleep(0.005)
 
 
 async def test_what_comes_soon_after_a_turn_waits_and_goes_together() -> None:

@@ -19,7 +19,8 @@ from bot.speckle.events import CommentCreated, Delivery, Project
 from bot.speckle_api.previews import NoPicture, Rendered
 from bot.speckle_api.types import Login
 from tests.pipeline.conftest import Recorded, StartBot, Studio, post, recorded
-from tests.pipeline.deliveries import subscribe, until
+from tests.pipeline.deliveries import subscribe
+from tests.waiting import until
 
 COMMENT = next(one for one in recorded() if one.name == "comment_created")
 

@@ -11,8 +11,9 @@ from bot.model import PauseReason, PauseWhy, Subscription, SubscriptionState
 from bot.pipeline.access import AccessTimings
 from bot.timing import Backoff
 from tests.pipeline.conftest import TIMINGS, Run, Studio
-from tests.pipeline.deliveries import numbers_in, until, wait_for_numbers, wait_until_paused
+from tests.pipeline.deliveries import numbers_in, wait_for_numbers, wait_until_paused
 from tests.pipeline.tower import Tower
+from tests.waiting import until
 
 
 @pytest.fixture

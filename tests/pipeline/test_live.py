@@ -4,52 +4,102 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 
 from bot.app import App, Timings
+from bot.model import PauseReason, Subscription, SubscriptionState
+from bot.pipeline.access import AccessTimings
 from bot.pipeline.listening.pace import ListeningPace
-from sandbox.discord import InteractionView, SandboxChannel
-from sandbox.speckle import Release, ServerProject, SpeckleServer, User
-from tests.pipeline.conftest import TIMINGS, StartBot, Studio
-from tests.pipeline.test_owner_end_to_end import text_of, until
+from bot.storage import Transaction
+from bot.timing import Backoff
+from sandbox.discord import InteractionView, SandboxChannel, SandboxMember
+from sandbox.speckle import Release, ServerProject, SpeckleServer, User, commit_create_data
+from tests.pipeline.conftest import QUICK_NOTICES, TIMINGS, StartBot, Studio
+from tests.pipeline.deliveries import until as until_async
+from tests.pipeline.test_owner_end_to_end import free_port, text_of, until
 
-QUICK = replace(TIMINGS, listening=ListeningPace(plan_s=0.2, s_a_project=0.0))
+PACE = ListeningPace(plan_s=0.2, s_a_project=0.0, retry=Backoff((0.2,)))
+QUICK = replace(
+    TIMINGS, listening=PACE, notifier=QUICK_NOTICES, access=AccessTimings(silent_for_s=0.2)
+)
+LIVE = "Live through your account"
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """Ilse owns Kestrel Tower; Maren types with her token, and the bot has no public address."""
+    """Ilse owns Kestrel Tower, Jonas works on it; Maren and Juno type in Discord."""
 
     studio: Studio
     server: SpeckleServer
     ilse: User
+    jonas: User
+    juno: SandboxMember
     tower: ServerProject
     start: Callable[..., AbstractAsyncContextManager[App]]
 
     async def type(
-        self, name: str, *, where: SandboxChannel | None = None, **options: object
+        self,
+        name: str,
+        *,
+        by: SandboxMember | None = None,
+        where: SandboxChannel | None = None,
+        **options: object,
     ) -> InteractionView:
         studio = self.studio
         answer = await studio.sandbox.command(
-            studio.guild, where or studio.structure, studio.maren, name, **options
+            studio.guild, where or studio.structure, by or studio.maren, name, **options
         )
         return await answer.settled()
 
-    async def link(self) -> None:
-        offer = await self.type("link")
-        form = await self.studio.sandbox.press(offer, "Paste it", self.studio.maren)
-        token = {"Token": self.server.token(self.ilse)}
-        linked = await self.studio.sandbox.submit_modal(form, token, self.studio.maren)
+    async def link(self, by: SandboxMember, user: User) -> str:
+        """Link a member's account; its token."""
+        offer = await self.type("link", by=by)
+        form = await self.studio.sandbox.press(offer, "Paste it", by)
+        token = self.server.token(user)
+        linked = await self.studio.sandbox.submit_modal(form, {"Token": token}, by)
         await until(lambda: "is linked" in text_of(linked))
+        return token
+
+    async def subscribe(
+        self, by: SandboxMember | None = None, where: SandboxChannel | None = None
+    ) -> str:
+        """What is answered in the end, to a yes where there was a question."""
+        who = by or self.studio.maren
+        answer = await self.type("subscribe", by=who, where=where, stream_id=self.tower.id)
+        if "Who will see" in text_of(answer):
+            answer = await self.studio.sandbox.press(answer, "Show it there", who)
+            answer = await answer.settled()
+        return text_of(answer)
 
     def publish(self, message: str) -> None:
-        model = self.server.add_model(self.tower, f"structure/{message}")
+        model = self.server.add_model(self.tower, f"structure/{message}", author=self.ilse)
         self.server.add_version(self.tower, model, author=self.ilse, message=message)
 
     def shown(self, channel: SandboxChannel | None = None) -> str:
         where = (channel or self.studio.structure).id
         return str([(m.content, m.embeds) for m in self.studio.sandbox.messages(where)])
+
+    async def shows(self, *names: str, channel: SandboxChannel | None = None) -> None:
+        """Wait for these versions: once each, in their order."""
+        await until(
+            lambda: all(f"New version: structure/{one}'" in self.shown(channel) for one in names)
+        )
+        shown = self.shown(channel)
+        places = [shown.index(f"New version: structure/{one}'") for one in names]
+        assert places == sorted(places)
+        for one in names:
+            assert shown.count(f"New version: structure/{one}'") == 1
+
+
+def of_channel(channel: SandboxChannel, tx: Transaction) -> list[Subscription]:
+    return tx.subscriptions.of_channel(channel.id)
+
+
+async def is_paused(app: App, channel: SandboxChannel) -> bool:
+    (here,) = await app.storage.read(partial(of_channel, channel))
+    return here.is_paused_for_rights
 
 
 @pytest.fixture
@@ -62,48 +112,138 @@ async def workshop(
     studio: Studio, start_bot: StartBot, release: Release
 ) -> AsyncIterator[Workshop]:
     async with SpeckleServer.start(release=release) as server:
-        ilse = server.add_user("Ilse Brandt")
+        ilse, jonas = server.add_user("Ilse Brandt"), server.add_user("Jonas Okafor")
         tower = server.add_project("Kestrel Tower", owner=ilse, visibility="PUBLIC")
+        server.set_role(tower, jonas, "stream:contributor")
+        port = free_port()
 
         @asynccontextmanager
-        async def start(**live: object) -> AsyncIterator[App]:
+        async def start(*, public: bool = False, **live: object) -> AsyncIterator[App]:
             async with start_bot(
-                public_url=None,
+                public_url=f"http://127.0.0.1:{port}" if public else None,
+                webhook_port=port,
                 speckle_servers=(server.url,),
                 speckle={"enrich_deadline_s": 3.0},
                 live={"every_s": 1.0} | live,
             ) as app:
                 yield app
 
-        yield Workshop(studio, server, ilse, tower, start)
+        juno = studio.guild.add_member("Juno Ferreira", permissions="manage_webhooks")
+        yield Workshop(studio, server, ilse, jonas, juno, tower, start)
 
 
 async def test_a_project_is_followed_without_a_public_address(workshop: Workshop) -> None:
     workshop.publish("before anybody followed")
     async with workshop.start():
-        await workshop.link()
-        answer = await workshop.type("subscribe", stream_id=workshop.tower.id)
-        assert "Live through your account" in text_of(answer)
-        for name in ("slab poured", "columns set"):
-            workshop.publish(name)
-            await until(lambda: name in workshop.shown())
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        assert LIVE in await workshop.subscribe()
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")
+        workshop.publish("columns set")
+        await workshop.shows("columns set")
     workshop.publish("while the bot was off")
     async with workshop.start():
-        await until(lambda: "while the bot was off" in workshop.shown())
-        await asyncio.sleep(2.5)
-    shown = workshop.shown()
-    assert "before anybody followed" not in shown
-    for name in ("slab poured", "columns set", "while the bot was off"):
-        assert shown.count(f"New version: structure/{name}") == 1, shown
+        await workshop.shows("slab poured", "columns set", "while the bot was off")
+        await asyncio.sleep(2.5)  # two turns more
+    await workshop.shows("slab poured", "columns set", "while the bot was off")
+    assert "before anybody followed" not in workshop.shown()
+    assert "Ilse Brandt" in workshop.shown()
 
 
 async def test_a_socket_rings(workshop: Workshop) -> None:
     """The turns are minutes apart, so that what comes soon came by the socket."""
     async with workshop.start(every_s=300.0, sockets_from=0):
-        await workshop.link()
-        await workshop.type("subscribe", stream_id=workshop.tower.id)
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        await workshop.subscribe()
         await until(lambda: workshop.server.live.subscriptions())
         await asyncio.sleep(0.5)
-        for name in ("slab poured", "columns set"):
-            workshop.publish(name)
-            await until(lambda: name in workshop.shown())
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")
+        workshop.server.live.cut()
+        workshop.publish("columns set")  # nobody heard
+        await workshop.shows("slab poured", "columns set")
+
+
+@pytest.mark.parametrize("who", ["public", "owners", "readers"])
+async def test_who_may_be_heard_is_the_hosts_to_say(workshop: Workshop, who: str) -> None:
+    workshop.tower.visibility = "PRIVATE"
+    async with workshop.start(who=who):
+        await workshop.link(workshop.juno, workshop.jonas)
+        of_reader = await workshop.subscribe(workshop.juno)
+        assert (LIVE in of_reader) == (who == "readers")
+        assert ("cannot be live through your account" in of_reader) == (who != "readers")
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        of_owner = await workshop.subscribe(where=workshop.studio.facade)
+        assert (LIVE in of_owner) == (who != "public")
+
+
+async def test_what_an_account_hears_is_shown_in_its_persons_channels_alone(
+    workshop: Workshop,
+) -> None:
+    workshop.tower.visibility = "PRIVATE"
+    facade = workshop.studio.facade
+    async with workshop.start(who="readers") as app:
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        jonas_token = await workshop.link(workshop.juno, workshop.jonas)
+        assert LIVE in await workshop.subscribe()
+        assert LIVE in await workshop.subscribe(workshop.juno, facade)
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")
+        await workshop.shows("slab poured", channel=facade)
+        workshop.server.revoke(jonas_token)
+        await until_async(partial(is_paused, app, facade))
+        workshop.publish("columns set")
+        await workshop.shows("slab poured", "columns set")
+        assert "columns set" not in workshop.shown(facade)
+        # Somebody else answers for it, and is shown what happened meanwhile.
+        taken = await workshop.subscribe(workshop.studio.maren, facade)
+        assert "active again" in taken, taken
+        await workshop.shows("slab poured", "columns set", channel=facade)
+
+
+async def test_a_members_pause_is_passed_over(workshop: Workshop) -> None:
+    async with workshop.start() as app:
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        await workshop.subscribe()
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")
+        (here,) = await app.storage.read(partial(of_channel, workshop.studio.structure))
+        paused = (SubscriptionState.PAUSED, PauseReason.MEMBER)
+        await app.storage.write(lambda tx: tx.subscriptions.set_state(here.id, *paused))
+        workshop.publish("while it was paused")
+        await asyncio.sleep(1.5)
+        assert "active again" in await workshop.subscribe()
+        workshop.publish("columns set")
+        await workshop.shows("slab poured", "columns set")
+        assert "while it was paused" not in workshop.shown()
+
+
+async def test_a_webhook_takes_over_and_each_event_is_shown_once(workshop: Workshop) -> None:
+    async def delivered(message: str) -> None:
+        """As Speckle does: an entry in the list, and a call of the webhook."""
+        model = workshop.server.add_model(workshop.tower, f"structure/{message}")
+        version = workshop.server.add_version(
+            workshop.tower, model, author=workshop.ilse, message=message
+        )
+        await workshop.server.fire(
+            workshop.tower, "commit_create", commit_create_data(version), user=workshop.ilse
+        )
+
+    async with workshop.start():
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        assert LIVE in await workshop.subscribe()
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")
+    workshop.publish("while the bot was off")
+    async with workshop.start(public=True):
+        assert "in Speckle for you" in await workshop.subscribe()
+        assert len(workshop.server.webhooks(workshop.tower)) == 1
+        await delivered("columns set")
+        await workshop.shows("slab poured", "while the bot was off", "columns set")
+        await asyncio.sleep(2.5)
+        await delivered("roof on")
+        names = ("slab poured", "while the bot was off", "columns set", "roof on")
+        await workshop.shows(*names)
+    async with workshop.start(public=True):
+        await asyncio.sleep(2.5)
+        await workshop.shows(*names)

@@ -10,8 +10,8 @@ from sandbox.discord import Sandbox, SandboxError
 from sandbox.speckle import SpeckleServer
 from tests.conftest import PostgresServer
 from tests.pipeline.conftest import StartBot, Studio
-from tests.pipeline.deliveries import until
 from tests.pipeline.test_statements import counted
+from tests.waiting import until
 
 WRITES = ("INSERT", "UPDATE", "DELETE")
 TURNS = 6
@@ -65,7 +65,9 @@ async def test_a_turn_without_news_is_one_question_and_one_statement_and_writes_
             assert TURNS - 1 <= len(asked) <= TURNS + 1
             assert {one.lists for one in asked} == {len(towers)}
             assert len(accounts) <= len(asked) + 3  # others read them too, now and then
-            assert [one for one in found.statements if one.startswith(WRITES)] == []
+            writes = [one for one in found.statements if one.startswith(WRITES)]
+            # What the card lacked is asked for again, which is not listening.
+            assert [one for one in writes if not one.startswith("UPDATE fill_ins")] == []
 
 
 async def test_of_two_processes_the_leading_one_holds_the_sockets(

@@ -28,8 +28,9 @@ from bot.vault import Vault
 from sandbox.speckle import commit_create_data
 from tests.conftest import only_2_31
 from tests.pipeline.conftest import TIMINGS, Run, Studio
-from tests.pipeline.deliveries import route_to, until
+from tests.pipeline.deliveries import route_to
 from tests.pipeline.tower import Tower
+from tests.waiting import until
 
 PASSWORD: Final = "harbour-Password-71"  # all of these are invented
 APP_SECRET: Final = "app-secret-4711"
@@ -136,8 +137,9 @@ async def one_event(tower: Tower, studio: Studio) -> int:
 
     await until(lambda: shown(PLANTED["a message's text"]), 30.0)
     faults.clear()
+    asked = len(server.requests)
     faults.status, faults.body = 500, json.dumps({"errors": [{"message": EVERYTHING}]})
-    await asyncio.sleep(0.5)
+    await until(lambda: len(server.requests) > asked)
     faults.clear()
     await until(lambda: shown("Objects"), 30.0)
     return 1
@@ -189,7 +191,7 @@ async def test_an_event_is_followed_through_the_log_which_holds_nothing_secret_o
         said = str((await status.settled()).embeds)
         assert hook.key is not None
         await knock(app, hook.key)
-        await asyncio.sleep(1.0)
+        await until(lambda: "editor.done" in stream.getvalue())
     await without_database()
     assert f"in <#{studio.structure.id}>" in said
     assert re.search(r"'value': '\d+\.\d s, 1 card'", said)

@@ -10,8 +10,8 @@ from bot.speckle.events import ProjectNames
 from bot.timing import utc_now
 from sandbox.discord import SandboxChannel
 from tests.pipeline.conftest import Studio
-from tests.pipeline.deliveries import until
 from tests.pipeline.world import PUBLIC_ONLY, BotWorld, OpenStage, stage, timings
+from tests.waiting import until
 
 __all__ = ["stage", "timings"]
 

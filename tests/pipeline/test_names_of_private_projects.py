@@ -10,10 +10,10 @@ from bot.model import PauseWhy, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
 from sandbox.discord import InteractionView, SandboxChannel, SandboxMember
 from tests.pipeline.conftest import QUICK_NOTICES, Studio
-from tests.pipeline.deliveries import until
 from tests.pipeline.tower import answer
 from tests.pipeline.world import BotWorld, OpenStage, stage
 from tests.pipeline.world import timings as timings_of_the_world
+from tests.waiting import until
 
 __all__ = ["stage", "timings_of_the_world"]
 

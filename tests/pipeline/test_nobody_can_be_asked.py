@@ -14,9 +14,9 @@ from bot.speckle.signature import sign
 from sandbox.speckle import commit_create_data
 from tests.conftest import over_postgresql
 from tests.pipeline.conftest import Studio
-from tests.pipeline.deliveries import until
 from tests.pipeline.tower import Tower, answer
 from tests.pipeline.world import OBJECTS, BotWorld, OpenStage, stage, timings
+from tests.waiting import until
 
 __all__ = ["stage", "timings"]
 

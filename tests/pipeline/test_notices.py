@@ -8,8 +8,9 @@ from bot.app import Timings
 from bot.notifiers.pause_notifier import NotifierTimings
 from sandbox.discord import SandboxMessage
 from tests.pipeline.conftest import QUICK_NOTICES, TIMINGS, StartBot, Studio
-from tests.pipeline.deliveries import follow, send_numbers, until, wait_for_numbers
+from tests.pipeline.deliveries import follow, send_numbers, wait_for_numbers
 from tests.stored import waiting_count
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -18,7 +18,7 @@ from bot.services.known_trouble import LAST_BACKUP_KEY
 from bot.services.operator_notices import NoticeLimits, OperatorNotice
 from bot.timing import Backoff
 from tests.pipeline.conftest import TIMINGS, StartBot, Studio
-from tests.pipeline.deliveries import until as until_found
+from tests.waiting import until
 
 SECRET: Final = "T0KESTREL-B0HARBOUR-9c1f7e"  # an invented one
 LIMITS: Final = NoticeLimits(
@@ -63,13 +63,6 @@ async def inbound() -> AsyncIterator[Inbound]:
     there.port = runner.addresses[0][1]
     yield there
     await runner.cleanup()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async def held() -> bool | None:
-        return holds() or None
-
-    await until_found(held)
 
 
 async def test_a_trouble_reaches_the_channel_and_the_webhook_once_and_its_end_over_a_restart(

@@ -24,11 +24,11 @@ from tests.pipeline.deliveries import (
     route_to,
     send_numbers,
     tries_in,
-    until,
     wait_for_numbers,
     wait_until_paused,
 )
 from tests.stored import stored_card, waiting_count
+from tests.waiting import until
 
 
 async def pile_up(app: App, studio: Studio, channel: SandboxChannel, count: int) -> None:

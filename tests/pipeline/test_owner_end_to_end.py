@@ -1,7 +1,7 @@
 """A token pasted once, then one line in Discord: the webhook is made, used, changed, removed."""
 
-import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -12,10 +12,11 @@ from bot.app import App
 from bot.model import HookState
 from sandbox.discord import InteractionView, SandboxChannel, SandboxMessage
 from sandbox.speckle import Release, ServerProject, SpeckleServer, User, commit_create_data
-from tests.pipeline import deliveries
 from tests.pipeline.conftest import StartBot, Studio
+from tests.waiting import until
 
 WITHIN_S = 20.0
+DISCORD_WAITS_S = 3.0  # for an answer
 
 
 def free_port() -> int:
@@ -23,14 +24,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
-
-
-async def until(seen: Callable[[], object]) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while True:
-            if seen():
-                return
-            await asyncio.sleep(0.05)
 
 
 def text_of(answer: InteractionView | SandboxMessage) -> str:
@@ -125,6 +118,31 @@ async def test_with_an_owners_token_pasted_once_subscribe_needs_one_line_and_no_
         assert "removed" in text_of(gone)
         assert server.webhooks(house.tower) == []
         assert await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id)) == []
+
+
+async def test_what_is_offered_while_typing_comes_in_time_from_a_server_that_does_not_answer(
+    house: House,
+) -> None:
+    studio, server = house.studio, house.server
+    async with house.start():
+        linked = await house.paste(await house.type("link"), server.token(house.ilse))
+        await until(lambda: "is linked" in text_of(linked))
+        link = f"{server.url}/projects/{house.tower.id}"
+        await house.type("subscribe", stream_id=link)
+        server.faults.hang = True
+        for option in ("models", "ignore_authors"):
+            begun = time.monotonic()
+            offered = await studio.sandbox.autocomplete(
+                studio.guild,
+                studio.structure,
+                studio.maren,
+                "subscribe",
+                option,
+                "level",
+                stream_id=link,
+            )
+            assert offered == []
+            assert time.monotonic() - begun < DISCORD_WAITS_S
 
 
 async def test_a_subscribe_that_waited_for_the_link_completes_itself(house: House) -> None:
@@ -257,7 +275,7 @@ async def test_a_webhook_is_looked_after_again_as_soon_as_its_account_is_linked_
             (hook,) = await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
             return hook.trouble is None
 
-        await deliveries.until(is_well)
+        await until(is_well)
         assert "🟢 live" in text_of(await house.type("subscriptions"))
 
 

@@ -13,8 +13,9 @@ from bot.pipeline.catch_up.from_history import CatchUpLimits
 from bot.speckle.subscription_options import SubscriptionOptions
 from sandbox.discord import SandboxChannel, SandboxMessage
 from tests.pipeline.conftest import TIMINGS, Recorded, Run, StartBot, Studio, post
-from tests.pipeline.deliveries import SERVER, follow, numbered, numbers_in, until, wait_for_numbers
+from tests.pipeline.deliveries import SERVER, follow, numbered, numbers_in, wait_for_numbers
 from tests.pipeline.tower import Tower
+from tests.waiting import until
 
 
 async def statuses(app: App, hook: Hook, numbers: range) -> list[int]:

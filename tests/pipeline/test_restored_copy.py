@@ -18,10 +18,10 @@ from sandbox.speckle import SPECKLE_4
 from tests.conftest import name_of
 from tests.pipeline.conftest import QUICK_NOTICES, Run, Studio
 from tests.pipeline.deliveries import numbers_in, wait_for_numbers, wait_until_paused
-from tests.pipeline.deliveries import until as until_true
 from tests.pipeline.test_catch_up import QUICK, look
 from tests.pipeline.test_catch_up_lists import by_hand
 from tests.pipeline.tower import Tower
+from tests.waiting import until
 
 AGAIN = "Use this account again"
 
@@ -108,8 +108,8 @@ async def test_what_was_shown_since_the_backup_comes_again_unless_one_says_until
         await wait_for_numbers(studio, studio.structure, range(2))
     tower.project.versions[-1].created_at = now - timedelta(hours=1)
     tower.version(2, at=now - timedelta(minutes=10))  # while the bot was down
-    until = now - timedelta(minutes=30) if told else None
-    await restore_backup(database_url, backup, now, replace=True, shown_until=until)
+    shown_until = now - timedelta(minutes=30) if told else None
+    await restore_backup(database_url, backup, now, replace=True, shown_until=shown_until)
     async with run() as app:
         await studio.sandbox.press(await account_page(studio), AGAIN, studio.maren)
         await look(app)
@@ -117,4 +117,4 @@ async def test_what_was_shown_since_the_backup_comes_again_unless_one_says_until
         async def all_there() -> bool:
             return sorted(numbers_in(studio, studio.structure)) == shown
 
-        await until_true(all_there)
+        await until(all_there)

@@ -10,7 +10,8 @@ from bot.model import Hook, HookState
 from sandbox.discord import InteractionView, SandboxChannel, SandboxMember
 from tests.pipeline.conftest import BY_HAND, SHOW, Recorded, post
 from tests.pipeline.deliveries import COMMIT
-from tests.pipeline.test_owner_end_to_end import House, house, until
+from tests.pipeline.test_owner_end_to_end import House, house
+from tests.waiting import until
 
 __all__ = ["house"]
 

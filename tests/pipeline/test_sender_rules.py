@@ -33,8 +33,8 @@ from bot.work import (
     OutboxState,
     SubscriptionResult,
 )
-from tests.pipeline.deliveries import until
 from tests.stored import stored_card
+from tests.waiting import until
 
 CHANNEL = 730_000_000_000_000_001
 

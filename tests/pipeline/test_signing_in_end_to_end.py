@@ -9,7 +9,8 @@ from bot.model import HookState
 from sandbox.discord import InteractionView
 from sandbox.speckle import SpeckleServer
 from tests.pipeline.conftest import StartBot, Studio
-from tests.pipeline.test_owner_end_to_end import free_port, until
+from tests.pipeline.test_owner_end_to_end import free_port
+from tests.waiting import until
 
 
 def url_of(answer: InteractionView, label: str) -> str:

@@ -19,7 +19,7 @@ import pytest
 
 from bot.storage import migrate
 from tests.pipeline.conftest import Studio
-from tests.pipeline.deliveries import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="disks are mounted as on Linux")
 

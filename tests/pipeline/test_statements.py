@@ -15,7 +15,8 @@ from sqlalchemy import Engine, event
 from bot.app import App
 from bot.model import Hook
 from tests.pipeline.conftest import Recorded, StartBot, Studio, post, recorded
-from tests.pipeline.deliveries import subscribe, until
+from tests.pipeline.deliveries import subscribe
+from tests.waiting import until
 
 EVENTS = 1_000
 SENDERS = 64

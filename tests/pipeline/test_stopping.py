@@ -16,15 +16,9 @@ import pytest
 
 from sandbox.discord import Sandbox
 from tests.pipeline.conftest import StartBot, Studio
-from tests.pipeline.deliveries import (
-    follow,
-    numbers_in,
-    route_to,
-    send_numbers,
-    until,
-    wait_for_numbers,
-)
+from tests.pipeline.deliveries import follow, numbers_in, route_to, send_numbers, wait_for_numbers
 from tests.stored import waiting_count
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="these are signals of Unix")
 

@@ -10,8 +10,9 @@ from bot.app import App
 from bot.model import Subscription, SubscriptionState
 from sandbox.discord import InteractionView
 from tests.pipeline.conftest import Run, Studio
-from tests.pipeline.deliveries import until, wait_for_numbers
+from tests.pipeline.deliveries import wait_for_numbers
 from tests.pipeline.tower import Tower
+from tests.waiting import until
 
 USE_AGAIN = "Use this account again"
 

@@ -4,10 +4,11 @@ import pytest
 
 from bot.model import PauseReason, PauseWhy, SubscriptionState
 from tests.pipeline.conftest import Studio
-from tests.pipeline.deliveries import route_to, until
+from tests.pipeline.deliveries import route_to
 from tests.pipeline.tower import Tower
 from tests.pipeline.world import OBJECTS, OpenStage, stage, timings
 from tests.stored import waiting_count
+from tests.waiting import until
 
 __all__ = ["stage", "timings"]
 

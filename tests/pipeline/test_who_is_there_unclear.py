@@ -6,9 +6,10 @@ import pytest
 
 from bot.model import SubscriptionState
 from tests.pipeline.conftest import Studio
-from tests.pipeline.deliveries import route_to, until
+from tests.pipeline.deliveries import route_to
 from tests.pipeline.tower import answer
 from tests.pipeline.world import OpenStage, stage, timings
+from tests.waiting import until
 
 __all__ = ["stage", "timings"]
 

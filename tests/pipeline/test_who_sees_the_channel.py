@@ -14,9 +14,10 @@ from bot.speckle.subscription_options import SubscriptionOptions
 from sandbox.discord import SandboxChannel
 from sandbox.discord.guilds import ChannelType
 from tests.pipeline.conftest import Studio, post
-from tests.pipeline.deliveries import COMMIT, route_to, tries_in, until
+from tests.pipeline.deliveries import COMMIT, route_to, tries_in
 from tests.pipeline.tower import Tower, answer
 from tests.pipeline.world import OBJECTS, BotWorld, OpenStage, stage, timings
+from tests.waiting import until
 
 __all__ = ["stage", "timings"]
 

@@ -10,13 +10,17 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
+from bot import supervisor
 from bot.app import App, Timings
 from bot.discord_api.rate_limits import RateLimiter
 from bot.model import Hook, PauseReason, SubscriptionState
 from bot.pipeline.global_hold import GlobalHold, HoldSteps
 from bot.pipeline.sender import SenderTimings
-from bot.problems import SendProblem, SendReason
+from bot.problem_texts import NOT_READY
+from bot.problems import NotReadyWhy, SendProblem, SendReason
+from bot.storage import Storage
 from bot.timing import Backoff, utc_now
+from bot.vault import Vault
 from sandbox.discord import SandboxChannel
 from tests.pipeline.conftest import QUICK_NOTICES, TIMINGS, StartBot, Studio, quick_connection
 from tests.pipeline.deliveries import (
@@ -24,10 +28,10 @@ from tests.pipeline.deliveries import (
     numbers_in,
     route_to,
     send_numbers,
-    until,
     wait_for_numbers,
     wait_until_paused,
 )
+from tests.waiting import until
 
 EVERY_POST = "POST /channels/{channel_id}/messages"
 
@@ -343,3 +347,21 @@ async def test_a_channel_that_goes_away_while_the_bot_is_silenced_is_told_as_gon
         await wait_until_paused(app, studio.structure, PauseReason.CHANNEL_GONE)
         assert numbers_in(studio, studio.structure) == []
         studio.sandbox.requests.clear()
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+async def test_a_process_that_waits_for_the_lead_says_so_and_notes_it_once(
+    start_bot: StartBot,
+    database_url: str,
+    key: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(supervisor, "LEAD_RETRY_S", 0.05)
+    async with Storage.open(database_url, Vault([key])) as other:
+        assert await other.lead()
+        async with start_bot(ready=False) as app:
+            await asyncio.sleep(0.3)
+            assert await said(app) == (503, [NOT_READY[NotReadyWhy.STANDS_BY]])
+            assert await app.known_trouble.now() == []
+    assert "".join(capfd.readouterr()).count("supervisor.standby") == 1

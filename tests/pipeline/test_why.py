@@ -8,15 +8,9 @@ from bot.work import OutboxState
 from sandbox.discord import InteractionView, SandboxChannel, SandboxMember
 from tests.conftest import only_2_31
 from tests.pipeline.conftest import StartBot, Studio, post
-from tests.pipeline.deliveries import (
-    PROJECT_ID,
-    SERVER,
-    follow,
-    numbered,
-    subscribe,
-    until,
-)
+from tests.pipeline.deliveries import PROJECT_ID, SERVER, follow, numbered, subscribe
 from tests.pipeline.world import PUBLIC_ONLY, SECRET, OpenStage, stage, timings
+from tests.waiting import until
 
 __all__ = ["stage", "timings"]
 

@@ -36,10 +36,10 @@ from sandbox.discord import SandboxChannel, SandboxMember
 from sandbox.speckle import Model, Version, commit_create_data
 from sandbox.speckle.entities import Comment
 from tests.pipeline.conftest import TIMINGS, Run, Studio
-from tests.pipeline.deliveries import until
 from tests.pipeline.tower import Tower, answer
 from tests.speckle_api.tables import add_object_table
 from tests.stored import note_event, waiting_count
+from tests.waiting import until
 
 # All that a channel without filters wants: then nobody has to repair the webhook.
 TRIGGERS = triggers_of([SubscriptionOptions()])

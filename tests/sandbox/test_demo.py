@@ -19,6 +19,7 @@ import pytest
 from sandbox.bot_process import HOST, Broken, is_free
 from sandbox.demo.play import PAGE_PORT, page_socket
 from sandbox.demo.stage import open_stage
+from tests.waiting import until
 
 WITHIN_S = 90
 RUN = "import asyncio; from sandbox.demo import run_demo; asyncio.run(run_demo({}))"
@@ -143,12 +144,10 @@ async def test_the_page_is_there_at_once_and_a_closed_terminal_ends_all_of_it(
 async def test_killed_without_a_warning_it_takes_its_bot_along(tmp_path: Path) -> None:
     async with demo(tmp_path, "0, terminal=True") as playing:
         async with asyncio.timeout(WITHIN_S):
-            while not playing.bots():  # noqa: ASYNC110  # nobody notifies of it
-                await asyncio.sleep(0.02)
+            await until(playing.bots)
             playing.process.kill()
             await playing.ends()
-            while playing.bots():  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+            await until(lambda: not playing.bots())
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are looked up in /proc")

@@ -11,6 +11,7 @@ import pytest
 from bot.speckle_api import bundle_process
 from bot.speckle_api.bundles import BundleReader
 from tests.speckle_api.tables import table_of
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -125,9 +126,7 @@ class Endless:
 
     async def has_started(self, count: int) -> None:
         """Wait until so many processes run."""
-        async with asyncio.timeout(20.0):
-            while len(self.started()) < count:  # noqa: ASYNC110  # another process says so
-                await asyncio.sleep(0.01)
+        await until(lambda: len(self.started()) >= count)
 
     def left(self) -> list[int]:
         """The processes that still run."""

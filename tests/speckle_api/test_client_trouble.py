@@ -27,6 +27,7 @@ from bot.speckle_api.transport import THREADS_A_SERVER
 from bot.speckle_api.types import Login
 from sandbox.speckle import SPECKLE_2_31, Release, SpeckleServer
 from tests.speckle_api.conftest import Studio, created
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,8 +91,8 @@ async def test_a_server_that_drips_its_answer_is_given_up_in_time(studio: Studio
     outcome, seconds = await took_s(facts(studio, within_s=0.5))
     assert isinstance(outcome, SpeckleUnavailable)
     assert seconds < 5
-    await asyncio.sleep(0.3)  # the thread has ended as well: it did not read on
-    assert "speckle" not in [thread.name for thread in threading.enumerate()]
+    # The thread ends as well: it did not read on.
+    await until(lambda: "speckle" not in [thread.name for thread in threading.enumerate()], 0.5)
 
 
 async def test_after_three_silences_a_server_is_left_alone_for_a_while(studio: Studio) -> None:
@@ -151,8 +152,7 @@ async def test_a_hanging_server_costs_the_others_nothing() -> None:
             asyncio.create_task(took_s(client.me(Login(dead.url, "t" * 42), within_s=3.0)))
             for _ in range(THREADS_A_SERVER * 5)
         ]
-        await asyncio.sleep(0.2)
-        assert len(dead.requests) == THREADS_A_SERVER
+        await until(lambda: len(dead.requests) == THREADS_A_SERVER)
         _, seconds = await took_s(client.me(login))
         assert seconds < 0.5
         outcomes = await asyncio.gather(*lost)
@@ -389,7 +389,7 @@ async def test_times_at_the_ends_of_time_are_none(studio: Studio, at: str) -> No
 async def test_after_closing_nothing_is_asked_and_nobody_waits(studio: Studio) -> None:
     studio.server.faults.hang = True
     asking = asyncio.create_task(took_s(facts(studio, within_s=60.0)))
-    await asyncio.sleep(0.1)
+    await until(lambda: studio.server.requests)
     began = time.monotonic()
     studio.client.close()
     assert time.monotonic() - began < 0.05
@@ -430,9 +430,8 @@ async def test_a_process_ends_although_a_server_hangs(studio: Studio) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+    await until(lambda: len(studio.server.requests) >= THREADS_A_SERVER)
     async with asyncio.timeout(30):
-        while len(studio.server.requests) < THREADS_A_SERVER:  # noqa: ASYNC110  # no event there
-            await asyncio.sleep(0.02)
         out, err = await process.communicate(b"now\n")
     assert (process.returncode, out) == (0, b"ended\n"), err
     assert len(studio.server.requests) == THREADS_A_SERVER

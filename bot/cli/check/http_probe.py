@@ -60,7 +60,8 @@ def why_failed(error: Exception) -> str:
         case TimeoutError():
             return f"no answer within {TIMEOUT_S:.0f} s"
         case aiohttp.ClientConnectorDNSError():
-            return "that name does not exist"
+            # Of a proxy too, which then is the one to look at.
+            return f"the name {error.host} does not exist"
         case aiohttp.ClientSSLError() | aiohttp.ClientHttpProxyError():
             return why_not_reached(error)
         case aiohttp.ClientProxyConnectionError():

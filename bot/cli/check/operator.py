@@ -56,6 +56,9 @@ async def _channel_row(settings: Settings, http: aiohttp.ClientSession) -> Check
 
     try:
         channel = await ask(f"/channels/{settings.operator.channel}")
+        if channel.status == 401:
+            text = "not tried, as Discord does not accept DISCORD_TOKEN."
+            return CheckResult(CheckMark.SKIPPED, WHAT, text)
         if channel.status != 200:
             return _unseen(settings.operator.channel, channel.status)
         if channel.at("type") not in TEXT_KINDS | THREAD_KINDS:

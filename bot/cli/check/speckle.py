@@ -85,7 +85,7 @@ async def check_bundles(bundles: BundleReader) -> Sequence[CheckResult]:
     what = "Objects of bundles"
     if bundles.can_read:
         return [CheckResult(CheckMark.GOOD, what, "DuckDB is installed and counts them.")]
-    package = f"The package's extra `bundles` (`{NAME}[bundles]`)"
+    package = f"`pipx inject {NAME} duckdb` (with pip: `{NAME}[bundles]`)"
     how = f"`{PROGRAM} bundles`" if IS_CHECKOUT else package
     found = (
         "not counted, as DuckDB is not installed: cards of versions that newer connectors send "

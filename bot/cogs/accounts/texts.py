@@ -194,8 +194,8 @@ def _what_stops(dependents: Dependents, guild_name: GuildName) -> str:
         return "Nothing depends on it, so nothing stops."
     return (
         f"This depends on it:\n{lines}\nThe webhooks are removed from Speckle and the channels are "
-        "paused, with a note to the people who made the subscriptions. Someone else with a linked "
-        "account can take them over; nothing is deleted."
+        "paused, and the people who made their subscriptions are notified. Subscriptions and new "
+        "events are kept: someone else with a linked account can take them over."
     )
 
 

@@ -413,7 +413,7 @@ def _of_subscription(diagnosis: Diagnosis) -> Iterator[Finding]:
         gone = reason is PauseReason.PROJECT_DELETED
         yield Finding(Health.BAD, text, None if gone else Remedy.RESUME)
     else:
-        yield Finding(Health.GOOD, f"This channel is not paused: {last_event_text(subscription)}.")
+        yield Finding(Health.GOOD, f"This channel is not paused; {last_event_text(subscription)}.")
     if diagnosis.held:
         one = diagnosis.held == 1
         many = "1 event waits" if one else f"{diagnosis.held} events wait"

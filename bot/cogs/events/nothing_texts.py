@@ -10,6 +10,7 @@ from bot.cards.text import counted, escape_name, joined, moment_text, shorten, s
 from bot.cogs.events.stages import kind_text
 from bot.cogs.events.texts import ASK_A_MANAGER, OVER_QUOTA, first_line_of_state, outcome_text
 from bot.cogs.responses import COLOUR
+from bot.cogs.subscriptions.panel_texts import MANAGERS_SUBSCRIBE
 from bot.cogs.webhooks.texts import settings_link, trouble_remedy, trouble_text
 from bot.model import HookKind, HookState, SubscriptionState
 from bot.services.event_log import NothingArrived
@@ -91,7 +92,7 @@ def nothing_text(answer: NothingArrived) -> str | None:
     elsewhere = f" It is followed in {where}: ask there." if where else ""
     return (
         f"<#{answer.channel_id}> does not follow {that}, so nothing of it comes here.{elsewhere} "
-        "`/subscribe` changes that."
+        f"{MANAGERS_SUBSCRIBE}"
     )
 
 

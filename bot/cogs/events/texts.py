@@ -20,7 +20,12 @@ from bot.cards.text import (
 from bot.cogs.events.stages import EventStage, kind_text, message_link, stages
 from bot.cogs.events.step_texts import STEPS, Mark, option_of, short_text
 from bot.cogs.responses import COLOUR
-from bot.cogs.subscriptions.panel_texts import pause_remedy, project_name, state_text
+from bot.cogs.subscriptions.panel_texts import (
+    MANAGERS_SUBSCRIBE,
+    pause_remedy,
+    project_name,
+    state_text,
+)
 from bot.model import InboxSource, SubscriptionState
 from bot.services.channel_event import ChannelEvent, Outcome
 from bot.services.event_log import ChannelLog, OneEvent, SeveralEvents
@@ -29,6 +34,7 @@ from bot.services.event_reference import (
     Moments,
 )
 from bot.services.subscribe_results import Followed
+from bot.speckle.subscription_options import LABELS
 from bot.trace_texts import OUTCOMES
 
 MAX_TITLE: Final = 40
@@ -154,13 +160,6 @@ def _not_wanted(answer: OneEvent) -> str:
     )
 
 
-EDITED: Final[Mapping[str, str]] = {
-    "events": "*Events*",
-    "models": "*Models*",
-    "ignore_authors": "*Ignored authors*",
-}
-
-
 def _of_filter(answer: OneEvent) -> str:
     decided = answer.event.decided
     option = None if decided is None else option_of(decided)
@@ -170,7 +169,7 @@ def _of_filter(answer: OneEvent) -> str:
         return f"Should this channel get such events? {ASK_A_MANAGER} They change `{option}`."
     return (
         "Should this channel get such events? In `/subscriptions` choose the project, then *Edit*, "
-        f"and change {EDITED[option]}. It counts for what happens from then on."
+        f"and change *{LABELS[option]}*. It counts for what happens from then on."
     )
 
 
@@ -206,7 +205,7 @@ def log_embed(log: ChannelLog) -> discord.Embed:
 def no_events(log: ChannelLog) -> str:
     """A channel without events."""
     if not log.entries:
-        return f"<#{log.channel_id}> follows no Speckle project. `/subscribe` changes that."
+        return f"<#{log.channel_id}> follows no Speckle project. {MANAGERS_SUBSCRIBE}"
     states = "\n".join(f"- {project_name(one)}: {state_text(one)}" for one in log.entries)
     return (
         f"There is no event for <#{log.channel_id}>: none has come since it follows the project as "

@@ -69,7 +69,7 @@ ALLOWED_BY_NOW = (
     "The bot has every permission that it needs there now. Press *Resume*; if it is paused "
     "again, look at the channel's settings, *Edit Channel → Permissions*."
 )
-PAUSED_BY = "The bot could not show events of {projects} in {place}, so it paused that."
+PAUSED_BY = "The bot could not show events of {projects} in {place}, so it paused them."
 STOPPED = "The bot no longer shows events of {projects} in {place}."
 FOOTER = (
     "Resume needs the permission Manage Webhooks in that channel. /subscriptions shows the same."

@@ -9,6 +9,7 @@ from bot import __version__
 from bot.amounts import duration_text
 from bot.cards.text import counted, moment_text
 from bot.cogs.responses import COLOUR
+from bot.cogs.subscriptions.panel_texts import MANAGERS_SUBSCRIBE
 from bot.problems import ActiveTrouble, TroubleKind
 from bot.services.guild_status import Delays, GuildFigures, GuildStatus
 
@@ -70,7 +71,9 @@ def _fields(figures: GuildFigures | None) -> Mapping[str, str]:
         slow = f"The bot's database did not answer in time. Try again in a minute. {TELL}"
         return {"Figures": slow}
     if not figures.channels:
-        return {"Channels": "No channel that you see follows a Speckle project: `/subscribe`."}
+        return {
+            "Channels": f"No channel that you see follows a Speckle project. {MANAGERS_SUBSCRIBE}"
+        }
     return {
         "Last event": _last_event(figures),
         "From an event to its card, in the last hour": _delays(figures.delays),
@@ -100,9 +103,8 @@ def _waiting(figures: GuildFigures) -> str:
     lines = []
     if figures.waiting and figures.oldest_at is not None:
         since = moment_text(figures.oldest_at, "R")
-        here = f"{figures.waiting_here} of them for this channel"
-        count = counted(figures.waiting, "card")
-        lines.append(f"{count}, {here}; the oldest came {since}. They are shown automatically.")
+        count, here = counted(figures.waiting, "card"), _for_this_channel(figures)
+        lines.append(f"{count}, {here}; the oldest came {since}. Shown automatically.")
     if figures.new:
         lines.append(f"{counted(figures.new, 'event')}, just received: the cards are being made.")
     if figures.held and figures.held_since is not None:
@@ -114,10 +116,19 @@ def _waiting(figures: GuildFigures) -> str:
         )
     if figures.paused:
         lines.append(
-            f"{counted(figures.paused, 'event')} for paused channels: `/subscriptions` there says "
-            "why, and resumes them."
+            f"{counted(figures.paused, 'event')} for paused channels, kept until they continue. "
+            "Members with *Manage Webhooks* there read why in `/subscriptions`, and resume them."
         )
     return "\n".join(lines) or "Nothing."
+
+
+def _for_this_channel(figures: GuildFigures) -> str:
+    here = figures.waiting_here
+    if not here:
+        return "none for this channel"
+    if here < figures.waiting:
+        return f"{here} of them for this channel"
+    return "for this channel" if here == 1 else "all for this channel"
 
 
 def trouble_text(trouble: ActiveTrouble) -> str:

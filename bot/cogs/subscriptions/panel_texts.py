@@ -195,6 +195,11 @@ def _remedy(entry: Followed) -> str:
     return ""
 
 
+MANAGERS_SUBSCRIBE = (
+    "Members with *Manage Webhooks* in a channel let it follow one with `/subscribe`."
+)
+
+
 def last_event_text(subscription: Subscription) -> str:
     """When the channel last saw an event."""
     if subscription.last_event_at is None:

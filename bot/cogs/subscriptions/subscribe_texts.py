@@ -24,6 +24,7 @@ from bot.cogs.webhooks.texts import (
 from bot.discord_api.outcomes import ChannelUnavailable, SendFailure
 from bot.model import HookKind, HookState
 from bot.permissions import Audience
+from bot.services.listening import LiveFor
 from bot.services.subscribe_results import (
     Followed,
     NeedsAccount,
@@ -48,6 +49,11 @@ LIVE_THROUGH_ACCOUNT = (
     "**Live through your account.** Nothing to do in Speckle: the bot reads there what happens, "
     "with your linked account and for this channel alone."
 )
+NOT_LIVE = {
+    LiveFor.PUBLIC: "public projects",
+    LiveFor.OWNERS: "public projects, and private ones for those who own them",
+    LiveFor.READERS: "projects that the account sees",
+}
 ALL_EVENTS = "all: every event of the project"
 NOT_SHOWN = "Nothing was changed."
 NOT_COMPLETED = (
@@ -144,6 +150,11 @@ def _also(outcome: Subscribed, news: str) -> list[str]:
         lines.append(f"**It is paused now, because {why}.** {WHAT_NEXT}")
     if news:
         lines.append(news)
+    if outcome.not_live is not None:
+        lines.append(
+            "It cannot be live through your account either: the person who runs the bot allows "
+            f"that for {NOT_LIVE[outcome.not_live]}."
+        )
     if outcome.lacking:
         lines.append(_missing(outcome))
     if outcome.also:

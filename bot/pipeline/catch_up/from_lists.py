@@ -68,6 +68,11 @@ class _Portion:
     entries: Sequence[ListedEntry]
     whole_since: datetime | None
 
+    @property
+    def last_at(self) -> datetime | None:
+        """The time of its last entry."""
+        return self.entries[-1].entry.at if self.entries else None
+
 
 class ListsCatchUp:
     """Takes in what lists tell of beyond what came."""
@@ -276,7 +281,7 @@ class ListsCatchUp:
                 fetched,
                 short,
                 self._quota(hook.guild_id),
-                live=hook.listens,
+                live_until=portion.last_at if hook.listens else None,
             )
         )
         if done is None:

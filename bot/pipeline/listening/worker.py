@@ -62,9 +62,9 @@ NOBODY: frozenset[int] = frozenset()
 class _Ear:
     """One account that listens: its projects, and what it last saw of each.
 
-    `seen` are the ids of the entries that its last answer had, by project; `rung` the projects
-    that are to be read before its turn; `failures` are those in a row; `lists`: its server has
-    activity lists.
+    `heard_by` are the subscriptions that it listens for. `seen` are the ids of the entries that its
+    last answer had, by project; `rung` the projects that are to be read before its turn; `failures`
+    are those in a row; `lists`: its server has activity lists.
     """
 
     account_id: int

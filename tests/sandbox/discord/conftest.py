@@ -120,13 +120,6 @@ def connect(sandbox: Sandbox) -> Connect:
     return connected
 
 
-async def eventually(true: Callable[[], bool], within_s: float = 5.0) -> None:
-    """Wait until it is so."""
-    async with asyncio.timeout(within_s):
-        while not true():  # noqa: ASYNC110  # discord.py's cache tells nobody when it changes
-            await asyncio.sleep(0.01)
-
-
 @pytest.fixture
 async def raw(sandbox: Sandbox) -> AsyncIterator[aiohttp.ClientSession]:
     """HTTP without a library between: sees statuses, headers and bodies as they are."""

@@ -9,7 +9,8 @@ import discord
 import pytest
 
 from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild
-from tests.sandbox.discord.conftest import Client, Connect, eventually
+from tests.sandbox.discord.conftest import Client, Connect
+from tests.waiting import until
 
 
 async def test_ready_brings_the_guild_with_all_that_is_in_it(
@@ -102,23 +103,23 @@ async def test_what_changes_in_a_guild_is_told_at_once(
         found = client.get_guild(guild.id)
         assert found is not None
         facade = guild.add_channel("facade")
-        await eventually(lambda: found.get_channel(facade.id) is not None)
+        await until(lambda: found.get_channel(facade.id) is not None)
         facade.rename("façade")
-        await eventually(lambda: found.get_channel(facade.id).name == "façade")  # type: ignore[union-attr]  # it is there: waited for
+        await until(lambda: str(found.get_channel(facade.id)) == "façade")
         thread = facade.add_thread("Level 1")
-        await eventually(lambda: found.get_thread(thread.id) is not None)
+        await until(lambda: found.get_thread(thread.id) is not None)
         facade.delete()
-        await eventually(lambda: found.get_channel(facade.id) is None)
+        await until(lambda: found.get_channel(facade.id) is None)
         mine = found.get_channel(channel.id)
         assert mine is not None
         assert mine.permissions_for(found.me).send_messages
         channel.deny(guild.bot, "send_messages")
-        await eventually(lambda: not mine.permissions_for(found.me).send_messages)
+        await until(lambda: not mine.permissions_for(found.me).send_messages)
         channel.clear_overwrites()
         guild.set_bot_permissions("view_channel", everyone="view_channel")
-        await eventually(lambda: not mine.permissions_for(found.me).send_messages)
+        await until(lambda: not mine.permissions_for(found.me).send_messages)
         guild.bot.add_role(guild.add_role("Writers", "send_messages"))
-        await eventually(lambda: mine.permissions_for(found.me).send_messages)
+        await until(lambda: mine.permissions_for(found.me).send_messages)
 
 
 async def test_leaving_and_joining_a_guild_are_told(
@@ -137,9 +138,9 @@ async def test_leaving_and_joining_a_guild_are_told(
 
     async with connect(client):
         sandbox.remove_guild(guild)
-        await eventually(lambda: said == ["removed"])
+        await until(lambda: said == ["removed"])
         assert sandbox.add_guild("Studio Kestrel", guild.id) is guild
-        await eventually(lambda: said == ["removed", "joined"])
+        await until(lambda: said == ["removed", "joined"])
 
 
 @pytest.mark.parametrize("how", ["drop", "op7", "close"])
@@ -165,8 +166,8 @@ async def test_a_lost_connection_is_resumed_and_nothing_is_missed(
 async def test_an_invalid_session_is_identified_anew(sandbox: Sandbox, connect: Connect) -> None:
     async with connect():
         sandbox.faults.invalidate_session()
-        await eventually(lambda: sandbox.gateway.identifies == 2)
-        await eventually(lambda: sandbox.gateway.connected)
+        await until(lambda: sandbox.gateway.identifies == 2)
+        await until(lambda: sandbox.gateway.connected)
 
 
 async def test_an_unknown_session_cannot_be_resumed(
@@ -183,11 +184,11 @@ async def test_heartbeats_are_answered_until_the_gateway_falls_silent(
     sandbox: Sandbox, connect: Connect
 ) -> None:
     async with connect() as client:
-        await eventually(lambda: sandbox.gateway.heartbeats >= 3)
+        await until(lambda: sandbox.gateway.heartbeats >= 3)
         assert client.latency < 1
         sandbox.faults.silence_gateway()
         beats = sandbox.gateway.heartbeats
-        await eventually(lambda: sandbox.gateway.heartbeats > beats)
+        await until(lambda: sandbox.gateway.heartbeats > beats)
         sandbox.faults.heal()
 
 

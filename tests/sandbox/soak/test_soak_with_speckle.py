@@ -15,7 +15,7 @@ from cryptography.fernet import Fernet
 from sandbox.bot_process import BotProcess
 from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 from sandbox.speckle import Model, ServerProject, SpeckleServer, User, commit_create_data
-from tests.pipeline.deliveries import until
+from tests.waiting import until
 
 KILLS = 8
 SEED = 7  # any would do; a fixed one makes the runs alike
