@@ -17,8 +17,8 @@ from bot.timing import Backoff
 from sandbox.discord import InteractionView, SandboxChannel, SandboxMember
 from sandbox.speckle import Release, ServerProject, SpeckleServer, User, commit_create_data
 from tests.pipeline.conftest import QUICK_NOTICES, TIMINGS, StartBot, Studio
-from tests.pipeline.deliveries import until as until_async
-from tests.pipeline.test_owner_end_to_end import free_port, text_of, until
+from tests.pipeline.test_owner_end_to_end import free_port, text_of
+from tests.waiting import until
 
 PACE = ListeningPace(plan_s=0.2, s_a_project=0.0, retry=Backoff((0.2,)))
 QUICK = replace(
@@ -191,7 +191,7 @@ async def test_what_an_account_hears_is_shown_in_its_persons_channels_alone(
         await workshop.shows("slab poured")
         await workshop.shows("slab poured", channel=facade)
         workshop.server.revoke(jonas_token)
-        await until_async(partial(is_paused, app, facade))
+        await until(partial(is_paused, app, facade))
         workshop.publish("columns set")
         await workshop.shows("slab poured", "columns set")
         assert "columns set" not in workshop.shown(facade)
