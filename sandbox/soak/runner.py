@@ -27,7 +27,7 @@ from sandbox.bot_process import HOST, BotProcess, Broken, bot_environment, free_
 from sandbox.discord import Sandbox
 from sandbox.soak.chaos import Chaos
 from sandbox.soak.oracle import MODELS, DeliveryFate, Ledger, complaints, expected
-from sandbox.soak.senders import Sender, VersionPublisher, WebhookSender, new_session
+from sandbox.soak.senders import ProjectSender, VersionPublisher, WebhookSender, new_session
 from sandbox.soak.world import SoakWebhook, SoakWorld
 from sandbox.speckle import SpeckleServer
 
@@ -149,7 +149,7 @@ class _Run:
         self._key = Fernet.generate_key().decode()
         self._ledger = Ledger(stage.follows)
         self._chaos = Chaos(stage, plan.seed)
-        self._senders: dict[str, Sender] = {}
+        self._senders: dict[str, ProjectSender] = {}
         self._half_done = asyncio.Event()
         self._held_since: float | None = None
         self._most_owed = MOST_OWED
@@ -199,7 +199,7 @@ class _Run:
             await self._bot.kill()
         await self._look_into_the_database()
 
-    def _publishers(self) -> Mapping[str, Sender]:
+    def _publishers(self) -> Mapping[str, ProjectSender]:
         return {
             letter: VersionPublisher(
                 self._stage.server,

@@ -29,7 +29,7 @@ TOGETHER: Final[Mapping[int, float]] = {1: 300, 5: 30, 120: 1}
 WITH_PICTURE: Final = 8  # each eighth delivery comes from somebody with a picture
 
 
-class Sender(ABC):
+class ProjectSender(ABC):
     """Has one project's events happen, one after another, and remembers what came of each.
 
     `brake()` says whether to hold back for now.
@@ -68,7 +68,7 @@ class Sender(ABC):
         """Have it happen; what is known of it then."""
 
 
-class WebhookSender(Sender):
+class WebhookSender(ProjectSender):
     """A Speckle server that delivers to a webhook which was made by hand."""
 
     def __init__(
@@ -125,7 +125,7 @@ class WebhookSender(Sender):
         return json.dumps({"payload": body}, separators=(",", ":")).encode()
 
 
-class VersionPublisher(Sender):
+class VersionPublisher(ProjectSender):
     """Somebody who publishes versions in a project that accounts listen to.
 
     What is published is owed, whatever becomes of frames and sockets: it is in the project's list.
