@@ -16,7 +16,7 @@ from tests.waiting import until
 # What reading a list writes; other parts of the bot write other things meanwhile.
 WRITES = ("INSERT INTO inbox", "INSERT INTO key_values", "UPDATE hooks", "UPDATE subscriptions")
 TURNS = 6
-TAKES_OVER_WITHIN_S = 40.0
+TAKES_OVER_WITHIN_S = 90.0  # a start of the bot on a busy machine is part of it
 
 
 async def _link(sandbox: Sandbox, studio: Studio, token: str) -> None:
@@ -113,7 +113,7 @@ async def test_of_two_processes_the_leading_one_holds_the_sockets(
                 except SandboxError:  # the bot is not there yet
                     await asyncio.sleep(0.2)
             await _follow(studio.sandbox, studio, f"{server.url}/projects/{tower.id}")
-            await until(listens)
+            await until(listens, TAKES_OVER_WITHIN_S)
             await second.start()
             await asyncio.sleep(3.0)
             assert len(server.live.sockets) == 1
