@@ -19,13 +19,14 @@ from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable
 from bot.log import MOST_EVENTS
 from bot.model import (
     KEEPING_PAUSES,
+    AccessPause,
     DayQuota,
     Hook,
     InboxSource,
     Subscription,
     SubscriptionState,
 )
-from bot.services.access_rules import Decision, ReadPermit, Show, Wait, may_read_lists
+from bot.services.access_rules import Decision, Pause, ReadPermit, Show, Wait, may_read_lists
 from bot.services.token_lending import TokenLender
 from bot.speckle.activity import Activity, body_of, event_key, without_content
 from bot.speckle.listed import ListedEntry, entries_of
@@ -106,9 +107,9 @@ class ListsCatchUp:
     ) -> set[int]:
         """Take in what is missing, for hooks of one project; those where it is not settled.
 
-        Hooks that listen are for themselves, as they are read to the end. With `accounts`, for
-        their channels alone. Each reader is asked for once. It is not settled either while one of
-        the `expected` subscriptions is paused. Errors:
+        Hooks that listen are for themselves, as they are read to the end and no webhook is there to
+        pause their channels. With `accounts`, for their channels alone. Each reader is asked for
+        once. It is not settled either while one of the `expected` subscriptions is paused. Errors:
             SpeckleUnavailable: the server cannot be asked.
             StorageUnavailable: the database does not answer.
         """
@@ -121,8 +122,12 @@ class ListsCatchUp:
             decisions = await self._decisions(hook, at, accounts)
             if any(isinstance(decision, Wait) for _, decision in decisions):
                 left.add(hook.id)
-            missing.difference_update(one.id for one, _ in decisions)
+            missing.difference_update(
+                one.id for one, decision in decisions if not isinstance(decision, Pause)
+            )
             for subscription, decision in decisions:
+                if isinstance(decision, Pause) and hook.listens:
+                    await self.pause(subscription.id, decision)
                 if isinstance(decision, Show) and decision.permit is not None:
                     after = await self._after(hook, subscription, at)
                     reading = _ListReader(hook, subscription, decision.permit, after)
@@ -140,6 +145,13 @@ class ListsCatchUp:
         if looked:
             await self._storage.write(note)
         return left
+
+    async def pause(self, subscription_id: int, why: Pause) -> None:
+        """Pause a channel; its events are fetched once somebody has answered for it."""
+        pause = AccessPause(why.reason, why.why)
+        await self._storage.write(
+            lambda tx: tx.held_events.hold_back(subscription_id, self._now(), pause)
+        )
 
     async def _decisions(
         self, hook: Hook, at: datetime, accounts: Collection[int] | None
@@ -194,7 +206,7 @@ class ListsCatchUp:
         except SpeckleError as error:
             project_id = readings[0].hook.project_id
             log.warning("catch_up.refused", project_id=project_id, reason=error.reason)
-            return set()
+            return {one.hook.id for one in readings} if live else set()
         done_with = [one.subscription.id for one in going]
         await self._storage.write(lambda tx: tx.missed_events.readers(done_with, at))
         return {one.hook.id for one in readings if one not in going}

@@ -28,7 +28,7 @@ from bot.errors import (
     StorageUnavailable,
 )
 from bot.fairness import current_tenant
-from bot.model import AccessPause, DayQuota, Hook, InboxSource, Subscription
+from bot.model import DayQuota, Hook, InboxSource, Subscription
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.catch_up.from_lists import ListsCatchUp
 from bot.pipeline.listening.pace import ListeningPace
@@ -345,14 +345,8 @@ class Listener:
                 )
                 for subscription_id, decision in decisions.items():
                     if isinstance(decision, Pause):
-                        await self._pause(subscription_id, decision)
+                        await self._lists.pause(subscription_id, decision)
         self._changed.set()
-
-    async def _pause(self, subscription_id: int, why: Pause) -> None:
-        pause = AccessPause(why.reason, why.why)
-        await self._storage.write(
-            lambda tx: tx.held_events.hold_back(subscription_id, self._now(), pause)
-        )
 
 
 def _end(hook_id: int, tx: Transaction) -> None:
