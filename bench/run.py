@@ -12,6 +12,7 @@ JUDGED: Final = (
     "database_size",
     "latency",
     "listener",
+    "live",
     "memory",
     "outage",
     "start",

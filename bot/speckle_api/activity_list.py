@@ -74,8 +74,10 @@ class ActivityList:
             page = read_activity(data)
             known = len(lines)
             lines.update((line.id, line) for line in page)
-            if len(page) < wanted["limit"] or len(lines) == known:
+            if len(page) < wanted["limit"]:
                 break
+            if len(lines) == known:  # one millisecond has more than a page holds
+                wanted["limit"] *= 2
             # The next page begins before the cursor; lines of one millisecond must not be lost.
             wanted["cursor"] = iso(page[-1].at + MILLISECOND)
         newest = sorted(lines.values(), key=lambda line: line.at, reverse=True)[:limit]
@@ -159,7 +161,11 @@ class ActivityList:
                     return [replace(lines[0], cut=True)]
                 count = (count + 1) // 2
             else:
-                infos = {line.id: line.info for line in read_activity(data)}
+                page = read_activity(data)
+                infos = {line.id: line.info for line in page}
+                if lines[0].id not in infos and len(page) >= wanted["limit"]:
+                    wanted["limit"] *= 2  # the oldest are left out
+                    continue
                 return [replace(line, info=infos.get(line.id)) for line in lines[:count]]
         return []
 

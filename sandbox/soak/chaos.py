@@ -1,16 +1,18 @@
-"""Everything that goes wrong in a soak except the kills: Discord's faults, and channels that go."""
+"""All that goes wrong in a soak except the kills: faults of both servers, and channels that go."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 from typing import Final
 
 from sandbox.discord import Sandbox, SandboxChannel
 from sandbox.soak.world import SoakWorld
+from sandbox.speckle import SpeckleServer
 
 # Three refusals in a row make the bot wait half a minute in that channel: with many more faults the
 # channels would wait most of the time, and little would happen.
 FAULT_EACH_S: Final = (0.2, 1.4)
+SPECKLE_FAULT_EACH_S: Final = (0.5, 3.0)  # the bot waits for seconds after a refusal
 SEND: Final = "POST /channels/{channel_id}/messages"
 Fault = Callable[[Sandbox, Random], None]
 Vanish = Callable[[SandboxChannel], Callable[[], None]]
@@ -77,10 +79,60 @@ FAULTS: Final[Mapping[Fault, int]] = {
 }
 
 
+async def _lose_frames(server: SpeckleServer, random: Random) -> None:
+    server.live.faults.lose_frames(random.randint(1, 20))
+
+
+async def _cut_sockets(server: SpeckleServer, _random: Random) -> None:
+    server.live.cut()
+
+
+async def _close_sockets(server: SpeckleServer, _random: Random) -> None:
+    await server.live.close()
+
+
+async def _freeze_sockets(server: SpeckleServer, random: Random) -> None:
+    server.live.freeze()
+    await asyncio.sleep(random.uniform(0.2, 2.0))
+    server.live.thaw()
+
+
+async def _refuse_sockets(server: SpeckleServer, random: Random) -> None:
+    server.live.faults.refuse = True
+    server.live.cut()
+    await asyncio.sleep(random.uniform(0.2, 2.0))
+    server.live.faults.refuse = False
+
+
+async def _server_away(server: SpeckleServer, random: Random) -> None:
+    async with server.away():
+        await asyncio.sleep(random.uniform(0.2, 2.0))
+
+
+async def _no_answer(server: SpeckleServer, random: Random) -> None:
+    server.faults.status, server.faults.times = 502, random.randint(1, 3)
+
+
+async def _too_often(server: SpeckleServer, random: Random) -> None:
+    server.faults.rate_limit(random.uniform(0.2, 1.0), random.randint(1, 2))
+
+
+SPECKLE_FAULTS: Final[Mapping[Callable[[SpeckleServer, Random], Awaitable[None]], int]] = {
+    _lose_frames: 6,
+    _cut_sockets: 3,
+    _close_sockets: 1,
+    _freeze_sockets: 2,
+    _refuse_sockets: 2,
+    _server_away: 1,
+    _no_answer: 1,
+    _too_often: 1,
+}
+
+
 class Chaos:
     """Switches faults on and off, and lets channels vanish and return, at random until cancelled.
 
-    `heal()` afterwards makes all well again. `faults` and `vanishings` count.
+    `heal()` afterwards makes all well again. `faults`, `speckle_faults` and `vanishings` count.
     """
 
     def __init__(self, stage: SoakWorld, seed: int) -> None:
@@ -89,6 +141,7 @@ class Chaos:
         self._bring_back: dict[str, Callable[[], None]] = {}
         self.touched: set[str] = set()  # channels that were gone, and may be paused
         self.faults = 0
+        self.speckle_faults = 0
         self.vanishings = 0
 
     async def fail_often(self) -> None:
@@ -101,6 +154,15 @@ class Chaos:
             (fault,) = random.choices(list(FAULTS), list(FAULTS.values()))
             fault(sandbox, random)
             self.faults += 1
+
+    async def fail_speckle_often(self) -> None:
+        """One fault of the Speckle server after another; each is over before the next."""
+        random, server = _random(self._seed, "speckle"), self._stage.server
+        while True:
+            await asyncio.sleep(random.uniform(*SPECKLE_FAULT_EACH_S))
+            (fault,) = random.choices([*SPECKLE_FAULTS], [*SPECKLE_FAULTS.values()])
+            await fault(server, random)
+            self.speckle_faults += 1
 
     async def pace_at_times(self) -> None:
         """Let Discord's own rate limits count for some seconds, then not, and so on."""
@@ -138,6 +200,9 @@ class Chaos:
         """Switch everything off and bring back what is gone."""
         self._stage.sandbox.faults.heal()
         self._stage.sandbox.pace.enabled = False
+        self._stage.server.faults.clear()
+        self._stage.server.live.faults.clear()
+        self._stage.server.live.thaw()
         while self._bring_back:
             self._bring_back.popitem()[1]()
 

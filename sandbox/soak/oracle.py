@@ -38,12 +38,16 @@ class DeliveryTag(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """A channel follows a project; its filter, as typed, lets these models through."""
+    """A channel follows a project; its filter, as typed, lets these models through.
+
+    `ordered`: what a webhook of the bot's making could not deliver comes late, out of order.
+    """
 
     channel: str
     project: str
     models: str | None
     shows: Collection[str] = MODELS
+    ordered: bool = True
 
     def wants(self, number: int) -> bool:
         """Whether the channel shows the project's delivery with this number."""
@@ -144,7 +148,7 @@ def _complaints(fates: Fates, follow: Follow, shown: Shown) -> Iterator[Complain
     kinds = {
         "acknowledged but not shown": missing(fates, follow, marks),
         "shown more than once": [n for n, times in Counter(numbers).items() if times > 1],
-        "shown after a later one": _late(numbers),
+        "shown after a later one": _late(numbers) if follow.ordered else [],
         "shown though nobody has to see it": _strays(fates[follow.project], follow, numbers),
     }
     for what, which in kinds.items():

@@ -10,7 +10,7 @@ import asyncio
 import shlex
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +27,11 @@ from sandbox.bot_process import HOST, BotProcess, Broken, bot_environment, free_
 from sandbox.discord import Sandbox
 from sandbox.soak.chaos import Chaos
 from sandbox.soak.oracle import MODELS, DeliveryFate, Ledger, complaints, expected
-from sandbox.soak.senders import WebhookSender, new_session
+from sandbox.soak.senders import ProjectSender, VersionPublisher, WebhookSender, new_session
 from sandbox.soak.world import SoakWebhook, SoakWorld
+from sandbox.speckle import SpeckleServer
 
-# The projects are invented: nobody could be asked about them. A few hundred kills are more events
+# Most projects are invented: nobody could be asked about them. A few hundred kills are more events
 # than a guild may send in a day.
 CONFIG: Final = """\
 [speckle]
@@ -38,8 +39,15 @@ enrich_deadline_s = 0.0
 [quotas]
 events_a_day = 1000000000
 gigabytes_a_day = 1000000
+[live]
+who = "readers"
+every_s = 1.0
+sockets_from = 0
 """
-SUBSCRIBED_WITHIN_S: Final = 60.0
+PUBLIC_SERVER: Final = "https://app.speckle.systems"  # what the deliveries say that they are from
+LIVE_A_SECOND: Final = 2.0  # in a project that accounts listen to
+CHANGES_AFTER: Final = 0.5  # of the kills, a live project gets a webhook
+SUBSCRIBED_WITHIN_S: Final = 180.0
 MOST_OWED: Final = 600  # cards; then the senders hold back until half of them are shown
 HOLD_BACK_S: Final = 8.0  # but no longer: some channels may wait for their next try for minutes
 NOTHING_NEW_S: Final = 780.0  # the bot itself waits up to 720 s after a row of refusals
@@ -83,6 +91,8 @@ class Report:
     shown: int = 0
     messages: int = 0
     faults: int = 0
+    live: int = 0  # of what was sent, heard through accounts
+    speckle_faults: int = 0
     vanishings: int = 0
     sending_s: float = 0.0
     duration_s: float = 0.0
@@ -91,10 +101,14 @@ class Report:
     def __str__(self) -> str:
         sent = sum(self.fates.values())
         fates = ", ".join(f"{self.fates.get(fate, 0)} {fate}" for fate in DeliveryFate)
-        happened = f"{self.kills} kills, {self.faults} faults, {self.vanishings} vanished channels"
+        happened = (
+            f"{self.kills} kills, {self.faults} faults of Discord's, {self.speckle_faults} of "
+            f"Speckle's, {self.vanishings} vanished channels"
+        )
         lines = [
             f"seed {self.plan.seed}: {happened} in {self.duration_s:.0f} s",
             f"deliveries: {sent} sent ({sent / max(self.sending_s, 1):.0f} a second), {fates}",
+            f"of them {self.live} in projects that are followed through accounts",
             f"cards: {self.owed} owed, {self.shown} shown, in {self.messages} messages",
         ]
         if not self.broken:
@@ -110,8 +124,8 @@ async def soak(plan: SoakPlan, say: Say = lambda _: None) -> Report:
     with tempfile.TemporaryDirectory(prefix="speckle-soak-") as temporary:
         folder = plan.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        async with Sandbox.start(pace=False) as sandbox:
-            run = _Run(plan, report, SoakWorld.build(sandbox), folder, say)
+        async with Sandbox.start(pace=False) as sandbox, SpeckleServer.start() as server:
+            run = _Run(plan, report, SoakWorld.build(sandbox, server), folder, say)
             try:
                 await run.through()
             except Broken as problem:
@@ -135,7 +149,8 @@ class _Run:
         self._key = Fernet.generate_key().decode()
         self._ledger = Ledger(stage.follows)
         self._chaos = Chaos(stage, plan.seed)
-        self._senders: dict[str, WebhookSender] = {}
+        self._senders: dict[str, ProjectSender] = {}
+        self._half_done = asyncio.Event()
         self._held_since: float | None = None
         self._most_owed = MOST_OWED
         self._bot = self._new_bot(folder)
@@ -151,6 +166,7 @@ class _Run:
             "ENCRYPTION_KEYS": self._key,
             "DATABASE_URL": self._url,
             "PUBLIC_URL": url,
+            "SPECKLE_SERVERS": f"{PUBLIC_SERVER},{self._stage.server.url}",
             "WEBHOOK_HOST": HOST,
             "WEBHOOK_PORT": str(port),
             "LOG_LEVEL": "info",
@@ -163,21 +179,38 @@ class _Run:
             await self._bot.start()
             hooks = await self._subscribed()
             async with new_session() as http:
-                self._senders = {
-                    hook.project: WebhookSender(http, hook, self._ledger, self._brake)
-                    for hook in hooks
-                }
+                for hook in hooks:
+                    self._senders[hook.project] = WebhookSender(
+                        http, hook, self._ledger, self._brake
+                    )
+                self._senders |= self._publishers()
                 started = time.monotonic()
                 async with self._under_way():
                     await self._kill_often()
                 self._report.sending_s = time.monotonic() - started
                 self._chaos.heal()
+                await self._until_changed()
+                await self._bot.kill()  # a start looks for what webhooks could not deliver
+                await self._bot.start()
                 await self._send_last_ones()
             await self._until_nothing_is_owed()
             await self._bot.stop()
         finally:
             await self._bot.kill()
         await self._look_into_the_database()
+
+    def _publishers(self) -> Mapping[str, ProjectSender]:
+        return {
+            letter: VersionPublisher(
+                self._stage.server,
+                project,
+                letter,
+                self._ledger,
+                self._brake,
+                Random(f"{self._plan.seed} {letter}"),  # noqa: S311  # to repeat a run, no secret
+            )
+            for letter, project in self._stage.live.items()
+        }
 
     async def _subscribed(self) -> Sequence[SoakWebhook]:
         try:
@@ -191,11 +224,16 @@ class _Run:
         """Senders and faults at work for as long as the block runs."""
         works = {
             "faults": self._chaos.fail_often(),
+            "faults of Speckle": self._chaos.fail_speckle_often(),
             "pace": self._chaos.pace_at_times(),
+            "change": self._change_in_the_middle(),
             "vanishing": self._chaos.vanish_often(),
         }
-        rate = self._plan.rate / len(self._senders)
-        works |= {f"sender {k}": one.send_often(rate) for k, one in self._senders.items()}
+        rate = self._plan.rate / (len(self._senders) - len(self._stage.live))
+        works |= {
+            f"sender {k}": one.send_often(LIVE_A_SECOND if k in self._stage.live else rate)
+            for k, one in self._senders.items()
+        }
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(work, name=name) for name, work in works.items()]
@@ -225,9 +263,22 @@ class _Run:
             await self._bot.kill()
             await self._bot.start()
             self._report.kills = number
+            if number >= CHANGES_AFTER * self._plan.kills:
+                self._half_done.set()
             if number % TELL_EACH == 0:
                 self._say(f"{number} kills, {len(self._ledger.owed)} cards on their way")
         await self._bot.live(random.uniform(*self._plan.lives_s))
+
+    async def _change_in_the_middle(self) -> None:
+        await self._half_done.wait()
+        await self._stage.change_to_webhook()
+
+    async def _until_changed(self) -> None:
+        try:
+            async with asyncio.timeout(SUBSCRIBED_WITHIN_S):
+                await self._stage.change_to_webhook()
+        except TimeoutError:
+            raise Broken("The bot made no webhook for the owner of a project.") from None
 
     async def _send_last_ones(self) -> None:
         """Send one more of each kind, so that in each channel the last card is one that is owed.
@@ -285,6 +336,8 @@ class _Run:
         report = self._report
         report.fates = {f: sum(one.count(f) for one in fates.values()) for f in DeliveryFate}
         report.faults, report.vanishings = self._chaos.faults, self._chaos.vanishings
+        report.speckle_faults = self._chaos.speckle_faults
+        report.live = sum(len(fates.get(letter, ())) for letter in self._stage.live)
         report.messages = self._stage.message_count()
         report.shown = sum(len(marks) for marks in shown.values())
         if fates:

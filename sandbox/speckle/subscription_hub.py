@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from aiohttp import web
@@ -122,7 +123,10 @@ class SubscriptionHub:
             return web.Response(status=503)
         first = request.headers.get("Sec-WebSocket-Protocol", "").partition(",")[0].strip()
         ws = web.WebSocketResponse(protocols=[first] if first else [])
-        await ws.prepare(request)
+        with suppress(ConnectionResetError):  # the client has gone meanwhile
+            await ws.prepare(request)
+        if not ws.prepared:
+            return ws
         socket = SubscriptionSocket(self, request, ws)
         self.sockets.append(socket)
         self.opened += 1

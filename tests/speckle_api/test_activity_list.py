@@ -55,6 +55,26 @@ async def test_a_long_activity_list_is_read_in_pages_and_nothing_is_lost(studio:
     assert seen == sorted(seen, key=lambda line: line.at)
 
 
+@only_2_31
+async def test_more_lines_of_one_millisecond_than_a_page_holds_are_all_read(studio: Studio) -> None:
+    moment = studio.server.now()
+    for n, at_ms in enumerate([0] * 60 + [1] * 250 + [2] * 3):
+        at = moment + timedelta(milliseconds=at_ms, microseconds=n)
+        studio.server.add_activity(
+            studio.tower, "commit_create", f"{n:010x}", "commit", studio.ilse, {"n": n}, "m", at=at
+        )
+    seen = await studio.client.activity.since(
+        studio.login, studio.tower.id, after=moment, limit=500
+    )
+    assert seen is not None
+    found: list[object] = []
+    while seen:
+        some = await studio.client.activity.with_info(studio.login, studio.tower.id, seen)
+        found += [child(one.info, "n") for one in some]
+        seen = seen[len(some) :]
+    assert found == list(range(313))
+
+
 def add_lines(studio: Studio, sizes: Sequence[int]) -> None:
     """Comments with screenshots of so many characters, the first two at the same time."""
     moment = studio.server.now()

@@ -105,13 +105,16 @@ class ListsCatchUp:
         self._now = now
 
     async def take(
-        self, hooks: Sequence[Hook], accounts: Collection[int] | None = None
+        self,
+        hooks: Sequence[Hook],
+        accounts: Collection[int] | None = None,
+        expected: Collection[int] = (),
     ) -> set[int]:
         """Take in what is missing, for hooks of one project; those where it is not settled.
 
         Hooks that listen are for themselves, as they are read to the end and no webhook is there to
-        pause their channels. With `accounts`, for
-        their channels alone. Each reader is asked for once. Errors:
+        pause their channels. With `accounts`, for their channels alone. Each reader is asked for
+        once. It is not settled either while one of the `expected` subscriptions is paused. Errors:
             SpeckleUnavailable: the server cannot be asked.
             StorageUnavailable: the database does not answer.
         """
@@ -119,10 +122,14 @@ class ListsCatchUp:
         left: set[int] = set()
         live = hooks[0].listens if hooks else False
         by_reader: defaultdict[object, list[_ListReader]] = defaultdict(list)
+        missing = set(expected)
         for hook in hooks:
             decisions = await self._decisions(hook, at, accounts)
             if any(isinstance(decision, Wait) for _, decision in decisions):
                 left.add(hook.id)
+            missing.difference_update(
+                one.id for one, decision in decisions if not isinstance(decision, Pause)
+            )
             for subscription, decision in decisions:
                 if isinstance(decision, Pause) and hook.listens:
                     await self.pause(subscription.id, decision)
@@ -132,6 +139,8 @@ class ListsCatchUp:
                     by_reader[decision.permit.reader].append(reading)
         for readings in by_reader.values():
             left |= await self._read(readings, at, live=live)
+        if missing:
+            left.update(hook.id for hook in hooks)
         looked = [hook.id for hook in hooks if hook.id not in left]
 
         def note(tx: Transaction) -> None:

@@ -112,7 +112,8 @@ class Rings:
                 held.socket = None
             failures = 0 if loop.time() - begun_at > HELD_S else failures + 1
             log.info("listening.socket_ended", account_id=account_id, reason=ended)
-            await asyncio.sleep(self._retry.delay_s(failures - 1) if failures else spread_s)
+            wait_s = self._retry.delay_s(failures - 1) if failures else 0.0
+            await asyncio.sleep(wait_s + random.uniform(0, spread_s))  # noqa: S311
 
     async def _listen(self, account_id: int, held: _Held, login: Login) -> str:
         """Hear until the socket ends; why it did."""

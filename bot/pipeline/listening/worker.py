@@ -6,7 +6,6 @@ turns do not depend on it.
 """
 
 import asyncio
-import random
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
@@ -57,13 +56,15 @@ REFUSED = (
 )
 ASK_WITHIN_S = 20.0
 QUESTIONS_WITHOUT_LIST = 4  # versions, models, issues that moved, issues that are there
+GOLDEN = 0.618034  # its multiples are spread evenly over the numbers from 0 to 1
+NOBODY: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
 class _Ear:
     """One account that listens: its projects, and what it last saw of each.
 
-    `heard_by` are the subscriptions that it listens for. `seen` are the ids of the entries that its
+    `subscriptions` are those that it listens for, by project. `seen` are the ids of the entries that its
     last answer had, by project; `rung` the projects that are to be read before its turn; `failures`
     are those in a row; `lists`: its server has activity lists.
     """
@@ -72,7 +73,7 @@ class _Ear:
     server_url: str
     since: dict[str, datetime | None] = field(default_factory=dict)
     hook_ids: Mapping[str, frozenset[int]] = field(default_factory=dict)
-    heard_by: frozenset[int] = frozenset()
+    subscriptions: Mapping[str, frozenset[int]] = field(default_factory=dict)  # their ids
     seen: dict[str, frozenset[str]] = field(default_factory=dict)
     rung: set[str] = field(default_factory=set)
     due: float = 0.0
@@ -85,12 +86,31 @@ class _Ear:
         """How many questions' worth its turn is: without activity lists, each project has four."""
         return len(self.since) * (1 if self.lists else QUESTIONS_WITHOUT_LIST)
 
-    def is_ahead_of(self, one: Listened) -> bool:
+    def follow(self, those: Sequence[Listened]) -> bool:
+        """Take over what is listened to through the account; whether some of it is new.
+
+        What was seen was not read for a subscription that is new, or was paused meanwhile.
+        """
+        new = {one.project_id for one in those if self._is_ahead_of(one)}
+        self.since, self.hook_ids = _since(those), _hook_ids(those)
+        self.subscriptions = _subscriptions(those)
+        self.seen = {one: ids for one, ids in self.seen.items() if one in self.since.keys() - new}
+        return bool(new)
+
+    def _is_ahead_of(self, one: Listened) -> bool:
         """Whether more was read of the project than this subscription was given."""
+        known = self.subscriptions.get(one.project_id, NOBODY)
         since = self.since.get(one.project_id)
-        if one.subscription_id not in self.heard_by or one.listened_until is None:
+        if one.subscription_id not in known or one.listened_until is None:
             return True
         return since is not None and one.listened_until < since
+
+    def next_turn(self, now: float, every_s: float) -> float:
+        """When its next turn is: each account has a moment of its own within `every_s`, so that
+        turns that came together, as at a start, do not stay together.
+        """
+        own = self.account_id * GOLDEN
+        return now + every_s * (1.0 - (now / every_s - own) % 1.0)
 
 
 class Listener:
@@ -157,14 +177,7 @@ class Listener:
             ear = self._ears.get(account_id)
             if ear is None:
                 ear = self._ears[account_id] = _Ear(account_id, those[0].server_url)
-            new = {one.project_id for one in those if ear.is_ahead_of(one)}
-            ear.heard_by = frozenset(one.subscription_id for one in those)
-            ear.since = _since(those)
-            ear.hook_ids = _hook_ids(those)
-            # What others were shown of a project is new to a channel that has joined, or resumed.
-            keep = ear.since.keys() - new
-            ear.seen = {one: ids for one, ids in ear.seen.items() if one in keep}
-            if new:
+            if ear.follow(those):
                 ear.due = self._clock()
                 if ear.server_url in self._servers:
                     self._servers[ear.server_url].set()
@@ -176,12 +189,15 @@ class Listener:
         What happens between the two comes both ways, and is shown once. A webhook sends what owners
         agreed to for their channels; where others want more, both go on.
         """
+        if not hook_ids:
+            return
         for hook, followers in await self._storage.read(partial(_followed, hook_ids)):
             if not sends_all(followers):
                 continue
             with suppress(SpeckleUnavailable):
                 if not await self._lists.take([hook]):
                     await self._storage.write(partial(_end, hook.id))
+                    self._changed.set()
 
     # ── what sockets say ──────────────────────────────────────────────────────────────────────
 
@@ -213,7 +229,8 @@ class Listener:
         await asyncio.sleep(self._pace.debounce_s)
         projects, ear.rung = ear.rung, set()
         try:
-            await self.look(ear.account_id, projects)
+            if not await self.look(ear.account_id, projects):
+                self._settled(ear.account_id)
         except (SpeckleUnavailable, StorageUnavailable) as error:
             log.info("listening.retry_later", reason=error.reason)
             self._settled(ear.account_id)
@@ -246,10 +263,12 @@ class Listener:
     async def _turn(self, ear: _Ear, mine: Sequence[_Ear]) -> None:
         every_s = self._pace.every_s(sum(one.questions for one in mine))
         # Before, as a socket may ask for another look while this one is under way.
-        ear.due = self._clock() + every_s * random.uniform(0.9, 1.0)  # noqa: S311  # spread
+        ear.due = ear.next_turn(self._clock(), every_s)
         failures, ear.failures = ear.failures, 0
         try:
-            await self.look(ear.account_id)
+            if not await self.look(ear.account_id):
+                soon = self._clock() + self._pace.retry.delay_s(failures)
+                ear.failures, ear.due = failures + 1, min(ear.due, soon)
         except SpeckleUnavailable as error:
             log.info("listening.retry_later", server=error.server_url, reason=error.reason)
             wait_s = max(error.retry_in_s or 0.0, self._pace.retry.delay_s(failures))
@@ -262,17 +281,19 @@ class Listener:
 
     # ── one account ───────────────────────────────────────────────────────────────────────────
 
-    async def look(self, account_id: int, projects: Collection[str] | None = None) -> None:
+    async def look(self, account_id: int, projects: Collection[str] | None = None) -> bool:
         """Ask an account about its projects, or these, and read those where something is new.
 
+        False: something is left to be read a little later.
         Errors: SpeckleUnavailable, StorageUnavailable.
         """
         ear = self._ears.get(account_id)
-        if ear is not None:
-            async with ear.looking:
-                await self._look(ear, projects)
+        if ear is None:
+            return True
+        async with ear.looking:
+            return await self._look(ear, projects)
 
-    async def _look(self, ear: _Ear, projects: Collection[str] | None) -> None:
+    async def _look(self, ear: _Ear, projects: Collection[str] | None) -> bool:
         wanted = [one for one in ear.since if projects is None or one in projects]
         after = {one: _after(ear.since[one]) for one in wanted}
         question = partial(self._ask, after)
@@ -280,26 +301,32 @@ class Listener:
             found = await self._lender.as_account(ear.account_id, question)
         except REFUSED as error:
             await self._lost(ear, wanted, error)
-            return
+            return True
         ear.lists = found is not None
         if found is None:
-            for project_id in wanted:
-                await self._read(ear, project_id)
-            return
+            return all([await self._read(ear, project_id) for project_id in wanted])
+        done = True
         for project_id, answer in found.items():
             if isinstance(answer, SpeckleError):
                 await self._lost(ear, [project_id], answer)
-            else:
-                await self._note(ear, project_id, answer)
+            elif not await self._note(ear, project_id, answer):
+                done = False
+        return done
 
-    async def _note(self, ear: _Ear, project_id: str, lines: Sequence[Activity]) -> None:
-        """Read a project if its newest lines have some that were not there before."""
+    async def _note(self, ear: _Ear, project_id: str, lines: Sequence[Activity]) -> bool:
+        """Read a project if its newest lines have some that were not there before; False if that
+        is not done.
+        """
         ids = frozenset(line.id for line in lines)
-        if ids - ear.seen.get(project_id, frozenset()) and await self._read(ear, project_id):
-            ear.seen[project_id] = ids
-            newest, since = max(line.at for line in lines), ear.since.get(project_id)
-            if project_id in ear.since and (since is None or since < newest):
-                ear.since[project_id] = newest
+        if not ids - ear.seen.get(project_id, frozenset()):
+            return True
+        if not await self._read(ear, project_id):
+            return False
+        ear.seen[project_id] = ids
+        newest, since = max(line.at for line in lines), ear.since.get(project_id)
+        if project_id in ear.since and (since is None or since < newest):
+            ear.since[project_id] = newest
+        return True
 
     async def _ask(
         self, after: Mapping[str, datetime | None], login: Login
@@ -312,7 +339,10 @@ class Listener:
             lambda tx: tx.hooks.these(ear.hook_ids.get(project_id, frozenset()))
         )
         listening = [one for one in hooks if one.listens and await self._has_room(one)]
-        left = await self._lists.take(listening, [ear.account_id])
+        expected = ear.subscriptions.get(project_id, NOBODY)
+        left = await self._lists.take(listening, [ear.account_id], expected)
+        if left:
+            self._changed.set()  # who is expected may have been paused
         return not left and len(listening) == len(hooks)
 
     async def _has_room(self, hook: Hook) -> bool:
@@ -370,6 +400,13 @@ def _hook_ids(those: Sequence[Listened]) -> Mapping[str, frozenset[int]]:
     found: defaultdict[str, set[int]] = defaultdict(set)
     for one in those:
         found[one.project_id].add(one.hook_id)
+    return {project_id: frozenset(ids) for project_id, ids in found.items()}
+
+
+def _subscriptions(those: Sequence[Listened]) -> Mapping[str, frozenset[int]]:
+    found: defaultdict[str, set[int]] = defaultdict(set)
+    for one in those:
+        found[one.project_id].add(one.subscription_id)
     return {project_id: frozenset(ids) for project_id, ids in found.items()}
 
 
