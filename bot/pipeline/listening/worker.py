@@ -64,9 +64,9 @@ NOBODY: frozenset[int] = frozenset()
 class _Ear:
     """One account that listens: its projects, and what it last saw of each.
 
-    `subscriptions` are those that it listens for, by project. `seen` are the ids of the entries that its
-    last answer had, by project; `rung` the projects that are to be read before its turn; `failures`
-    are those in a row; `lists`: its server has activity lists.
+    `subscriptions` are those that it listens for, by project. `seen` are the ids of the entries
+    that its last answer had, by project; `rung` the projects that are to be read before its turn;
+    `failures` are those in a row; `lists`: its server has activity lists.
     """
 
     account_id: int
