@@ -109,7 +109,8 @@ class Planner:
         why = self._exceeds(wanted, here.hook)
         by_hand = here.hook.is_by_hand
         more = request.resume and (self._adds_an_account(subscription) or self._gets_shared(here))
-        makes_it = request.resume and by_hand and self._makes(here.hook)
+        unowned = by_hand or (here.hook.is_heard and not _owner_answered(subscription))
+        makes_it = request.resume and unowned and self._makes(here.hook)
         hears_it = request.resume and self._hears_instead(here.hook)
         plain = SubscribePlan(
             self.options, here, here.hook, makes=not by_hand and self._makes(here.hook)
@@ -318,3 +319,9 @@ class Planner:
 
     def _needs_account(self) -> NeedsAccount:
         return NeedsAccount(self.request, self.server_url, self.access.why, self.access.detail)
+
+
+def _owner_answered(subscription: Subscription) -> bool:
+    """Whether an owner of the project answered for it, so that a webhook sends what it wants."""
+    consent = subscription.consent
+    return consent is not None and consent.entitlement is Entitlement.OWNER

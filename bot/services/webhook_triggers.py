@@ -19,6 +19,12 @@ def triggers_for(subscriptions: Sequence[Subscription], there: Collection[str]) 
     return tuple(name for name in wanted if name in agreed or name in there)
 
 
+def sends_all(subscriptions: Sequence[Subscription]) -> bool:
+    """Whether a webhook of the bot's making sends whatever these channels want."""
+    wanted = triggers_of(subscription.options for subscription in subscriptions)
+    return triggers_for(subscriptions, ()) == wanted
+
+
 def _owners_options(subscription: Subscription) -> SubscriptionOptions | None:
     """What the answer of somebody who owns the project covers, of what the channel wants."""
     consent = subscription.consent

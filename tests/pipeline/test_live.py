@@ -140,6 +140,9 @@ async def test_a_project_is_followed_without_a_public_address(workshop: Workshop
     async with workshop.start():
         await workshop.link(workshop.studio.maren, workshop.ilse)
         assert LIVE in await workshop.subscribe()
+        through = f"ive through the account of <@{workshop.studio.maren.id}>"
+        await until(lambda: through in workshop.shown())
+        assert through in text_of(await workshop.type("subscriptions"))
         workshop.publish("slab poured")
         await workshop.shows("slab poured")
         workshop.publish("columns set")

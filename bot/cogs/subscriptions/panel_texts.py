@@ -24,6 +24,7 @@ from bot.services.webhook_setup import WebhookSetup
 from bot.speckle.links import Links
 from bot.speckle.subscription_options import SubscriptionOptions
 
+LIVE = "🟢 live"
 MAX_OPTIONS = 300
 # In a list, so that a page of entries fits into one embed's 4,096 characters.
 MAX_LISTED_NAME = 60
@@ -151,6 +152,8 @@ def why_paused(subscription: Subscription) -> str:
 def state_text(entry: Followed) -> str:
     """Live, waiting or paused, and why; what is wrong with the webhook in any case."""
     webhook = _webhook_state(entry.hook)
+    if entry.hook.is_heard and webhook == LIVE:
+        webhook = f"{LIVE} through the account of {account_owner(entry.subscription)}"
     if entry.subscription.state is not SubscriptionState.PAUSED:
         return webhook
     paused = f"⏸ {pause_text(entry.subscription)}"
@@ -179,7 +182,13 @@ def _webhook_state(hook: Hook) -> str:
         return "⏳ waiting for the first event"
     if hook.state is HookState.CLOSED:
         return "⏹ closed, because the bot was removed from this server"
-    return "🟢 live"
+    return LIVE
+
+
+def account_owner(subscription: Subscription) -> str:
+    """Whose account reads for a channel: who answered for it, else who set it up."""
+    consent = subscription.consent
+    return f"<@{subscription.created_by if consent is None else consent.by}>"
 
 
 def _remedy(entry: Followed) -> str:

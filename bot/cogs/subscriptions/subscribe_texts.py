@@ -9,6 +9,7 @@ from bot.cogs.responses import COLOUR, Response
 from bot.cogs.subscriptions.filter_texts import hint_lines, target_text
 from bot.cogs.subscriptions.panel_texts import (
     WHAT_NEXT,
+    account_owner,
     options_text,
     project_name,
     setup_embed,
@@ -73,9 +74,14 @@ def public_line(entry: Followed) -> str:
         if hook.state is HookState.WAITING
         else ""
     )
+    begun = (
+        f"Live through the account of {account_owner(subscription)}."
+        if hook.is_heard
+        else f"Set up by <@{subscription.created_by}>."
+    )
     return (
         f"This channel now follows {project_name(entry)} on Speckle: "
-        f"{options_text(entry.shown)}. Set up by <@{subscription.created_by}>.{waiting}"
+        f"{options_text(entry.shown)}. {begun}{waiting}"
     )
 
 

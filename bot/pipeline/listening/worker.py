@@ -35,6 +35,7 @@ from bot.pipeline.listening.pace import ListeningPace
 from bot.pipeline.listening.rings import Rings, Wanted
 from bot.services.access_rules import Pause
 from bot.services.token_lending import TokenLender
+from bot.services.webhook_triggers import sends_all
 from bot.speckle.activity import Activity
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.live_socket import LiveSockets
@@ -63,9 +64,9 @@ NOBODY: frozenset[int] = frozenset()
 class _Ear:
     """One account that listens: its projects, and what it last saw of each.
 
-    `subscriptions` are those that it listens for, by project. `seen` are the ids of the entries that its
-    last answer had, by project; `rung` the projects that are to be read before its turn; `failures`
-    are those in a row; `lists`: its server has activity lists.
+    `subscriptions` are those that it listens for, by project. `seen` are the ids of the entries
+    that its last answer had, by project; `rung` the projects that are to be read before its turn;
+    `failures` are those in a row; `lists`: its server has activity lists.
     """
 
     account_id: int
@@ -185,11 +186,14 @@ class Listener:
     async def _hand_over(self, hook_ids: Collection[int]) -> None:
         """Read to the end what a webhook brings by now, and listen no more.
 
-        What happens between the two comes both ways, and is shown once.
+        What happens between the two comes both ways, and is shown once. A webhook sends what owners
+        agreed to for their channels; where others want more, both go on.
         """
         if not hook_ids:
             return
-        for hook in await self._storage.read(lambda tx: tx.hooks.these(hook_ids)):
+        for hook, followers in await self._storage.read(partial(_followed, hook_ids)):
+            if not sends_all(followers):
+                continue
             with suppress(SpeckleUnavailable):
                 if not await self._lists.take([hook]):
                     await self._storage.write(partial(_end, hook.id))
@@ -360,6 +364,12 @@ class Listener:
                     if isinstance(decision, Pause):
                         await self._lists.pause(subscription_id, decision)
         self._changed.set()
+
+
+def _followed(
+    hook_ids: Collection[int], tx: Transaction
+) -> Sequence[tuple[Hook, Sequence[Subscription]]]:
+    return [(hook, tx.subscriptions.of_hook(hook.id)) for hook in tx.hooks.these(hook_ids)]
 
 
 def _end(hook_id: int, tx: Transaction) -> None:
