@@ -95,7 +95,7 @@ async def test_once_the_account_is_linked_again_the_hourly_look_hands_over_a_new
     assert not hook.unopenable
     assert shut.made[0].secret == hook.secrets[0] != old
     assert hook.webhook_id == shut.made[0].id
-    assert all(isinstance(kept, Ensured) for kept in found)
+    assert [type(kept) for kept in found] == [Ensured]
     assert [kept async for _, kept in shut.webhooks.reconcile_all()] == []
 
 
