@@ -1,7 +1,8 @@
 """Telling people what the bot paused, and their pressing Resume, in the sandbox Discord."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from hashlib import sha256
 
 import pytest
@@ -22,7 +23,7 @@ from bot.work import (
     SubscriptionResult,
 )
 from sandbox.discord import NotOffered, SandboxMember, SandboxMessage
-from tests.cogs.conftest import MakeStudio, RunClient, Studio, text_of
+from tests.cogs.conftest import ClientWithServices, MakeStudio, RunClient, Studio, text_of
 from tests.services.conftest import CLOUD, PAVILION, TOWER, Clock
 from tests.stored import note_event
 from tests.waiting import until
@@ -38,6 +39,7 @@ def teller(storage: Storage, clock: Clock) -> Callable[[SpeckleBot], PauseNotifi
 
 MakeTeller = Callable[[SpeckleBot], PauseNotifier]
 Pause = Callable[..., Awaitable[None]]
+Notified = Callable[[], AbstractAsyncContextManager[ClientWithServices]]
 
 
 @pytest.fixture
@@ -66,6 +68,21 @@ def pause(storage: Storage, clock: Clock, studio: Studio) -> Pause:
         await storage.write(lambda tx: tx.outbox.pause_channel(studio.structure.id, reason, detail))
 
     return refused
+
+
+@pytest.fixture
+def notified(run_client: RunClient, studio: Studio, pause: Pause, teller: MakeTeller) -> Notified:
+    """The bot, right after #structure's one subscription was paused and its maker notified."""
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[ClientWithServices]:
+        async with run_client() as bot:
+            await studio.type("subscribe", stream_id=TOWER)
+            await pause()
+            await teller(bot).notify_due()
+            yield bot
+
+    return running
 
 
 def private(studio: Studio, who: SandboxMember | None = None) -> list[SandboxMessage]:
@@ -201,18 +218,13 @@ async def test_two_makers_are_told_each_of_their_own(
 
 
 async def test_who_lets_no_messages_in_is_not_told_and_nothing_breaks(
-    run_client: RunClient,
+    notified: Notified,
     studio: Studio,
-    pause: Pause,
-    teller: MakeTeller,
     storage: Storage,
     clock: Clock,
 ) -> None:
     studio.maren.user.takes_messages = False
-    async with run_client() as bot:
-        await studio.type("subscribe", stream_id=TOWER)
-        await pause()
-        await teller(bot).notify_due()
+    async with notified():
         clock.forward(days=1)
         assert await storage.read(lambda tx: tx.pause_notices.due(10)) == []
         shown = await studio.open_entry(r"Harbour *Tower*")
@@ -272,13 +284,10 @@ async def test_while_discord_is_away_it_is_tried_less_and_less_often_and_given_u
 
 
 async def test_opening_private_messages_too_fast_is_no_refusal(
-    run_client: RunClient, studio: Studio, pause: Pause, teller: MakeTeller, clock: Clock
+    notified: Notified, studio: Studio, teller: MakeTeller, clock: Clock
 ) -> None:
     studio.sandbox.faults.fail(OPEN_PRIVATE, status=403, code=40003)
-    async with run_client() as bot:
-        await studio.type("subscribe", stream_id=TOWER)
-        await pause()
-        await teller(bot).notify_due()
+    async with notified() as bot:
         assert private(studio) == []
         clock.forward(minutes=1)
         await teller(bot).notify_due()
@@ -354,12 +363,10 @@ async def test_resume_in_the_direct_message_goes_on_where_it_stopped(
 
 
 async def test_resume_works_after_a_restart(
-    run_client: RunClient, studio: Studio, pause: Pause, teller: MakeTeller, storage: Storage
+    notified: Notified, run_client: RunClient, studio: Studio, storage: Storage
 ) -> None:
-    async with run_client() as bot:
-        await studio.type("subscribe", stream_id=TOWER)
-        await pause()
-        await teller(bot).notify_due()
+    async with notified():
+        pass
     async with run_client():
         message = private(studio)[0]
         await studio.press(message, "Resume", studio.maren)
@@ -368,12 +375,9 @@ async def test_resume_works_after_a_restart(
 
 
 async def test_what_is_still_missing_is_named_and_the_button_stays(
-    run_client: RunClient, studio: Studio, pause: Pause, teller: MakeTeller, storage: Storage
+    notified: Notified, studio: Studio, storage: Storage
 ) -> None:
-    async with run_client() as bot:
-        await studio.type("subscribe", stream_id=TOWER)
-        await pause()
-        await teller(bot).notify_due()
+    async with notified():
         message = private(studio)[0]
         studio.structure.deny(studio.guild.bot, "embed_links")
         answer = await studio.press(message, "Resume", studio.maren)
@@ -407,17 +411,12 @@ async def test_nobody_resumes_what_he_may_not_manage(
 
 @pytest.mark.parametrize("lost", ["the permission", "the membership"])
 async def test_in_the_direct_message_it_counts_who_may_now(
-    run_client: RunClient,
+    notified: Notified,
     studio: Studio,
-    pause: Pause,
-    teller: MakeTeller,
     storage: Storage,
     lost: str,
 ) -> None:
-    async with run_client() as bot:
-        await studio.type("subscribe", stream_id=TOWER)
-        await pause()
-        await teller(bot).notify_due()
+    async with notified():
         if lost == "the permission":
             studio.maren.set_permissions(0)
         else:
@@ -428,12 +427,9 @@ async def test_in_the_direct_message_it_counts_who_may_now(
 
 
 async def test_what_somebody_else_resumed_is_said_and_a_members_own_pause_stays(
-    run_client: RunClient, studio: Studio, pause: Pause, teller: MakeTeller, storage: Storage
+    notified: Notified, studio: Studio, storage: Storage
 ) -> None:
-    async with run_client() as bot:
-        await studio.type("subscribe", stream_id=TOWER)
-        await pause()
-        await teller(bot).notify_due()
+    async with notified():
         resumed = await studio.press(await studio.open_entry("Harbour *Tower*"), "Resume")
         await studio.press(resumed, "Pause")
         message = private(studio)[0]
@@ -444,12 +440,10 @@ async def test_what_somebody_else_resumed_is_said_and_a_members_own_pause_stays(
 
 
 async def test_what_was_removed_is_said_too(
-    run_client: RunClient, studio: Studio, pause: Pause, teller: MakeTeller
+    notified: Notified,
+    studio: Studio,
 ) -> None:
-    async with run_client() as bot:
-        await studio.type("subscribe", stream_id=TOWER)
-        await pause()
-        await teller(bot).notify_due()
+    async with notified():
         await studio.type("unsubscribe", project=TOWER)
         message = private(studio)[0]
         await studio.press(message, "Resume", studio.maren)
@@ -457,12 +451,9 @@ async def test_what_was_removed_is_said_too(
 
 
 async def test_from_a_server_without_the_bot_nothing_is_resumed(
-    run_client: RunClient, studio: Studio, pause: Pause, teller: MakeTeller, storage: Storage
+    notified: Notified, studio: Studio, storage: Storage
 ) -> None:
-    async with run_client() as bot:
-        await studio.type("subscribe", stream_id=TOWER)
-        await pause()
-        await teller(bot).notify_due()
+    async with notified():
         await leave(studio, storage)
         answer = await studio.press(private(studio)[0], "Resume", studio.maren)
     assert "does not reach that server" in text_of(answer)
@@ -481,12 +472,10 @@ async def test_of_a_server_without_the_bot_nobody_is_told(
 
 
 async def test_a_direct_message_is_for_whom_it_was_sent_to(
-    run_client: RunClient, studio: Studio, pause: Pause, teller: MakeTeller
+    notified: Notified,
+    studio: Studio,
 ) -> None:
-    async with run_client() as bot:
-        await studio.type("subscribe", stream_id=TOWER)
-        await pause()
-        await teller(bot).notify_due()
+    async with notified():
         with pytest.raises(NotOffered):
             await studio.press(private(studio)[0], "Resume", studio.tobias)
 

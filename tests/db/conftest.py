@@ -96,8 +96,13 @@ async def hook(storage: Storage) -> Hook:
 @pytest.fixture
 async def subscription(storage: Storage, hook: Hook) -> Subscription:
     """#structure follows Harbour Tower."""
+    return await follow(storage, hook.id, STRUCTURE)
+
+
+async def follow(storage: Storage, hook_id: int, channel_id: int) -> Subscription:
+    """Maren Oduya has a channel show all of what a hook brings."""
     _, new = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, SubscriptionOptions(), MAREN_ODUYA)
+        lambda tx: tx.subscriptions.upsert(hook_id, channel_id, SubscriptionOptions(), MAREN_ODUYA)
     )
     return new
 

@@ -8,7 +8,6 @@ from sqlalchemy import update
 from bot.db.tables import inbox
 from bot.lookups import EventFilter
 from bot.model import HookKind, InboxSource, Subscription
-from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, Transaction
 from bot.trace import TraceLine, TraceStep
 from bot.work import (
@@ -27,6 +26,7 @@ from tests.db.conftest import (
     Clock,
     NewDelivery,
     Queue,
+    follow,
 )
 
 FACADE = STRUCTURE + 1
@@ -53,9 +53,7 @@ async def test_a_channel_has_the_events_of_its_hook_since_it_follows_and_no_othe
     other_hook = await storage.write(
         lambda tx: tx.hooks.create(1, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None)
     )
-    _, other = await storage.write(
-        lambda tx: tx.subscriptions.upsert(other_hook.id, 5, SubscriptionOptions(), MAREN_ODUYA)
-    )
+    other = await follow(storage, other_hook.id, 5)
     others = await storage.intake.accept(own(delivery, other))
     assert await newest(storage, subscription) == mine[::-1]
     assert await newest(storage, other) == [others.id]
@@ -69,11 +67,7 @@ async def test_a_channel_has_the_events_of_its_hook_since_it_follows_and_no_othe
 async def test_what_a_list_told_one_channel_is_that_channels_and_what_it_told_again_is_nobodys(
     storage: Storage, subscription: Subscription, delivery: NewDelivery, clock: Clock
 ) -> None:
-    _, facade = await storage.write(
-        lambda tx: tx.subscriptions.upsert(
-            subscription.hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA
-        )
-    )
+    facade = await follow(storage, subscription.hook_id, FACADE)
     clock.forward(minutes=1)
     first, again = [(await storage.intake.accept(own(delivery, subscription))).id for _ in range(2)]
 

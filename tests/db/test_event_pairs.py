@@ -43,6 +43,7 @@ from tests.db.conftest import (
     STUDIO_KESTREL,
     Clock,
     NewDelivery,
+    follow,
 )
 
 MINUTE = timedelta(minutes=1)
@@ -132,18 +133,12 @@ async def lane(storage: Storage, hook: Hook, clock: Clock, delivery: NewDelivery
 
 @pytest.fixture
 async def one(storage: Storage, hook: Hook) -> Subscription:
-    _, one = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, STRUCTURE, SubscriptionOptions(), MAREN_ODUYA)
-    )
-    return one
+    return await follow(storage, hook.id, STRUCTURE)
 
 
 @pytest.fixture
 async def other(storage: Storage, hook: Hook) -> Subscription:
-    _, other = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, SubscriptionOptions(), MAREN_ODUYA)
-    )
-    return other
+    return await follow(storage, hook.id, FACADE)
 
 
 async def test_what_no_webhook_brought_is_filled_in_once_for_one_subscription(
@@ -379,14 +374,8 @@ async def _any_order(url: str, steps: Sequence[Step]) -> None:
                 STUDIO_KESTREL, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None
             )
         )
-        _, reads = await storage.write(
-            lambda tx: tx.subscriptions.upsert(
-                hook.id, STRUCTURE, SubscriptionOptions(), MAREN_ODUYA
-            )
-        )
-        _, without = await storage.write(
-            lambda tx: tx.subscriptions.upsert(hook.id, FACADE, SubscriptionOptions(), MAREN_ODUYA)
-        )
+        reads = await follow(storage, hook.id, STRUCTURE)
+        without = await follow(storage, hook.id, FACADE)
         lane = Lane(storage, hook, clock, new_deliveries(clock))
         await lane.look_at(await lane.webhook(), f"{NAME}:another")
         for step in steps:

@@ -10,7 +10,6 @@ from bot.db.engine import Database
 from bot.db.tables import metadata
 from bot.lookups import DiscordName
 from bot.model import Guild, Hook, HookKind, HookState, RetentionPolicy, Subscription
-from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from tests.db.conftest import (
     HARBOUR_TOWER,
@@ -21,6 +20,7 @@ from tests.db.conftest import (
     Clock,
     NewDelivery,
     Queue,
+    follow,
 )
 from tests.stored import note_event
 
@@ -91,9 +91,7 @@ async def test_all_that_a_left_guild_had_is_erased_and_nothing_of_others(
     stays = await storage.write(
         lambda tx: tx.hooks.create(1, SERVER, HARBOUR_TOWER, HookKind.OWN, MAREN_ODUYA, None)
     )
-    _, other = await storage.write(
-        lambda tx: tx.subscriptions.upsert(stays.id, 5, SubscriptionOptions(), MAREN_ODUYA)
-    )
+    other = await follow(storage, stays.id, 5)
     kept = Picture("other.png", "image/png", b"\x89PNG other")
     await queue(other, pictures=(kept,))
     await storage.write(lambda tx: tx.outbox.open_batch(5, 10))

@@ -36,6 +36,7 @@ from tests.db.conftest import (
     Clock,
     NewDelivery,
     Queue,
+    follow,
 )
 from tests.stored import waiting_count
 
@@ -101,11 +102,7 @@ async def test_a_held_event_is_due_at_its_time_the_first_of_each_subscription_al
 async def test_what_comes_after_a_held_event_queues_up_behind_it(
     storage: Storage, subscription: Subscription, take: Take, clock: Clock
 ) -> None:
-    _, other = await storage.write(
-        lambda tx: tx.subscriptions.upsert(
-            subscription.hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA
-        )
-    )
+    other = await follow(storage, subscription.hook_id, FACADE)
     first = await take(SubscriptionResult(subscription.id, held_until=clock()))
     second = await take(
         SubscriptionResult(subscription.id, card_for(subscription, "second")),

@@ -46,6 +46,7 @@ from tests.db.conftest import (
     STUDIO_KESTREL,
     Clock,
     NewDelivery,
+    follow,
 )
 
 ASK = AccessPause(PauseReason.ASK_AGAIN, PauseWhy.AUDIENCE_WIDER)
@@ -213,15 +214,9 @@ async def play(storage: Storage, clock: Clock, ops: Sequence[Op]) -> None:
     channel, apart = next(CHANNELS), next(CHANNELS)
     made = []
     for channel_id in (channel, apart):
-        _, new = await storage.write(
-            lambda tx: tx.subscriptions.upsert(
-                hook.id, channel_id, SubscriptionOptions(), MAREN_ODUYA
-            )
-        )
+        new = await follow(storage, hook.id, channel_id)
         made.append(new)
-    _, beside = await storage.write(
-        lambda tx: tx.subscriptions.upsert(other.id, channel, SubscriptionOptions(), MAREN_ODUYA)
-    )
+    beside = await follow(storage, other.id, channel)
     acting = Play(storage, clock, [*made, beside])
     for op, which in ops:
         await acting.do(op, which)

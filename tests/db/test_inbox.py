@@ -18,7 +18,6 @@ from bot.model import (
     SubscriptionState,
 )
 from bot.speckle.events import KnownThread, ProjectNames
-from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.trace import TraceLine
 from bot.work import (
@@ -33,12 +32,12 @@ from bot.work import (
 from tests.db.conftest import (
     FACADE,
     HARBOUR_TOWER,
-    MAREN_ODUYA,
     SERVER,
     STUDIO_KESTREL,
     Clock,
     NewDelivery,
     Queue,
+    follow,
 )
 from tests.stored import new_count, note_event, stored_card, waiting_count
 
@@ -222,9 +221,7 @@ async def test_finishing_writes_everything_and_only_once(
     storage: Storage, subscription: Subscription, delivery: NewDelivery, clock: Clock
 ) -> None:
     hook_id = subscription.hook_id
-    _, second = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA)
-    )
+    second = await follow(storage, hook_id, FACADE)
     receipt = await storage.intake.accept(delivery())
     clock.forward(seconds=2)
     card = {"title": "A new version\0 \ud800"}
@@ -304,11 +301,7 @@ async def test_what_an_account_was_told_changes_nothing_of_the_hook(
 async def test_a_card_whose_subscription_was_removed_is_left_out(
     storage: Storage, subscription: Subscription, queue: Queue
 ) -> None:
-    _, second = await storage.write(
-        lambda tx: tx.subscriptions.upsert(
-            subscription.hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA
-        )
-    )
+    second = await follow(storage, subscription.hook_id, FACADE)
     await storage.write(lambda tx: tx.subscriptions.delete(second.id))
     assert len(await queue(second, subscription)) == 1
 
@@ -317,9 +310,7 @@ async def test_a_deleted_project_pauses_what_shows_it_after_the_last_card(
     storage: Storage, subscription: Subscription, delivery: NewDelivery, clock: Clock
 ) -> None:
     hook_id = subscription.hook_id
-    _, second = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA)
-    )
+    second = await follow(storage, hook_id, FACADE)
     await storage.write(
         lambda tx: tx.subscriptions.set_state(
             second.id, SubscriptionState.PAUSED, PauseReason.MEMBER

@@ -10,7 +10,6 @@ import pytest
 from bot.cards.card import Card, Picture
 from bot.model import Hook, HookKind, Subscription
 from bot.speckle.events import EventKind
-from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.trace import TraceLine
 from bot.work import (
@@ -33,6 +32,7 @@ from tests.db.conftest import (
     STUDIO_KESTREL,
     Clock,
     NewDelivery,
+    follow,
 )
 from tests.stored import stored_card
 
@@ -231,11 +231,7 @@ async def test_a_message_whose_other_card_was_removed_is_left_as_it_is(
             STUDIO_KESTREL, SERVER, "f00dcafe00", HookKind.OWN, MAREN_ODUYA, None
         )
     )
-    _, other = await storage.write(
-        lambda tx: tx.subscriptions.upsert(
-            other_hook.id, STRUCTURE, SubscriptionOptions(), MAREN_ODUYA
-        )
-    )
+    other = await follow(storage, other_hook.id, STRUCTURE)
     await ingest(subscription)
     await ingest(other, kinds=())
     await send(storage, clock)
@@ -250,9 +246,7 @@ async def test_a_message_whose_other_card_was_removed_is_left_as_it_is(
 async def test_each_subscription_has_a_job_of_its_own_which_fills_its_own_card(
     storage: Storage, hook: Hook, subscription: Subscription, ingest: Ingest, clock: Clock
 ) -> None:
-    _, facade = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, SubscriptionOptions(), MAREN_ODUYA)
-    )
+    facade = await follow(storage, hook.id, FACADE)
     ids = await ingest(subscription, facade)
     await send(storage, clock)
     clock.forward(seconds=5)

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 from bot.cards.card import Picture
 from bot.model import HookKind, PauseReason, Subscription, SubscriptionState
-from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.work import FallbackLevel, OutboxState
 from tests.db.conftest import (
@@ -17,6 +16,7 @@ from tests.db.conftest import (
     STUDIO_KESTREL,
     Clock,
     Queue,
+    follow,
 )
 from tests.stored import stored_card, waiting_count
 
@@ -34,13 +34,7 @@ async def another(storage: Storage, subscription: Subscription) -> Subscription:
         )
     )
     channel_id = subscription.channel_id
-    return (
-        await storage.write(
-            lambda tx: tx.subscriptions.upsert(
-                hook.id, channel_id, SubscriptionOptions(), MAREN_ODUYA
-            )
-        )
-    )[1]
+    return await follow(storage, hook.id, channel_id)
 
 
 async def pause(storage: Storage, subscription: Subscription) -> None:
@@ -343,11 +337,7 @@ async def test_a_blocked_channel_pauses_its_subscriptions_and_keeps_its_cards(
 async def test_channels_do_not_wait_for_each_other(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
-    _, facade = await storage.write(
-        lambda tx: tx.subscriptions.upsert(
-            subscription.hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA
-        )
-    )
+    facade = await follow(storage, subscription.hook_id, FACADE)
     await queue(subscription)
     clock.forward(seconds=1)
     await queue(subscription, facade)
@@ -418,16 +408,10 @@ async def test_of_each_guild_the_channels_that_are_due_the_longest_are_found(
     )
     for channel_id in (FACADE, FACADE + 1, FACADE + 2):
         clock.forward(seconds=1)
-        _, mine = await storage.write(
-            lambda tx: tx.subscriptions.upsert(
-                subscription.hook_id, channel_id, SubscriptionOptions(), MAREN_ODUYA
-            )
-        )
+        mine = await follow(storage, subscription.hook_id, channel_id)
         await queue(mine)
     clock.forward(seconds=1)
-    _, other = await storage.write(
-        lambda tx: tx.subscriptions.upsert(theirs.id, 5, SubscriptionOptions(), MAREN_ODUYA)
-    )
+    other = await follow(storage, theirs.id, 5)
     await queue(other)
     due = await storage.read(lambda tx: tx.outbox.due_channels(2))
     assert {queue.channel_id for queue in due} == {FACADE, FACADE + 1, 5}

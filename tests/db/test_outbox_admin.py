@@ -10,10 +10,9 @@ from bot.db.outbox_admin import CARDS_A_TRANSACTION
 from bot.db.tables import channel_queues, outbox
 from bot.lookups import CardFilter, OutboxActionResult
 from bot.model import PauseReason, Subscription, SubscriptionState
-from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.work import FallbackLevel, OutboxState
-from tests.db.conftest import FACADE, HARBOUR_TOWER, MAREN_ODUYA, STRUCTURE, Clock, Queue
+from tests.db.conftest import FACADE, HARBOUR_TOWER, STRUCTURE, Clock, Queue, follow
 from tests.stored import stored_card, waiting_count
 
 REFUSED = "50035: Invalid Form Body"
@@ -244,11 +243,7 @@ async def test_when_the_last_waiting_card_is_dropped_its_channel_comes_to_rest(
 async def test_cards_of_two_channels_are_tried_in_both(
     storage: Storage, subscription: Subscription, queue: Queue
 ) -> None:
-    _, other = await storage.write(
-        lambda tx: tx.subscriptions.upsert(
-            subscription.hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA
-        )
-    )
+    other = await follow(storage, subscription.hook_id, FACADE)
     ids = await queue(subscription, other)
     for channel_id in (STRUCTURE, FACADE):
         await refuse(storage, channel_id)

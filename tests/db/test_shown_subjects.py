@@ -7,7 +7,6 @@ import pytest
 
 from bot.model import Subscription
 from bot.speckle.event_subjects import ISSUE_UPDATED, issue_subject
-from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.trace import MissingWhy, TraceLine, TraceStep
 from bot.work import (
@@ -19,7 +18,7 @@ from bot.work import (
     NewCard,
     SubscriptionResult,
 )
-from tests.db.conftest import FACADE, MAREN_ODUYA, Clock, NewDelivery
+from tests.db.conftest import FACADE, Clock, NewDelivery, follow
 from tests.db.test_late_enrichment import card
 from tests.stored import waiting_count
 
@@ -70,12 +69,7 @@ def events(storage: Storage, delivery: NewDelivery, clock: Clock) -> Events:
 @pytest.fixture
 async def facade(storage: Storage, subscription: Subscription) -> Subscription:
     """#facade follows the same hook."""
-    _, new = await storage.write(
-        lambda tx: tx.subscriptions.upsert(
-            subscription.hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA
-        )
-    )
-    return new
+    return await follow(storage, subscription.hook_id, FACADE)
 
 
 async def test_of_two_events_about_one_change_the_second_gives_no_card(

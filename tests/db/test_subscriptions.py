@@ -8,7 +8,7 @@ from bot.errors import StorageError
 from bot.model import Hook, PauseReason, Subscription, SubscriptionState
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
-from tests.db.conftest import FACADE, MAREN_ODUYA, STRUCTURE, STUDIO_KESTREL, Clock, Queue
+from tests.db.conftest import FACADE, MAREN_ODUYA, STRUCTURE, STUDIO_KESTREL, Clock, Queue, follow
 from tests.stored import waiting_count
 
 FILTERS = SubscriptionOptions(
@@ -68,20 +68,14 @@ async def test_two_who_subscribe_a_channel_at_once_make_one_subscription(
 async def test_a_subscription_needs_its_hook(storage: Storage, hook: Hook) -> None:
     await storage.write(lambda tx: tx.hooks.delete(hook.id))
     with pytest.raises(StorageError, match="removed"):
-        await storage.write(
-            lambda tx: tx.subscriptions.upsert(
-                hook.id, STRUCTURE, SubscriptionOptions(), MAREN_ODUYA
-            )
-        )
+        await follow(storage, hook.id, STRUCTURE)
 
 
 async def test_subscriptions_are_listed_by_hook_guild_and_channel(
     storage: Storage, subscription: Subscription
 ) -> None:
     hook_id = subscription.hook_id
-    _, second = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA)
-    )
+    second = await follow(storage, hook_id, FACADE)
     both = [subscription, second]
     assert await storage.read(lambda tx: tx.subscriptions.of_hook(hook_id)) == both
     assert await storage.read(lambda tx: tx.subscriptions.of_guild(STUDIO_KESTREL)) == both
@@ -142,9 +136,7 @@ async def test_deleting_removes_the_cards_and_the_last_one_the_hook(
     storage: Storage, subscription: Subscription, queue: Queue
 ) -> None:
     hook_id = subscription.hook_id
-    _, second = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA)
-    )
+    second = await follow(storage, hook_id, FACADE)
     await queue(subscription, second)
     first_gone = await storage.write(lambda tx: tx.subscriptions.delete(subscription.id))
     assert first_gone is not None

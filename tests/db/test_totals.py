@@ -12,7 +12,6 @@ from bot.model import (
     Subscription,
     SubscriptionState,
 )
-from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.work import NewInboxEvent
 from tests.db.conftest import (
@@ -24,6 +23,7 @@ from tests.db.conftest import (
     Clock,
     NewDelivery,
     Queue,
+    follow,
 )
 
 FAR_AWAY = 710_000_000_000_000_002
@@ -51,11 +51,7 @@ async def test_new_events_wait_since_the_first_of_them_came(
 async def test_cards_of_a_paused_subscription_are_held_and_make_no_age(
     storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
 ) -> None:
-    _, other = await storage.write(
-        lambda tx: tx.subscriptions.upsert(
-            subscription.hook_id, FACADE, SubscriptionOptions(), MAREN_ODUYA
-        )
-    )
+    other = await follow(storage, subscription.hook_id, FACADE)
     await queue(subscription)
     clock.forward(hours=2)
     late_at = clock()

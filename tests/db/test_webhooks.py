@@ -37,6 +37,7 @@ from tests.db.conftest import (
     STRUCTURE,
     STUDIO_KESTREL,
     Clock,
+    follow,
 )
 from tests.stored import note_event
 
@@ -216,9 +217,7 @@ async def test_the_last_subscription_leaves_its_made_webhook_to_be_removed(
     storage: Storage, hook: Hook, subscription: Subscription, account: Account, clock: Clock
 ) -> None:
     await storage.write(lambda tx: tx.hooks.record_webhook(hook.id, account.id, WEBHOOK))
-    _, second = await storage.write(
-        lambda tx: tx.subscriptions.upsert(hook.id, FACADE, SubscriptionOptions(), MAREN_ODUYA)
-    )
+    second = await follow(storage, hook.id, FACADE)
     first = await storage.write(lambda tx: tx.subscriptions.delete(second.id))
     assert first is not None
     assert (first.last_of_hook, first.removal_id) == (False, None)
