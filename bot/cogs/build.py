@@ -52,12 +52,9 @@ async def add_cogs(
     audit: AuditService,
     status: GuildStatusService,
     guilds_known: asyncio.Event,
-    contact: str = "",
+    contact: str = "",  # how people reach the person who runs the bot
 ) -> SubscribeFlow:
-    """Add all commands and what answers buttons and forms; gives what runs /subscribe.
-
-    `contact` is how people reach the person who runs the bot; "" where it is not said.
-    """
+    """Add all commands and what answers buttons and forms; gives what runs /subscribe."""
     account_views = AccountViews(lender, linking, personal_data, contact)
     flow = SubscribeFlow(client, subscriptions, pending_commands, account_views)
     panel = SubscriptionPanel(subscriptions, flow, pending_commands)
