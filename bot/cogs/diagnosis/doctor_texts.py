@@ -212,6 +212,8 @@ def _of_look(diagnosis: Diagnosis, look: WebhookLook) -> Iterator[Finding]:
         yield Finding(Health.BAD, text, repair or Remedy.SETUP)
     if diagnosis.lacking:
         yield _of_events(diagnosis)
+    if diagnosis.over_quota and look.last_call and look.last_call.status is CallStatus.FAILED:
+        return  # refused like all others today: what is said of the quota says why
     yield _of_last_call(hook, look.last_call, repair)
 
 
