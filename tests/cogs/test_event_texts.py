@@ -445,7 +445,7 @@ def test_where_nothing_came_speckles_word_comes_first_and_then_the_usual_causes(
             LastEvent(),
             [],
             (74,),
-            "any Speckle project, so nothing of it comes here. It is fol",
+            "any Speckle project, so nothing of it comes here. Projects are fol",
         ),
         (ThingReference("x"), [], (), "does not follow that project"),
     ],

@@ -79,9 +79,10 @@ def nothing_text(answer: NothingArrived) -> str | None:
         return NOT_A_CARD
     if answer.entries:
         return None
-    that = "that project" if isinstance(answer.reference, ThingReference) else "any Speckle project"
+    one = isinstance(answer.reference, ThingReference)
+    that, what = ("that project", "It is") if one else ("any Speckle project", "Projects are")
     where = joined([f"<#{one}>" for one in answer.elsewhere[:MOST_CHANNELS]])
-    elsewhere = f" It is followed in {where}: ask there." if where else ""
+    elsewhere = f" {what} followed in {where}: ask there." if where else ""
     return (
         f"<#{answer.channel_id}> does not follow {that}, so nothing of it comes here.{elsewhere} "
         f"{MANAGERS_SUBSCRIBE}"
