@@ -201,11 +201,11 @@ class EventLogService:
     async def _events(
         self, entries: Sequence[Followed], wanted: EventFilter, limit: int
     ) -> Sequence["_Concerned"]:
-        """The newest events of these entries, the newest first."""
+        """The newest events of these entries, the newest first, without samples of /test."""
         followed = [one.subscription for one in entries]
         if not followed:
             return ()
-        wanted = replace(wanted, subscriptions=followed)
+        wanted = replace(wanted, subscriptions=followed, samples=False)
         found = await self._storage.read(lambda tx: tx.event_log.newest(wanted, limit))
         return _concerning(entries, found)
 
