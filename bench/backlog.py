@@ -13,30 +13,16 @@ from pathlib import Path
 
 import aiohttp
 
-from bench.project import Project, follow
+from bench.project import Project, follow, until_shown
 from bench.results import Options, Row, folder_on_disk
 from bench.running_bot import BenchBot, RunningBot
-from sandbox.discord import Sandbox, SandboxChannel
+from sandbox.discord import Sandbox
 
 PROJECT_ID = "5f0c9a41b7"
 FEW = 200
 CARDS = 10_000
 SETTLE_S = 3.0
-LOOK_S = 0.1
 PATIENCE_S = 2.0
-
-
-def _cards(sandbox: Sandbox, channel: SandboxChannel) -> tuple[int, int]:
-    """Cards and messages with cards in the channel."""
-    counts = [len(message.embeds) for message in sandbox.messages(channel.id) if message.embeds]
-    return sum(counts), len(counts)
-
-
-async def _until_shown(sandbox: Sandbox, channel: SandboxChannel, cards: int) -> None:
-    while True:
-        if _cards(sandbox, channel)[0] >= cards:
-            return
-        await asyncio.sleep(LOOK_S)
 
 
 async def _measure(cards: int) -> Sequence[Row]:
@@ -66,11 +52,11 @@ async def _one_queue(
         await asyncio.sleep(SETTLE_S)
         many_mb = bot.resident_mb
     sandbox.faults.heal()
-    await _until_shown(sandbox, channel, 1)  # the channel waits for its next try
+    await until_shown(sandbox, [channel], 1)  # the channel waits for its next try
     started = time.perf_counter()
-    await _until_shown(sandbox, channel, cards)
-    _, messages = _cards(sandbox, channel)
+    await until_shown(sandbox, [channel], cards)
     drained_s = time.perf_counter() - started
+    messages = sum(bool(one.embeds) for one in sandbox.messages(channel.id))
     return [
         Row(
             f"memory with {cards:,} cards waiting",

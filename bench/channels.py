@@ -23,7 +23,7 @@ from pathlib import Path
 
 import aiohttp
 
-from bench.project import Project, follow
+from bench.project import Project, cards_in, follow, until_shown
 from bench.results import Options, Row, figure, folder_on_disk, say
 from bench.running_bot import BenchBot
 from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild
@@ -39,7 +39,6 @@ REQUESTS_PER_S = 45.0
 PACED_S = CHANNELS / REQUESTS_PER_S
 OF_PACE = 1.05
 TOO_MANY = 429
-LOOK_S = 0.01
 
 
 @dataclass
@@ -52,15 +51,6 @@ class Found:
     ten_full_s: list[float] = field(default_factory=list)
     many_channels_s: list[float] = field(default_factory=list)
     refused: int = 0
-
-
-def _cards(sandbox: Sandbox, channels: Sequence[SandboxChannel]) -> int:
-    return sum(len(one.embeds) for channel in channels for one in sandbox.messages(channel.id))
-
-
-async def _until_shown(sandbox: Sandbox, channels: Sequence[SandboxChannel], cards: int) -> None:
-    while _cards(sandbox, channels) < cards:  # noqa: ASYNC110  # the sandbox sets no event for it
-        await asyncio.sleep(LOOK_S)
 
 
 def _refused(sandbox: Sandbox) -> int:
@@ -88,11 +78,11 @@ async def _one_channel(sandbox: Sandbox, project: Project, found: Found) -> None
     async with aiohttp.ClientSession() as http:
         # So that no window of the channel is open, and the project's first event is behind it.
         await project.post(http, range(1))
-        await _until_shown(sandbox, channels, 1)
+        await until_shown(sandbox, channels, 1)
         await asyncio.sleep(2 * WINDOW_S)
         before, started = len(sandbox.messages(project.channel.id)), time.perf_counter()
         await project.post(http, range(1, 1 + EVENTS))
-        await _until_shown(sandbox, channels, 1 + EVENTS)
+        await until_shown(sandbox, channels, 1 + EVENTS)
     found.one_channel_s.append(time.perf_counter() - started)
     found.messages.append(len(sandbox.messages(project.channel.id)) - before)
 
@@ -118,12 +108,12 @@ async def _many_channels(
     channels = [guild.add_channel(f"c{number}") for number in range(CHANNELS - 1)]
     _follow_in(bot.database, channels)
     everywhere = [project.channel, *channels]
-    before, refused = _cards(sandbox, everywhere), _refused(sandbox)
+    before, refused = cards_in(sandbox, everywhere), _refused(sandbox)
     await asyncio.sleep(WINDOW_S)
     started = time.perf_counter()
     async with aiohttp.ClientSession() as http:
         await project.post(http, range(1 + EVENTS, 2 + EVENTS))
-    await _until_shown(sandbox, everywhere, before + CHANNELS)
+    await until_shown(sandbox, everywhere, before + CHANNELS)
     found.many_channels_s.append(time.perf_counter() - started)
     found.refused += _refused(sandbox) - refused
 

@@ -23,7 +23,7 @@ from typing import Any
 import aiohttp
 from PIL import Image
 
-from bench.project import Project, cards_in, follow
+from bench.project import Project, cards_in, follow, until_shown
 from bench.results import Options, Row, folder_on_disk
 from bench.running_bot import BenchBot
 from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild
@@ -33,7 +33,6 @@ SCREENSHOT_SIZE = (2_560, 1_440)
 SENDERS = 8
 EVENTS, PROJECTS = 300, 30
 GRAIN = 8  # 1: screenshots of 5 MB
-LOOK_S = 0.02
 GIVE_UP_S = 600.0
 
 
@@ -107,14 +106,6 @@ def _messages(sandbox: Sandbox, channels: Sequence[SandboxChannel]) -> int:
     return sum(bool(m.embeds) for channel in channels for m in sandbox.messages(channel.id))
 
 
-async def _until_shown(sandbox: Sandbox, channels: Sequence[SandboxChannel], cards: int) -> None:
-    async with asyncio.timeout(GIVE_UP_S):
-        while True:
-            if cards_in(sandbox, channels) >= cards:
-                return
-            await asyncio.sleep(LOOK_S)
-
-
 async def _send(
     http: aiohttp.ClientSession,
     projects: Sequence[Project],
@@ -149,7 +140,7 @@ class Stage:
         started = time.perf_counter()
         await self.other.post_body(self.http, _version(self.other.id, number, avatar))
         answered_s = time.perf_counter() - started
-        await _until_shown(self.sandbox, [self.lobby], before + 1)
+        await until_shown(self.sandbox, [self.lobby], before + 1, GIVE_UP_S)
         return Row(
             f"another guild's card, {when}",
             f"there after {time.perf_counter() - started:.2f} s, answered after {answered_s:.2f} s",
@@ -187,7 +178,7 @@ async def _measure(folder: Path) -> Sequence[Row]:
         posted_s = time.perf_counter() - started
         after = await stage.other_card("after the posts", 2, avatar)
         busy_mb = bot.resident_mb
-        await _until_shown(sandbox, stage.channels, before + EVENTS)
+        await until_shown(sandbox, stage.channels, before + EVENTS, GIVE_UP_S)
         shown_s = time.perf_counter() - started
         of_all = f"{EVENTS} comments of {PROJECTS} projects with large pictures"
         return [

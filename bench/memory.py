@@ -20,7 +20,7 @@ from typing import Final
 
 import aiohttp
 
-from bench.project import PROJECT_IDS, Project, cards_in, follow, follow_all
+from bench.project import PROJECT_IDS, Project, cards_in, follow, follow_all, until_shown
 from bench.results import Options, Row, at_most, folder_on_disk, say
 from bench.running_bot import NO_DAILY_LIMIT, NO_ENRICHMENT, BenchBot
 from sandbox.discord import Sandbox
@@ -45,7 +45,6 @@ WHY_MORE: Final = (
     "all of it the last minute's deliveries, which are kept to know a repetition. What else grows "
     "is SQLite's cache of pages, up to 1 MB for each of seven connections, and glibc's store."
 )
-LOOK_S: Final = 0.05
 
 
 async def _linked_mb() -> float:
@@ -147,9 +146,7 @@ async def _through(sandbox: Sandbox, projects: Sequence[Project], numbers: range
     async with aiohttp.ClientSession() as http:
         await asyncio.gather(*(project.post(http, numbers) for project in projects))
     for project in projects:
-        # Another process sends it, and sets no event.
-        while cards_in(sandbox, [project.channel]) < len(numbers):  # noqa: ASYNC110
-            await asyncio.sleep(LOOK_S)
+        await until_shown(sandbox, [project.channel], len(numbers))
         project.channel.messages.clear()
 
 

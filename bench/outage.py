@@ -19,7 +19,7 @@ import aiohttp
 
 from bench.listener import PROJECT_ID, SECONDS, Served, many_senders
 from bench.memory import fill_outbox
-from bench.project import cards_in, follow
+from bench.project import follow, until_shown
 from bench.results import Options, Row, figure, folder_on_disk, say
 from bench.running_bot import NO_DAILY_LIMIT, NO_ENRICHMENT, BenchBot, RunningBot
 from bot.model import HookKind
@@ -57,11 +57,9 @@ class Bench:
         member = self.guild.add_member("Maren Oduya", permissions="manage_webhooks")
         async with self.running("idle"):
             project = await follow(self.sandbox, self.guild, channel, member, "5f0c9a41b8")
-            async with aiohttp.ClientSession() as http, asyncio.timeout(SHOWN_WITHIN_S):
+            async with aiohttp.ClientSession() as http:
                 await project.post(http, range(1))
-                # Another process sends it, and sets no event.
-                while not cards_in(self.sandbox, [channel]):  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
+            await until_shown(self.sandbox, [channel], 1, SHOWN_WITHIN_S)
         async with Storage.open(self.url("idle"), Vault([self.bot.key])) as storage:
             quiet = await storage.write(
                 lambda tx: tx.hooks.create(

@@ -18,14 +18,13 @@ from typing import Final
 
 import aiohttp
 
-from bench.project import Project, cards_in, follow_all
+from bench.project import Project, follow_all, until_shown
 from bench.results import Options, Row, figure, folder_on_disk, say
 from bench.running_bot import BenchBot
 from sandbox.bot_process import free_port
 from sandbox.discord import Sandbox
 
 EVENTS: Final = 800
-LOOK_S: Final = 0.02
 WAYS: Final = ("SQLite", "PostgreSQL, one process", "PostgreSQL, two processes")
 
 
@@ -60,8 +59,7 @@ async def _rate(url: str | None, processes: int) -> float:
                         for number, project in enumerate(projects)
                     ]
                     await asyncio.gather(*sending)
-                while cards_in(sandbox, channels) < EVENTS:  # noqa: ASYNC110  # another process
-                    await asyncio.sleep(LOOK_S)
+                await until_shown(sandbox, channels, EVENTS)
                 return EVENTS / (time.perf_counter() - started)
 
 

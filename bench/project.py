@@ -1,5 +1,6 @@
 """A project that a channel follows by hand, and its new versions as a Speckle server posts them."""
 
+import asyncio
 import base64
 import io
 import json
@@ -17,6 +18,7 @@ from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 DELIVERIES = Path(__file__).resolve().parent.parent / "tests" / "fixtures" / "deliveries"
 # A recorded delivery, with its author's picture.
 RECORDED = base64.b64decode(json.loads((DELIVERIES / "commit_create.json").read_text())["body_b64"])
+LOOK_S: Final = 0.02
 # A channel of its own follows each of them, see `follow_all`.
 PROJECT_IDS: Final = tuple(f"{number:010x}" for number in range(1, 9))
 
@@ -85,3 +87,12 @@ async def follow_all(sandbox: Sandbox) -> Sequence[Project]:
 def cards_in(sandbox: Sandbox, channels: Iterable[SandboxChannel]) -> int:
     """How many cards these channels show."""
     return sum(len(m.embeds) for channel in channels for m in sandbox.messages(channel.id))
+
+
+async def until_shown(
+    sandbox: Sandbox, channels: Sequence[SandboxChannel], cards: int, within_s: float = 3_600.0
+) -> None:
+    """Wait until these channels show so many cards."""
+    async with asyncio.timeout(within_s):
+        while cards_in(sandbox, channels) < cards:  # noqa: ASYNC110  # no event is set for it
+            await asyncio.sleep(LOOK_S)

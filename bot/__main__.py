@@ -71,14 +71,15 @@ def print_version(context: click.Context, _option: click.Parameter, wanted: bool
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    # What cannot be read is said by what reads it.
+    type=click.Path(path_type=Path, readable=False),
     default="config.toml",
     show_default=True,
     help="The file of settings. run.py takes no such option: it uses the one beside it.",
 )
 @click.option(
     "--env-file",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default=".env",
     show_default=True,
     help="The file of secrets; the same holds.",

@@ -88,13 +88,15 @@ class OutboxActionResult(StrEnum):
 class EventFilter:
     """Which events to list; None for all. `project` is an id.
 
-    `subscriptions` are those of a channel or a guild: events that concern one of them.
+    `subscriptions` are those of a channel or a guild: events that concern one of them. `samples`
+    are what /test made.
     """
 
     project_id: str | None = None
     subscriptions: Sequence[Subscription] | None = None
     since: datetime | None = None
     until: datetime | None = None
+    samples: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,13 +66,12 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.servers = tuple(servers)
         self._deliveries = self._counted_by(
-            DeliveryResult, "deliveries", "Requests to webhook addresses, by result", "result"
+            DeliveryResult, "deliveries", "Requests to webhook addresses, by result"
         )
         self._sends = self._counted_by(
             SendResult,
             "sends",
             "Tries to send a message with cards to Discord, by result",
-            "result",
         )
         requests = Counter(
             f"{PREFIX}_speckle_requests",
@@ -115,11 +114,9 @@ class Metrics:
         """A transaction was committed."""
         self._write.observe(took_s)
 
-    def _counted_by(
-        self, labels: type[Label], name: str, text: str, label: str
-    ) -> Mapping[Label, Counter]:
-        counter = Counter(f"{PREFIX}_{name}", text, (label,), registry=self.registry)
-        return {value: counter.labels(value.value) for value in labels}
+    def _counted_by(self, results: type[Label], name: str, text: str) -> Mapping[Label, Counter]:
+        counter = Counter(f"{PREFIX}_{name}", text, ("result",), registry=self.registry)
+        return {value: counter.labels(value.value) for value in results}
 
     def _timed(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
         return Histogram(f"{PREFIX}_{name}_seconds", text, buckets=buckets, registry=self.registry)

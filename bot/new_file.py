@@ -93,13 +93,16 @@ def _rename(new: Path, path: Path, *, replace: bool) -> None:
     except FileExistsError:
         raise
     except OSError:  # a disk that knows no such links
+        if os.path.lexists(path):
+            raise FileExistsError(path) from None
         new.rename(path)
 
 
 def _delete_left_over(path: Path) -> None:
     for left in path.parent.glob(f".{_literally(path.name)}.*.new*"):
-        if left.stat().st_mtime < time.time() - LEFT_OVER_S:
-            left.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another process has just finished it
+            if left.stat().st_mtime < time.time() - LEFT_OVER_S:
+                left.unlink()
 
 
 def _literally(name: str) -> str:

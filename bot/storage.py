@@ -250,6 +250,11 @@ class Storage:
         """Whether this process leads, as it was last asked."""
         return self._leader.leads
 
+    @property
+    def another_leads(self) -> bool:
+        """Whether another process leads, when the database was last asked."""
+        return self._leader.another_leads
+
     async def _close(self) -> None:
         await self.hook_lookup.close()
         await self.intake.close()

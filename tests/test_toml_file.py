@@ -14,6 +14,9 @@ HOSTILE = {
     "long quoted key": " . ".join(['"a"'] * 50_000) + " = 1",
     "long header": "[" + ".".join("a" * 50_000) + "]",
     "no value": "a =",
+    "long word": "a" * 100_000,
+    "long word in quotes": f"a = '{'a-' * 100_000}",
+    "long number": "a = " + "1" * 100_000,
 }
 
 

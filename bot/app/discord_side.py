@@ -140,6 +140,7 @@ async def build_discord_side(
         AuditService(storage, now),
         GuildStatusService(storage, known_trouble, now),
         guilds_known=bot.ready_once,
+        contact=settings.operator.contact,
     )
     resume = flow.resume_after_link
     return DiscordSide(bot, guilds, webhooks, linking, access, refused, resume)

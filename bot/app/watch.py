@@ -43,9 +43,9 @@ def readiness_of(base: Base, bot: SpeckleBot, pipeline: Pipeline) -> Readiness:
     """Whether the bot does its work."""
 
     def discord_problems() -> Sequence[NotReady]:
-        # Only the process that leads connects to Discord; on SQLite there is no other.
-        leads = base.storage.leads or base.storage.is_sqlite
-        return bot.problems() if leads else [NotReady(NotReadyWhy.STANDS_BY)]
+        # Only the process that leads connects to Discord.
+        stands_by = base.storage.another_leads
+        return [NotReady(NotReadyWhy.STANDS_BY)] if stands_by else bot.problems()
 
     return Readiness(
         base.storage, discord_problems, base.rate_limiter.problems, pipeline.sender.problems

@@ -8,7 +8,7 @@ Discord's markdown: https://support.discord.com/hc/en-us/articles/210298617
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain, zip_longest
 from typing import Any
@@ -63,6 +63,8 @@ _TOKEN = regex.compile(
     """,
     regex.VERBOSE,
 )
+# Code shows all as it is written, and ends with what it began with, also behind a backslash.
+_IN_CODE = regex.compile(r"(?P<mark>```|`)|\X")
 
 
 def units(text: str) -> int:
@@ -195,16 +197,30 @@ def shorten(text: str, limit: int) -> str:
     marks: list[str] = []
     length = units(ELLIPSIS)
     best, closing = 0, ""
-    for match in _TOKEN.finditer(text):
-        token = match[0]
+    for token, mark in _tokens(text, marks):
         length += units(token)
         if length > limit:
             break
         kept.append(token)
-        _note_mark(marks, match["mark"])
+        _note_mark(marks, mark)
         if not token.isspace() and length + sum(map(len, marks)) <= limit:
             best, closing = len(kept), "".join(reversed(marks))
     return "".join(kept[:best]) + ELLIPSIS + closing if limit >= 1 else ""
+
+
+def _tokens(text: str, open_marks: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """What is not to be cut, piece by piece, and which mark it is; `open_marks` are kept outside.
+
+    Code that nothing ends is none.
+    """
+    at = 0
+    while at < len(text):
+        last = open_marks[-1] if open_marks else ""
+        in_code = last.startswith("`") and text.find(last, at) >= 0
+        match = (_IN_CODE if in_code else _TOKEN).match(text, at)
+        assert match is not None, "each begins with any character"  # noqa: S101
+        yield match[0], match["mark"]
+        at = match.end()
 
 
 def _note_mark(open_marks: list[str], mark: str | None) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from bot import toml_file
 from bot.audit import BY_HOST
+from bot.cards.text import counted
 from bot.cli.migrate import require_tables
 from bot.cli.stored import Printable, opened
 from bot.cli.terminal import print_line, write_private
@@ -60,7 +61,7 @@ async def export_subscriptions(settings: Settings, path: Path) -> None:
     parts = [HEAD.format(at=utc_now())]
     parts += ["\n".join(_entry_lines(one, hook, names, printable)) for one, hook in entries]
     write_private(path, ("\n".join(parts) + "\n").encode())
-    print_line(f"✔ {len(entries)} subscriptions are in {path}.")
+    print_line(f"✔ Written into {path}: {counted(len(entries), 'subscription')}.")
 
 
 def _all(tx: Transaction) -> list[tuple[Subscription, Hook]]:

@@ -26,7 +26,7 @@ from bot.storage import database_file, support_report
 from bot.timing import utc_now
 
 # Lines of `check` whose words are this program's alone; others name addresses, bots or folders.
-OPEN_LINES: Final = frozenset({"Content", "Backup", "Restored", "Objects of bundles"})
+OPEN_LINES: Final = frozenset({"Content", "Backup", "Disk", "Restored", "Objects of bundles"})
 WORDS: Final = frozenset({"log_level", "log_format"})
 README: Final = """\
 For a report of a bug in the Speckle bot for Discord. Please look at these files before you send

@@ -52,9 +52,10 @@ async def add_cogs(
     audit: AuditService,
     status: GuildStatusService,
     guilds_known: asyncio.Event,
+    contact: str = "",  # how people reach the person who runs the bot
 ) -> SubscribeFlow:
     """Add all commands and what answers buttons and forms; gives what runs /subscribe."""
-    account_views = AccountViews(lender, linking, personal_data)
+    account_views = AccountViews(lender, linking, personal_data, contact)
     flow = SubscribeFlow(client, subscriptions, pending_commands, account_views)
     panel = SubscriptionPanel(subscriptions, flow, pending_commands)
     notices = NoticeActions(subscriptions, flow)
@@ -79,13 +80,13 @@ async def add_cogs(
         SubscriptionsCog(panel),
         DiagnosisCog(subscriptions, diagnosis),
         events,
-        StatusCog(status),
+        StatusCog(status, contact),
         card_menu_cog,
         SettingsCog(settings_panel),
         AuditCog(audit_pages, audit),
         AccountsCog(lender, linking, account_views),
         GuildsCog(guilds, guilds_known),
-        HelpCog(client.tree),
+        HelpCog(client.tree, contact),
         ComponentsCog(handlers),
     ):
         await client.add_cog(cog)

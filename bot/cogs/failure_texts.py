@@ -42,7 +42,7 @@ def failure_text(cause: Exception) -> str | None:
         case app_commands.MissingPermissions():
             return "This needs the permission Manage Webhooks. Ask someone who manages this server."
         case app_commands.NoPrivateMessage():
-            return "This works in a server's channel only, not in a private message."
+            return "This works in a server's channel only, not in a direct message."
         case SealError():
             return (
                 "The bot could not decrypt what it stored for this: its encryption keys were "

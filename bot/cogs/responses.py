@@ -54,6 +54,13 @@ class Response:
         return [*self.embeds] if self.embed is None else [self.embed, *self.embeds]
 
 
+def with_contact(embed: discord.Embed, contact: str) -> discord.Embed:
+    """The answer, which also says how to reach the person who runs the bot, where that is set."""
+    if contact.strip():
+        embed.add_field(name="The person who runs this bot", value=contact, inline=False)
+    return embed
+
+
 class UserError(Exception):
     """A command cannot do what was asked; `message` is what its caller reads.
 

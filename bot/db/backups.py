@@ -25,7 +25,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
 from bot.db.connections import POSTGRESQL_CONNECT_ARGS, SQLITE
-from bot.db.content import LAST_BACKUP, read_content
+from bot.db.content import read_content
 from bot.db.failures import driver_errors_translated
 from bot.db.file_copies import (
     file_engine,
@@ -33,6 +33,7 @@ from bot.db.file_copies import (
     vacuum_into,
     why_not_copied,
 )
+from bot.db.key_values import LAST_BACKUP
 from bot.db.schema import WANTED, migrate_now, needs_migration, version_of
 from bot.db.sqlite_file import BESIDE, MARK_SUFFIX, beside, sqlite_path
 from bot.db.table_copy import copy_tables

@@ -5,10 +5,10 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from bot.db.key_values import LAST_BACKUP
 from bot.db.schema import version_of
 from bot.model import DatabaseContent
 
-LAST_BACKUP: Final = "last_backup_at"
 # In words that databases of every release that can be upgraded know.
 COUNTS: Final = text(
     "SELECT (SELECT count(*) FROM guilds WHERE left_at IS NULL) AS guilds,"

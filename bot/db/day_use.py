@@ -166,13 +166,15 @@ class DayUseRepository:
         )
         self._session.execute(new.on_conflict_do_nothing())
 
-    def is_noted(self, guild_id: int) -> bool:
-        """Whether one of a guild's hooks sent too much today."""
+    def is_noted(self, guild_id: int, hook_ids: Collection[int] | None = None) -> bool:
+        """Whether one of a guild's hooks, or of these of them, sent too much today."""
         today = quota_notices.c.day == self._now().date()
         statement = select(quota_notices.c.hook_id).where(
             today, quota_notices.c.guild_id == guild_id
         )
-        return self._session.scalar(statement) is not None
+        if hook_ids is not None:
+            statement = statement.where(quota_notices.c.hook_id.in_(hook_ids))
+        return self._session.scalar(statement.limit(1)) is not None
 
     def due_notices(self) -> list[QuotaNotice]:
         """Who must still be notified today."""

@@ -16,7 +16,7 @@ from bot.lookups import (
     HeldSince,
     LoggedEvent,
 )
-from bot.model import HookKind, Subscription, own_ordering_key, shared_ordering_key
+from bot.model import HookKind, InboxSource, Subscription, own_ordering_key, shared_ordering_key
 from bot.trace import TraceLine
 
 
@@ -111,6 +111,8 @@ class EventLog:
 
 def _conditions(wanted: EventFilter) -> Iterator[ColumnElement[bool]]:
     yield inbox.c.same_as.is_(None)  # else a list has what a webhook had sent already
+    if not wanted.samples:
+        yield inbox.c.source != InboxSource.TEST
     if wanted.project_id is not None:
         yield inbox.c.project_id == wanted.project_id
     event_at = func.coalesce(inbox.c.happened_at, inbox.c.received_at)

@@ -1,9 +1,13 @@
 """Small values that a process leaves for the next, such as which commands Discord knows."""
 
+from datetime import datetime
+
 from sqlalchemy import select
 
 from bot.db.session import Session
 from bot.db.tables import key_values
+
+LAST_BACKUP = "last_backup_at"  # an ISO time, written by each backup that was asked for
 
 
 class KeyValues:
@@ -18,6 +22,11 @@ class KeyValues:
             select(key_values.c.value).where(key_values.c.name == name)
         )
         return value
+
+    def last_backup_at(self) -> datetime | None:
+        """When a backup was last made; None if none ever was."""
+        text = self.get(LAST_BACKUP)
+        return None if text is None else datetime.fromisoformat(text)
 
     def set(self, name: str, value: str) -> None:
         """Keep a value, in place of the one before."""

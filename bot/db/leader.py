@@ -30,6 +30,8 @@ class Leader:
         self._lock_file: int | None = None
         self._session: Connection | None = None
         self._stack = ExitStack()
+        self.another_leads = False
+        """Whether another process led when this one last asked and got an answer."""
 
     @property
     def leads(self) -> bool:
@@ -39,8 +41,11 @@ class Leader:
     async def lead(self) -> bool:
         """Whether this process leads; takes the lead if it is free. Asking again checks it."""
         if self._database.is_sqlite:
-            return self._lead_by_file()
-        return await asyncio.to_thread(self._lead_by_session)
+            leads = self._lead_by_file()
+        else:
+            leads = await asyncio.to_thread(self._lead_by_session)
+        self.another_leads = not leads
+        return leads
 
     async def close(self) -> None:
         """Give the lead back."""

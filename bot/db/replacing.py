@@ -55,7 +55,7 @@ def restore_backup(
     content_of(path)
     with _no_bot(url):
         if url.drivername == SQLITE:
-            return _restore_file(sqlite_path(url), path, now, replace, shown_until)
+            return _restore_file(_real(sqlite_path(url)), path, now, replace, shown_until)
         migrate_now(url)
         return _restore_tables(url, path, now, replace, shown_until)
 
@@ -122,7 +122,11 @@ def _put_aside(target: Path, now: datetime) -> Path:
 
     The file itself stays in its place until another one takes it, so that a bot never finds none.
     """
-    aside = target.with_name(f"{target.name}.before-restore-{now:%Y%m%d-%H%M%S}")
+    aside = named = target.with_name(f"{target.name}.before-restore-{now:%Y%m%d-%H%M%S}")
+    number = 1
+    while os.path.lexists(aside):  # of another one within the second
+        number += 1
+        aside = beside(named, f"-{number}")
     _close_log(target)
     try:
         aside.hardlink_to(target)
@@ -172,12 +176,12 @@ def _fill_file(source: Connection, target: URL) -> Sequence[TableRows]:
     path = sqlite_path(target)
     if _is_used(path):
         raise DatabaseCopyError(CopyProblem.USED, str(path))
-    with new_file(path, replace=True) as new:
+    with new_file(_real(path), replace=True) as new:
         with tables_in(new) as filled:
             copied = copy_tables(source, filled)
             mark = CopyMark(secrets.token_hex(8), 0)
             _set_marks(filled, {MARK_KEY: str(mark)})
-        _delete_log(path)
+        _delete_log(_real(path))
         keep_mark(path, mark)
     return copied
 
@@ -224,6 +228,11 @@ def _place(url: URL) -> object:
     if url.drivername == SQLITE:
         return os.path.realpath(sqlite_path(url))
     return url.host, url.port, url.database
+
+
+def _real(path: Path) -> Path:
+    """Where a database's file really is: a link to it stays one, and SQLite's log is there too."""
+    return Path(os.path.realpath(path))
 
 
 def _url_of(path: Path) -> URL:

@@ -76,6 +76,7 @@ class HttpConnection(web.RequestHandler):
         "_loose_bytes",
         "_malformed",
         "_public_path",
+        "_sent_ahead",
         "_short_way",
         "_wire",
         "content",
@@ -108,6 +109,7 @@ class HttpConnection(web.RequestHandler):
         self._short_way = short_way
         self._public_path = public_path
         self._behind = b""  # what came behind a request that is being answered
+        self._sent_ahead = False  # the request that is being answered came before it was its turn
         self._has_ended = False  # the caller sends nothing more
         self._loose_bytes = 0  # of half a head, or behind an answer
         self._malformed = False
@@ -258,6 +260,7 @@ class HttpConnection(web.RequestHandler):
         cast(Any, self._parser).message_consumed()
         behind, self._behind = self._behind, b""
         self._parse(behind)
+        self._sent_ahead = self._is_busy()
         if not self._takes_more():
             return
         if self._has_ended:
@@ -310,6 +313,10 @@ class HttpConnection(web.RequestHandler):
             return
         quiet_s = self._connections.limits.quiet_s
         self._loop.call_later(quiet_s, self._end_when_quiet, self._loose_bytes)
+
+    def sends_ahead(self) -> bool:
+        """Whether requests come before the one in front is answered: no proxy does that."""
+        return self._sent_ahead or bool(self._behind)
 
     def ends_unread(self) -> bool:
         """Whether more of a request may still come, or waits to be read."""
@@ -401,7 +408,7 @@ class Connections:
         self._open: set[HttpConnection] = set()
 
     def add(self, connection: HttpConnection) -> None:
-        """Take a new one in; if there are too many, the one that has been silent longest goes."""
+        """Take a new one in; if there are too many, one that nobody waits for goes."""
         self._open.add(connection)
         if len(self._open) <= self.limits.connections:
             return
@@ -413,13 +420,21 @@ class Connections:
         self._open.discard(connection)
 
     def drop_silent(self, newest: HttpConnection | None = None) -> bool:
-        """Drop the one that has said nothing for longest; False if none is silent."""
-        silent = [
-            c for c in self._open if c is not newest and c.state is not ConnectionState.ANSWERING
+        """Drop the one that has said nothing for longest; False if all wait for an answer.
+
+        Before it go those that end, and those that send ahead: they are never silent.
+        """
+        found = [
+            c
+            for c in self._open
+            if c is not newest and (c.state is not ConnectionState.ANSWERING or c.sends_ahead())
         ]
-        if not silent:
+        if not found:
             return False
-        oldest = min(silent, key=lambda c: (c.state is not ConnectionState.CLOSING, c.since))
+        oldest = min(
+            found,
+            key=lambda c: (c.state is not ConnectionState.CLOSING, not c.sends_ahead(), c.since),
+        )
         self._open.discard(oldest)  # it is closed only in a moment
         oldest.abort()
         return True

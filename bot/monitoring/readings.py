@@ -13,7 +13,6 @@ from typing import Final, Generic, TypeVar
 from bot.errors import StorageUnavailable
 from bot.lookups import Totals
 from bot.problems import ActiveTrouble, NotReady, TroubleKind
-from bot.services.known_trouble import LAST_BACKUP_KEY
 from bot.services.quotas import QuotaService
 from bot.storage import Storage, Transaction
 
@@ -93,12 +92,11 @@ class Reader:
 
     async def _read_database(self) -> FromDatabase:
         def read(tx: Transaction) -> FromDatabase:
-            backup_at = tx.key_values.get(LAST_BACKUP_KEY)
             return FromDatabase(
                 self._parts.now(),
                 tx.totals.read(),
                 self._parts.quotas.highest_shares(tx),
-                None if backup_at is None else datetime.fromisoformat(backup_at),
+                tx.key_values.last_backup_at(),
             )
 
         return await self._parts.storage.read(read)

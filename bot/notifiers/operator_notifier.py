@@ -199,7 +199,7 @@ class OperatorWebhook:
                 aiohttp.ClientSession(connector=self._network.connector()) as session,
                 session.post(self._url, json=body, allow_redirects=False) as response,
             ):
-                if response.status < 300:
+                if 200 <= response.status < 300:
                     return True
                 reason = f"it answered {response.status}"
         except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -49,7 +49,7 @@ ReadsHistory: TypeAlias = Callable[[int], bool]
 class ChannelLog:
     """The last events of a channel at a time, the newest first, and what it follows.
 
-    `over_quota`: further events of the server were refused today.
+    `over_quota`: further events of what it follows are refused today.
     """
 
     channel_id: int
@@ -132,7 +132,8 @@ class EventLogService:
         entries = await self._entries(guild_id, actor, channel_id)
         found = await self._events(entries, EventFilter(), MOST_LISTED)
         events = [one.as_seen(titled=titled(channel_id)) for one in found]
-        over_quota = await self._storage.read(lambda tx: tx.day_use.is_noted(guild_id))
+        hooks = {one.hook.id for one in entries}
+        over_quota = await self._storage.read(lambda tx: tx.day_use.is_noted(guild_id, hooks))
         return ChannelLog(channel_id, self._now(), entries, events, over_quota)
 
     async def why(
@@ -201,11 +202,11 @@ class EventLogService:
     async def _events(
         self, entries: Sequence[Followed], wanted: EventFilter, limit: int
     ) -> Sequence["_Concerned"]:
-        """The newest events of these entries, the newest first."""
+        """The newest events of these entries, the newest first, without samples of /test."""
         followed = [one.subscription for one in entries]
         if not followed:
             return ()
-        wanted = replace(wanted, subscriptions=followed)
+        wanted = replace(wanted, subscriptions=followed, samples=False)
         found = await self._storage.read(lambda tx: tx.event_log.newest(wanted, limit))
         return _concerning(entries, found)
 
@@ -264,7 +265,10 @@ class EventLogService:
         found = await asyncio.gather(*(self._webhook_looks.of(one, actor) for one in asked))
         last = await self._events(meant, EventFilter(), 1)
         there, over_quota = await self._storage.read(
-            lambda tx: (_following(tx, guild_id, project_id), tx.day_use.is_noted(guild_id))
+            lambda tx: (
+                _following(tx, guild_id, project_id),
+                tx.day_use.is_noted(guild_id, {one.hook.id for one in meant}),
+            )
         )
         return NothingArrived(
             channel_id,

@@ -5,7 +5,7 @@ Only channels that the member sees are counted, and only servers that these foll
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from operator import itemgetter
 from statistics import median
@@ -42,7 +42,8 @@ class GuildFigures:
 
     `waiting` cards are on their way, so many of them `waiting_here`; `new` events were received and
     not looked at yet. `held` events have no cards before Speckle or Discord says who may see them.
-    `paused` ones of all these wait until a person resumes their channel.
+    `paused` ones of all these wait until a person resumes their channel. `over_quota`: the server's
+    quota for today is used up.
     """
 
     channels: int
@@ -55,6 +56,7 @@ class GuildFigures:
     new: int = 0
     held: int = 0
     held_since: datetime | None = None
+    over_quota: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,8 @@ class GuildStatusService:
         def read(tx: Transaction) -> GuildFigures:
             activity = tx.guild_activity
             delays = [one for one in activity.delays(guild_id, since) if one.of_any(ids)]
-            return _figures(seen, activity.waiting(ids), delays, channel_id)
+            figures = _figures(seen, activity.waiting(ids), delays, channel_id)
+            return replace(figures, over_quota=tx.day_use.is_noted(guild_id))
 
         return await self._storage.read(read)
 

@@ -13,7 +13,6 @@ from bot.services.readiness import Readiness
 from bot.storage import Storage, Transaction
 
 LATELY: Final = timedelta(seconds=60)
-LAST_BACKUP_KEY: Final = "last_backup_at"  # an ISO time, written by each backup that was asked for
 FIRST_LOOK_KEY: Final = "first_look_at"  # an ISO time: from when on a database without backups ages
 
 KINDS: Final[Mapping[NotReadyWhy, TroubleKind]] = {
@@ -124,14 +123,13 @@ class KnownTrouble:
         try:
             since = await self._storage.read(_backed_up_or_begun)
             if since is None:
-                at = self._now().isoformat()
-                since = await self._storage.write(
-                    lambda tx: tx.key_values.set_once(FIRST_LOOK_KEY, at)
-                )
+                since = self._now()
+                text = since.isoformat()
+                await self._storage.write(lambda tx: tx.key_values.set_once(FIRST_LOOK_KEY, text))
             found = await self._storage.read(self._of_database)
         except StorageUnavailable:
             return []
-        return [*found, *self._old_backup(datetime.fromisoformat(since))]
+        return [*found, *self._old_backup(since)]
 
     def _of_database(self, tx: Transaction) -> Sequence[ActiveTrouble]:
         reasons, due = tx.outbox_admin.failing(self._now() - self._limits.outage_after)
@@ -154,9 +152,11 @@ class KnownTrouble:
             yield ActiveTrouble(TroubleKind.SPECKLE_NOT_ANSWERING, facts, subject=server_url)
 
 
-def _backed_up_or_begun(tx: Transaction) -> str | None:
+def _backed_up_or_begun(tx: Transaction) -> datetime | None:
     """When the last backup was made, else when the first look was; None at that first look."""
-    return tx.key_values.get(LAST_BACKUP_KEY) or tx.key_values.get(FIRST_LOOK_KEY)
+    begun = tx.key_values.get(FIRST_LOOK_KEY)
+    first = None if begun is None else datetime.fromisoformat(begun)
+    return tx.key_values.last_backup_at() or first
 
 
 def _of_readiness(problem: NotReady) -> ActiveTrouble:

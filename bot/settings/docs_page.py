@@ -128,7 +128,7 @@ def _rows(fields: Mapping[str, FieldInfo], with_default: bool) -> Iterator[str]:
 
 
 def _default(value: object) -> str:
-    if value in (None, ()):
+    if value in (None, (), ""):
         return "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"  # as config.toml has it

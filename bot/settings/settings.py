@@ -252,6 +252,14 @@ class OperatorSettings(_Section):
         "any case.",
         "a Discord channel id, such as 1180000000000000002, or 0",
     )
+    contact: str = _setting(
+        "",
+        "How people in Discord reach you: an email address, an invitation to a Discord server, "
+        "or a sentence. `/help`, `/status` and `/privacy` show it to everyone. Empty: they do not "
+        "say who runs the bot.",
+        "up to 200 characters, such as 'bim@studio.example'",
+        max_length=200,
+    )
     free_disk_gb: float = _setting(
         1.0,
         "Room on the disk of an SQLite database, in GB (1,000,000,000 bytes), below which that "

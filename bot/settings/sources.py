@@ -87,7 +87,7 @@ class Source(PydanticBaseSettingsSource):
             what, hint = f"cannot be read: {error}.", "Look at its name."
         except OSError as error:
             what = f"cannot be read ({error.strerror or 'unknown reason'})."
-            hint = "Let the bot's user read it."
+            hint = "Type this as the user that the bot runs as, and let that one read it."
         self.problems.append(Problem(path.name, what, hint))
         return ""
 

@@ -174,6 +174,6 @@ class DiscordFaults:
         """Let nobody connect to the gateway (503) until `heal()`, or `refusing=False`."""
         self.gateway.refusing = refusing
 
-    def silence_gateway(self, silent: bool = True) -> None:
+    def silence_gateway(self) -> None:
         """Keep connections open but send nothing more, heartbeat answers neither."""
-        self.gateway.silent = silent
+        self.gateway.silent = True

@@ -325,7 +325,7 @@ class SandboxChannel:
         if self.kind is ChannelType.ANNOUNCEMENT:
             kind = ChannelType.ANNOUNCEMENT_THREAD
         thread = SandboxChannel(
-            id or self.directory.ids.new_id(), name, kind, self.directory, self.guild, self,
+            self.directory.ids.new_id(), name, kind, self.directory, self.guild, self,
             owner_id=self.guild.bot.id, archived=archived, locked=locked,
         )  # fmt: skip
         if bot_joined:
@@ -372,16 +372,9 @@ class SandboxGuild:
         self.directory.users[user.id] = user
         return member
 
-    def add_member(
-        self,
-        name: str,
-        permissions: Grant = 0,
-        *,
-        id: int | None = None,  # noqa: A002  # Discord's word for it
-    ) -> SandboxMember:
+    def add_member(self, name: str, permissions: Grant = 0) -> SandboxMember:
         """Let somebody in; `permissions` come on top of what everyone may do."""
-        user_id = id or self.directory.ids.new_id()
-        user = self.directory.users.get(user_id) or SandboxUser(user_id, name)
+        user = SandboxUser(self.directory.ids.new_id(), name)
         member = self._new_member(user, bits(permissions))
         self.report("GUILD_ROLE_CREATE", member.own_role)
         return member
@@ -400,11 +393,10 @@ class SandboxGuild:
         *,
         parent: SandboxChannel | None = None,
         topic: str | None = None,
-        id: int | None = None,  # noqa: A002  # Discord's word for it
     ) -> SandboxChannel:
         """Make a channel; `kind` is text, announcement, voice, stage, category, forum or media."""
         channel = SandboxChannel(
-            id or self.directory.ids.new_id(), name, ChannelType[kind.upper()], self.directory,
+            self.directory.ids.new_id(), name, ChannelType[kind.upper()], self.directory,
             self, parent, topic=topic, position=len(self.channels),
         )  # fmt: skip
         if channel.is_thread:

@@ -233,7 +233,7 @@ def check_thread_open(channel: SandboxChannel, member: SandboxMember) -> None:
 
 
 def new_message(
-    world: DiscordWorld, channel: SandboxChannel, draft: MessageDraft, message_id: int | None = None
+    world: DiscordWorld, channel: SandboxChannel, draft: MessageDraft
 ) -> SandboxMessage:
     """A message of the bot from the draft, not yet put anywhere; raises 50006 if it is empty."""
     shown = (draft.content, draft.embeds, draft.components, draft.files, draft.poll)
@@ -242,7 +242,7 @@ def new_message(
         raise EMPTY_MESSAGE
     now = world.ids.time()
     return SandboxMessage(
-        message_id or world.ids.new_id(),
+        world.ids.new_id(),
         channel,
         world.bot,
         content=draft.content or "",

@@ -163,6 +163,13 @@ def test_a_cut_never_falls_inside_an_escape_a_link_or_an_emoji() -> None:
     assert shorten(FAMILY * 3, units(FAMILY) + 1) == f"{FAMILY}…"
 
 
+def test_code_that_ends_with_a_backslash_is_over_there() -> None:
+    text = r"models `a\`, `*` → `b\`, `\`" + "x" * 40
+    for limit in range(1, units(text)):
+        assert shorten(text, limit).count("`") % 2 == 0, limit
+        assert "*`" not in shorten(text, limit).replace("`*`", "")
+
+
 def test_bold_that_is_cut_is_closed() -> None:
     assert shorten("**structure level**", 12) == "**structu…**"
 

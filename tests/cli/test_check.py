@@ -28,7 +28,7 @@ from bot.http_server import bind, why_not_bound
 from bot.model import HookKind, LinkDetails
 from bot.network import Network
 from bot.problems import NotReady
-from bot.settings import OrganisationSettings, Settings
+from bot.settings import OperatorSettings, OrganisationSettings, Settings
 from bot.speckle.tokens import SCOPES, Tokens
 from bot.speckle_api.bundles import BundleReader
 from bot.storage import Storage, make_backup, migrate
@@ -484,6 +484,15 @@ async def test_the_last_backup_is_said(
     row = next(row for row in await check_database(with_key(database)) if row.what == "Backup")
     assert row.mark is mark
     assert f"{utc_now() - age:%Y-%m-%d}" in row.text
+
+
+async def test_what_counts_as_trouble_is_what_the_operator_is_notified_of(database: str) -> None:
+    await migrate(database)
+    operator = OperatorSettings(free_disk_gb=1_000_000.0, backup_days=0)
+    rows = await check_database(with_key(database).model_copy(update={"operator": operator}))
+    found = {row.what: row.mark for row in rows}
+    assert found["Backup"] is CheckMark.SKIPPED
+    assert found["Disk"] is CheckMark.WARNED
 
 
 @pytest.mark.parametrize(

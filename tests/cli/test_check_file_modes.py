@@ -1,5 +1,6 @@
 """`check` warns of files with secrets in them that others may read."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -59,3 +60,15 @@ def test_config_toml_may_be_read_unless_it_holds_a_password(
     rows = check_files(settings, [file(tmp_path / "config.toml", 0o644, text)])
     assert bool(rows) is warned
     assert "hush" not in str(rows)
+
+
+def test_files_of_the_database_that_this_user_cannot_write_are_named_with_what_to_type(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("bot.db", "bot.db.lock", "bot.db.before-restore-20261127"):
+        file(tmp_path / name, 0o600)
+    theirs = [tmp_path / "bot.db.lock", tmp_path / "bot.db.before-restore-20261127"]
+    monkeypatch.setattr(os, "access", lambda path, _: path not in theirs)  # tests may run as root
+    (row,) = check_files(settings, [])
+    assert row.mark is CheckMark.BAD
+    assert row.text.endswith(f"sudo chown {os.geteuid()} {tmp_path / 'bot.db.lock'}")

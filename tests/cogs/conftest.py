@@ -85,7 +85,9 @@ class ClientWithServices(SpeckleBot):
     known_trouble: KnownTrouble
 
 
-async def client_over(storage: Storage, clock: Clock, services: Services) -> ClientWithServices:
+async def client_over(
+    storage: Storage, clock: Clock, services: Services, contact: str = ""
+) -> ClientWithServices:
     """A client with all cogs, not logged in."""
     guilds = GuildService(storage, clock)
     client = ClientWithServices(
@@ -125,6 +127,7 @@ async def client_over(storage: Storage, clock: Clock, services: Services) -> Cli
         AuditService(storage, clock),
         GuildStatusService(storage, lambda: client.known_trouble, clock),
         client.ready_once,
+        contact,
     )
     return client
 
@@ -155,14 +158,14 @@ def run_client(sandbox: Sandbox, storage: Storage, clock: Clock) -> RunClient:
     """Starts the bot's client; each block is one start of the bot over the same database."""
 
     @asynccontextmanager
-    async def running(**settings: Any) -> AsyncIterator[ClientWithServices]:
+    async def running(contact: str = "", **settings: Any) -> AsyncIterator[ClientWithServices]:
         use_api(sandbox.api_url)
         async with AsyncExitStack() as stack:
             servers = settings.get("speckle_servers", (CLOUD, OWN_SERVER))
             http = await stack.enter_async_context(SpeckleHttp.open(servers))
             services = services_over(storage, clock, oauth=SpeckleSignIn(http), **settings)
             stack.callback(services.client.close)
-            bot = await client_over(storage, clock, services)
+            bot = await client_over(storage, clock, services, contact)
             await stack.enter_async_context(bot)
             await bot.login(sandbox.token)
             connection = asyncio.create_task(bot.connect(), name="gateway")

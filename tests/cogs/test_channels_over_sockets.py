@@ -65,12 +65,12 @@ async def test_permissions_that_the_bot_lacks_are_named(
         studio.facade.deny(studio.guild.bot, "send_messages")
         there = await studio.type("subscribe", stream_id=TOWER, channel=studio.facade)
         studio.facade.allow(studio.guild.bot, "send_messages")
-        mended = await studio.type("subscribe", stream_id=TOWER, channel=studio.facade)
+        again = await studio.type("subscribe", stream_id=TOWER, channel=studio.facade)
     assert "- Embed Links\n- Attach Files\n" in text_of(here)
     assert "Send Messages" not in text_of(here)
     assert "- Send Messages\n" in text_of(there)
     assert "Embed Links" not in text_of(there)
-    assert "now follows" in text_of(mended)
+    assert "now follows" in text_of(again)
     subscriptions = await storage.read(lambda tx: tx.subscriptions.of_guild(studio.guild.id))
     assert [s.channel_id for s in subscriptions] == [studio.facade.id]
 

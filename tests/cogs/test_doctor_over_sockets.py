@@ -92,9 +92,14 @@ async def test_a_webhook_by_hand_is_looked_at_with_an_owners_account_alone(house
     async with house.running() as bot:
         await house.set_up_by_hand(studio.facade)
         unknown = await (await studio.type("doctor", where=studio.facade, by_hand=False)).settled()
+        elsewhere = await (await studio.type("doctor", by_hand=False)).settled()
         await house.linked(bot, studio.maren, house.reader)
         reader = await (await studio.type("doctor", where=studio.facade, by_hand=False)).settled()
     assert "➖ Nobody has linked an account that may look at the webhook" in text_of(unknown)
+    not_here = f"<#{studio.structure.id}> does not follow this project"
+    assert not_here in text_of(elsewhere)
+    assert not_here not in text_of(unknown)
+    assert f"What follows is about <#{studio.facade.id}>." in text_of(elsewhere)
     assert "Link my account" in labels_of(unknown)
     assert "only an owner of the project may do that" in text_of(reader)
 

@@ -22,6 +22,7 @@ from bot.model import (
     InboxSource,
     PauseReason,
     PauseWhy,
+    QuotaUse,
     Subscription,
     SubscriptionState,
 )
@@ -37,6 +38,7 @@ from bot.services.event_reference import (
     Moments,
     ThingReference,
 )
+from bot.services.quotas import GuildLimits, Usage
 from bot.services.subscribe_results import Followed
 from bot.services.webhook_results import EnsureFailed, EnsureProblem, WebhookLook
 from bot.services.webhook_triggers import triggers_of
@@ -193,6 +195,18 @@ def test_of_a_deleted_project_the_doctor_asks_for_nothing_but_to_clean_up() -> N
     assert "or use `/unsubscribe`" in found[-1].text
 
 
+@pytest.mark.parametrize("used_up", [True, False])
+def test_a_call_that_the_quota_refused_is_no_reason_to_repair_the_webhook(used_up: bool) -> None:
+    failed = RecordedCall("c1", CallStatus.FAILED, AT)
+    look = WebhookLook(True, calls=(failed,))
+    usage = Usage(GuildLimits(1, 1, 1, 1, 1), QuotaUse(1, 1, 1, 1), AT) if used_up else None
+    channel = Followed(HOOK, SUBSCRIPTION)
+    found = findings(Diagnosis(channel, (), None, look, (), (), (), 0, 0, usage))
+    text = "\n".join(one.text for one in found)
+    assert ("Today's quota is used up" in text) is used_up
+    assert ("last call, <t:1772442000:R>, failed" in text) is not used_up
+
+
 def test_what_a_card_says_is_not_read_by_who_cannot_read_the_channels_earlier_messages() -> None:
     wanted = line(TraceStep.WANTED, filter="pattern_fits", model="structure/a", pattern="struct*")
     text = text_of(seen(wanted, titled=False, cards=(CARD,)), manages=False)
@@ -336,7 +350,7 @@ def test_a_list_says_first_that_further_events_were_refused(over_quota: bool) ->
     log = ChannelLog(CHANNEL, AT, [event.followed], [event], over_quota)
     text = texts.log_embed(log).description or ""
     assert f"In <#{CHANNEL}>:" in text
-    assert text.startswith("❌ This server has used up its quota") is over_quota
+    assert text.startswith("❌ Further events are refused until tomorrow") is over_quota
     assert text.endswith("🔕 <t:1772442000:R> **version created**: filtered (by `events`)")
 
 
@@ -363,10 +377,13 @@ def test_of_a_time_before_the_channel_followed_the_project_that_is_said_first() 
     channel = Followed(HOOK, SUBSCRIPTION)
     last = seen(line(TraceStep.WANTED, filter="no_filter"))
     answer = NothingArrived(CHANNEL, long_ago, [channel], {9: None}, last, (), False, True)
-    known = nothing_texts.nothing_embed(answer).fields[0].value or ""
+    (field,) = nothing_texts.nothing_embed(answer).fields  # and no guesses, as that is why
+    known = field.value or ""
     assert known.startswith("- ⚪ This channel has followed it since <t:1772355600:f>.")
     recently = replace(answer, reference=Moments(AT - timedelta(hours=2), AT))
-    known = nothing_texts.nothing_embed(recently).fields[0].value or ""
+    field, *more = nothing_texts.nothing_embed(recently).fields
+    known = field.value or ""
+    assert [one.name for one in more] == ["What it usually is, the most likely first", "What to do"]
     assert "has followed it since" not in known
 
 
@@ -429,7 +446,7 @@ def test_where_nothing_came_speckles_word_comes_first_and_then_the_usual_causes(
             LastEvent(),
             [],
             (74,),
-            "any Speckle project, so nothing of it comes here. It is fol",
+            "any Speckle project, so nothing of it comes here. Projects are fol",
         ),
         (ThingReference("x"), [], (), "does not follow that project"),
     ],

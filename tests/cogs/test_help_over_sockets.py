@@ -23,6 +23,18 @@ async def test_help_lists_what_the_person_may_use_with_commands_that_can_be_clic
     assert "members with *Manage Webhooks*" in text_of(member)
 
 
+async def test_help_status_and_privacy_say_how_to_reach_the_person_who_runs_the_bot(
+    run_client: RunClient, studio: Studio
+) -> None:
+    async with run_client(contact="bim@studio.example"):
+        for command in ("help", "status", "privacy"):
+            answer = await (await studio.type(command, who=studio.tobias)).settled()
+            assert "The person who runs this bot\nbim@studio.example" in text_of(answer)
+    async with run_client():
+        answer = await (await studio.type("help")).settled()
+    assert "The person who runs this bot" not in text_of(answer)
+
+
 async def test_help_is_there_without_ids_where_discord_does_not_give_them(
     run_client: RunClient, studio: Studio
 ) -> None:

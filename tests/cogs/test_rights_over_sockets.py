@@ -268,7 +268,13 @@ async def shows(sandbox: Sandbox, text: Callable[[], str], wanted: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "why", [PauseWhy.FORBIDDEN, PauseWhy.FILTERS_WIDER, PauseWhy.AUDIENCE_WIDER]
+    "why",
+    [
+        PauseWhy.FORBIDDEN,
+        PauseWhy.TOKEN_REFUSED,
+        PauseWhy.FILTERS_WIDER,
+        PauseWhy.AUDIENCE_WIDER,
+    ],
 )
 async def test_each_pause_for_a_right_is_told_alike_and_ends_with_one_answer(
     house: House, why: PauseWhy
@@ -288,7 +294,8 @@ async def test_each_pause_for_a_right_is_told_alike_and_ends_with_one_answer(
         channel = sandbox.world.private_channel(studio.maren.id)
         (notice,) = sandbox.messages(channel)
         shown = str(notice.embeds)
-        assert "Someone must confirm again who will see the project in the channel" in shown
+        assert "omeone must confirm again who will see the project in the channel" in shown
+        assert ("types `/link` again" in shown) is (why is PauseWhy.TOKEN_REFUSED)
         assert f"[**{NAME}**]" in shown
         assert "{" not in notice.embeds[0]["fields"][0]["value"]
     async with house.running():

@@ -42,7 +42,7 @@ async def test_who_manages_the_server_chooses_and_takes_back_what_is_set(
         assert labels_of(panel) == ["Edit default filters"]
         panel = await studio.sandbox.select(panel, "settings:notices", [studio.facade], ines)
         panel = await panel.settled()
-        assert f"reports in {facade} what it had to pause" in text_of(panel)
+        assert f"From now on notices come in {facade}." in text_of(panel)
         panel = await studio.sandbox.select(panel, "settings:audit", [studio.structure], ines)
         panel = await panel.settled()
         assert f"**In {structure}.**" in text_of(panel)

@@ -92,6 +92,13 @@ def test_the_cards_for_this_channel_are_counted_once() -> None:
         assert text in said
 
 
+def test_a_used_up_quota_is_said_as_events_are_refused() -> None:
+    used_up = GuildStatus(Clock()(), replace(WELL, over_quota=True), ())
+    said = str(status_embed(used_up).to_dict())
+    assert "The bot has trouble" in said
+    assert "further events are refused until tomorrow" in said
+
+
 def test_what_waits_for_access_alone_is_not_said_to_be_nothing() -> None:
     since = Clock()() - timedelta(minutes=3)
     held = replace(WELL, held=2, held_since=since, new=1)

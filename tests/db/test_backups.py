@@ -345,3 +345,34 @@ async def test_an_upgrade_keeps_the_newest_copies_of_what_was_before(tmp_path: P
     assert [name[:20] for name in earlier] == ["bot.db.version-0006-"] * 2
     with closing(sqlite3.connect(tmp_path / last)) as copy:
         assert list(copy.iterdump()) == rows
+
+
+async def test_two_restores_within_a_second_keep_both_that_were_there(tmp_path: Path) -> None:
+    names, target = ("plover", "wren", "heron"), tmp_path / "bot.db"
+    for name in names:
+        await migrate(url_of(tmp_path / name))
+        await fill(url_of(tmp_path / name), name)
+        await make_backup(url_of(tmp_path / name), tmp_path / f"{name}.backup", NOW)
+    kept = []
+    for name in names:
+        backup = tmp_path / f"{name}.backup"
+        kept.append((await restore_backup(url_of(target), backup, NOW, replace=True)).kept)
+    for name, file in zip(names, kept[1:], strict=False):
+        assert file is not None
+        assert name.encode() in file.read_bytes()
+
+
+async def test_a_link_to_a_database_stays_one(filled_url: str, tmp_path: Path) -> None:
+    backup, disk = tmp_path / "backup.db", tmp_path / "disk"
+    await make_backup(filled_url, backup, NOW)
+    disk.mkdir()
+    for name in ("restored.db", "copied.db"):
+        (tmp_path / name).symlink_to(disk / name)
+    for _ in range(2):
+        restored = await restore_backup(url_of(tmp_path / "restored.db"), backup, NOW, replace=True)
+    assert restored.kept is not None
+    assert (restored.kept.parent, restored.kept.is_symlink()) == (disk, False)
+    await copy_database(url_of(backup), url_of(tmp_path / "copied.db"))
+    for name in ("restored.db", "copied.db"):
+        assert (tmp_path / name).is_symlink()
+        assert await rows_of(url_of(disk / name)) == await rows_of(filled_url)

@@ -157,6 +157,25 @@ async def test_a_server_that_was_restarted_costs_no_event(
 
 
 @pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+async def test_while_the_server_is_away_the_process_that_led_does_not_say_that_another_does(
+    storage: Storage, postgres: PostgresServer
+) -> None:
+    assert await storage.lead()
+    name = storage._database.url.database
+    postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    postgres.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name = 'speckle-discord-bot'"
+    )
+    try:
+        with pytest.raises(StorageUnavailable):
+            await storage.lead()
+        assert (storage.leads, storage.another_leads) == (False, False)
+    finally:
+        postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
 async def test_a_read_only_server_is_told(
     storage: Storage, delivery: NewDelivery, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,7 +77,9 @@ async def test_only_one_process_leads_until_it_ends(
             assert not await second.lead()
             assert not await second.lead()
             assert (first.leads, second.leads) == (True, False)
+            assert (first.another_leads, second.another_leads) == (False, True)
         await until(second.lead)  # PostgreSQL ends a session a little after its connection
+        assert not second.another_leads
 
 
 async def test_two_databases_of_one_server_have_a_leader_each(

@@ -1,4 +1,4 @@
-"""Sealing everything anew under another key, beside bots that work meanwhile."""
+"""Sealing everything again with another key, beside bots that work meanwhile."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What the storage keeps of webhooks at Speckle, and what hangs on an account."""
+"""What the storage keeps of webhooks at Speckle, and what needs an account."""
 
 import asyncio
 from dataclasses import replace

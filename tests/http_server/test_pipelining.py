@@ -114,3 +114,37 @@ async def test_a_body_that_comes_while_the_answer_in_front_goes_out_is_no_head(
                 await asyncio.sleep(0)
             assert STATUS.findall(await wire.answer()) == [b"202", b"202"]
     assert not taken_for_heads
+
+
+async def test_who_sends_ahead_all_the_time_keeps_no_place_from_others(tmp_path: Path) -> None:
+    most = 8
+
+    async def flood(desk: Desk) -> None:
+        """Hold a place: never silent, and never without a request that waits for its answer."""
+        while True:
+            wire = await desk.wire()
+
+            async def read(wire: Wire = wire) -> None:
+                while await wire.reader.read(64 * 1024):
+                    pass
+
+            reading = asyncio.create_task(read())
+            try:
+                while not reading.done():
+                    await wire.send(ALIVE * 200)
+            except ConnectionError:
+                pass
+            finally:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+            await asyncio.sleep(0.2)
+
+    async with open_desk(tmp_path, Limits(connections=most)) as desk:
+        floods = [asyncio.create_task(flood(desk)) for _ in range(most)]
+        await asyncio.sleep(0.3)
+        alive = ALIVE.replace(b"bot\r\n", b"bot\r\nConnection: close\r\n")
+        said = [await desk.say(alive) for _ in range(10)]
+        for one in floods:
+            one.cancel()
+        await asyncio.gather(*floods, return_exceptions=True)
+    assert [status_of(one) if one else None for one in said] == [200] * 10

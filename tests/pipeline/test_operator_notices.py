@@ -12,9 +12,9 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from bot.app import Timings
+from bot.db.key_values import LAST_BACKUP
 from bot.notifiers.operator_notifier import OperatorTimings, StartupNotice, webhook_body
 from bot.notifiers.operator_texts import notice_text
-from bot.services.known_trouble import LAST_BACKUP_KEY
 from bot.services.operator_notices import NoticeLimits, OperatorNotice
 from bot.timing import Backoff
 from tests.pipeline.conftest import TIMINGS, StartBot, Studio
@@ -79,7 +79,7 @@ async def test_a_trouble_reaches_the_channel_and_the_webhook_once_and_its_end_ov
     with capture_logs() as logs:
         settings = {"operator": {"channel": channel.id, "free_disk_gb": 0.0}}
         async with start_bot(**settings, operator_webhook_url=inbound.url) as app:
-            await app.storage.write(lambda tx: tx.key_values.set(LAST_BACKUP_KEY, LONG_AGO))
+            await app.storage.write(lambda tx: tx.key_values.set(LAST_BACKUP, LONG_AGO))
             await until(lambda: "operator.webhook_not_reached" in str(logs))
             inbound.status = 200
             await until(lambda: said(1))

@@ -145,6 +145,21 @@ async def test_what_is_offered_while_typing_comes_in_time_from_a_server_that_doe
             assert time.monotonic() - begun < DISCORD_WAITS_S
 
 
+async def test_who_has_linked_an_account_is_not_asked_to_while_speckle_does_not_answer(
+    house: House,
+) -> None:
+    server = house.server
+    async with house.start():
+        linked = await house.paste(await house.type("link"), server.token(house.ilse))
+        await until(lambda: "is linked" in text_of(linked))
+        server.faults.status = 503
+        link = f"{server.url}/projects/{house.tower.id}"
+        answer = await house.type("subscribe", stream_id=link)
+        assert "does not answer at the moment" in text_of(answer)
+        assert answer.offers("Set it up by hand")
+        assert not answer.offers("Link my account")
+
+
 async def test_a_subscribe_that_waited_for_the_link_completes_itself(house: House) -> None:
     studio, server = house.studio, house.server
     async with house.start() as app:

@@ -72,6 +72,11 @@ async def test_the_maker_of_the_webhook_is_told_once_a_day_also_after_a_restart(
         assert "Studio Kestrel" in embed["description"]
         assert "3 of 3 events" in embed["fields"][0]["value"]
         assert "*New secret*" in embed["fields"][1]["value"]
+        for command in ("events", "status"):
+            answer = await studio.sandbox.command(
+                studio.guild, studio.structure, studio.maren, command
+            )
+            assert "refused until tomorrow (UTC)" in str((await answer.settled()).embeds)
     async with start_bot(quotas={"events_a_day": 3}) as app:
         assert await statuses(app, hook, range(6, 9)) == [429] * 3
         assert await app.storage.read(lambda tx: tx.day_use.due_notices()) == []

@@ -66,8 +66,10 @@ async def test_a_sample_of_each_wanted_kind_is_shown_marked_and_changes_nothing(
         embeds = world.embeds(structure)
         assert stored(world.app) == before
         again = await typed(world, "test")
+        no_events = await typed(world, "events")
         await world.publish("a real one")
         await world.shows(structure, "a real one")
+        events, why = await typed(world, "events"), await typed(world, "why")
     # All but the mention, which the card of its comment tells.
     assert "✅ 25 sample cards were shown: one of each kind" in text_of(answer)
     assert len(embeds) == 25
@@ -75,6 +77,10 @@ async def test_a_sample_of_each_wanted_kind_is_shown_marked_and_changes_nothing(
     assert all("This is a test, asked for with /test" in one["description"] for one in embeds)
     assert "What Speckle adds" in text_of(answer)
     assert "less than a minute ago" in (again.content or "")
+    # They never happened, so they neither hide what did nor stand in for it.
+    assert "There is no event for" in no_events.content
+    assert text_of(events).count("shown, ") == 1
+    assert "a real one" in text_of(why)
 
 
 @only_2_31

@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from bot.db.channel_queues import make_due
+from bot.db.key_values import LAST_BACKUP
 from bot.model import HookKind
 from bot.problems import (
     ActiveTrouble,
@@ -16,7 +17,7 @@ from bot.problems import (
     SendReason,
     TroubleKind,
 )
-from bot.services.known_trouble import KINDS, LAST_BACKUP_KEY, KnownTrouble, TroubleLimits
+from bot.services.known_trouble import KINDS, KnownTrouble, TroubleLimits
 from bot.services.readiness import Readiness
 from bot.speckle_api.circuit_breaker import BreakerLimits, CircuitBreakers
 from bot.storage import Storage, Transaction
@@ -122,7 +123,7 @@ async def test_days_without_a_backup_count_from_the_last_one_or_from_the_first_s
     if ever:
         clock.forward(days=3)
         at = clock().isoformat()
-        await storage.write(lambda tx: tx.key_values.set(LAST_BACKUP_KEY, at))
+        await storage.write(lambda tx: tx.key_values.set(LAST_BACKUP, at))
     clock.forward(days=7)
     assert await found(storage, clock=clock) == []
     clock.forward(hours=1)

@@ -1,4 +1,4 @@
-"""Who may see what, as far as commands decide it: each kind of way around the rule, as values."""
+"""Who may see what, where commands decide it: each kind of way around the rule, as values."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace

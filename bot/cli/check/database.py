@@ -9,6 +9,7 @@ from typing import Final
 
 from cryptography.fernet import Fernet
 
+from bot.amounts import GB, size_text
 from bot.cards.text import counted
 from bot.cli.backup import content_text
 from bot.cli.check.http_probe import TIMEOUT_S
@@ -28,8 +29,6 @@ from bot.storage import (
 )
 from bot.timing import utc_now
 from bot.vault import Vault
-
-BACKUP_OLD_AFTER: Final = timedelta(days=7)
 
 
 async def check_database(
@@ -83,7 +82,13 @@ async def _database_rows(settings: Settings, make_a_key: str) -> Sequence[CheckR
         rows = [
             CheckResult(CheckMark.GOOD, "Database", text),
             CheckResult(CheckMark.GOOD, "Content", f"{content_text(content)}."),
-            _backup_row(content, utc_now(), is_sqlite=storage.is_sqlite),
+            _backup_row(
+                content,
+                utc_now(),
+                settings.operator.backup_days,
+                is_sqlite=storage.is_sqlite,
+            ),
+            *_disk_rows(await storage.free_disk_bytes(), settings.operator.free_disk_gb * GB),
             *await _copy_rows(storage),
         ]
         if not keys:
@@ -91,16 +96,36 @@ async def _database_rows(settings: Settings, make_a_key: str) -> Sequence[CheckR
         return [*rows, _keys_row(await storage.sealed.unopenable()), *_cost_rows(lost)]
 
 
-def _backup_row(content: DatabaseContent, now: datetime, *, is_sqlite: bool) -> CheckResult:
-    """When `backup` last worked; of a PostgreSQL its server may make backups, unseen here."""
+def _disk_rows(free_bytes: int | None, margin_bytes: float) -> Sequence[CheckResult]:
+    """That the disk has less room than the operator is warned of; of a PostgreSQL it is unknown."""
+    if free_bytes is None or free_bytes >= margin_bytes:
+        return []
+    text = (
+        f"{size_text(free_bytes)} are left where the database is, less than the "
+        f"{size_text(margin_bytes)} of free_disk_gb in [operator] of config.toml. Free some room, "
+        "or shorten [retention] there."
+    )
+    return [CheckResult(CheckMark.WARNED, "Disk", text)]
+
+
+def _backup_row(
+    content: DatabaseContent, now: datetime, most_days: int, *, is_sqlite: bool
+) -> CheckResult:
+    """When `backup` last worked; of a PostgreSQL its server may make backups, unseen here.
+
+    `most_days`: older ones are warned of; 0: none is, as backups are made in another way.
+    """
     at = content.last_backup_at
+    if at is None and not most_days:
+        text = "none was made by the bot, and backup_days in [operator] of config.toml is 0."
+        return CheckResult(CheckMark.SKIPPED, "Backup", text)
     advice = f"`{PROGRAM} backup FILE` makes one while the bot runs; have it done each day."
     if not is_sqlite:
         advice = f"If the database server's own backups are in use, all is well; else {advice}"
     if at is None:
         return CheckResult(CheckMark.WARNED, "Backup", f"none was made yet. {advice}")
     text = f"the last one was made {at:%Y-%m-%d %H:%M} (UTC)"
-    if now - at > BACKUP_OLD_AFTER:
+    if most_days and now - at > timedelta(days=most_days):
         days = counted((now - at).days, "day")
         return CheckResult(CheckMark.WARNED, "Backup", f"{text}, {days} ago. {advice}")
     return CheckResult(CheckMark.GOOD, "Backup", f"{text}.")

@@ -20,6 +20,7 @@ from bot.cogs.responses import (
     Response,
     UserError,
     edit_with,
+    with_contact,
 )
 from bot.model import Account
 from bot.services.linking import MAX_TOKEN, AccountLinking, LinkFailed, PasteToken, SignIn
@@ -56,11 +57,16 @@ class AccountViews:
     """The pages about a person's accounts, and what is pressed and sent off on them."""
 
     def __init__(
-        self, lender: TokenLender, linking: AccountLinking, personal_data: PersonalDataService
+        self,
+        lender: TokenLender,
+        linking: AccountLinking,
+        personal_data: PersonalDataService,
+        contact: str,
     ) -> None:
         self._lender = lender
         self._linking = linking
         self._personal_data = personal_data
+        self._contact = contact
         action = f"(?P<action>{'|'.join(AccountAction)})"
         self.handlers: Handlers = {
             f"link:paste:{NONCE}": self._on_paste,
@@ -162,7 +168,7 @@ class AccountViews:
         stored = await service.of_user(interaction.user.id)
         embed = account_texts.privacy_embed(stored, service.retention, self._linking.servers)
         view = None if stored.is_nothing else view_of(account_button(AccountAction.ERASE))
-        return Response(embed=embed, view=view)
+        return Response(embed=with_contact(embed, self._contact), view=view)
 
     async def _on_action(self, interaction: Interaction, match: re.Match[str]) -> None:
         """Do it and report it in place of the question."""

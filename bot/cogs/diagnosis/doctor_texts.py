@@ -83,7 +83,7 @@ def findings(diagnosis: Diagnosis) -> Sequence[Finding]:
 def diagnosis_embed(
     diagnosis: Diagnosis, found: Sequence[Finding], note: str | None = None
 ) -> discord.Embed:
-    """The findings; `note` is what was just done."""
+    """The findings, below a note, such as what was just done."""
     lines = [f"{one.mark} {one.text}" for one in found]
     summary = _summary(found)
     head = f"{project_name(diagnosis.entry)} in <#{diagnosis.entry.subscription.channel_id}>"
@@ -92,6 +92,14 @@ def diagnosis_embed(
         title="Doctor",
         description=shorten("\n\n".join(parts), MAX_DESCRIPTION),
         colour=COLOUR,
+    )
+
+
+def elsewhere_text(here: int, there: int) -> str:
+    """Above what was found in another channel than the one that was asked in."""
+    return (
+        f"⚠️ <#{here}> does not follow this project, so nothing of it comes there: `/subscribe` "
+        f"changes that. What follows is about <#{there}>."
     )
 
 
@@ -219,6 +227,8 @@ def _of_look(diagnosis: Diagnosis, look: WebhookLook) -> Iterator[Finding]:
         yield Finding(Health.BAD, text, repair or Remedy.SETUP)
     if diagnosis.lacking:
         yield _of_events(diagnosis)
+    if diagnosis.over_quota and look.last_call and look.last_call.status is CallStatus.FAILED:
+        return  # refused like all others today: what is said of the quota says why
     yield _of_last_call(hook, look.last_call, repair)
 
 

@@ -12,7 +12,12 @@ import discord
 
 from bot.cogs.accounts.views import AccountViews
 from bot.cogs.components import Handlers
-from bot.cogs.diagnosis.doctor_texts import Remedy, diagnosis_embed, findings
+from bot.cogs.diagnosis.doctor_texts import (
+    Remedy,
+    diagnosis_embed,
+    elsewhere_text,
+    findings,
+)
 from bot.cogs.diagnosis.sample_texts import report_embed
 from bot.cogs.interaction import actor_of, find_channel, guild_id_of
 from bot.cogs.persistent import ButtonLook, PersistentButton, view_of
@@ -88,12 +93,14 @@ class DiagnosisViews:
         entry = await self._doctor.entry_to_examine(
             guild_id_of(interaction), actor_of(interaction), channel_id, project
         )
-        return await self.examine(interaction, entry.subscription.id)
+        there = entry.subscription.channel_id
+        note = None if there == channel_id else elsewhere_text(channel_id, there)
+        return await self.examine(interaction, entry.subscription.id, note)
 
     async def examine(
         self, interaction: Interaction, subscription_id: int, note: str | None = None
     ) -> Response:
-        """The findings about one subscription; `note` is what was just done."""
+        """The findings about one subscription, below a note, such as what was just done."""
         diagnosis = await self._doctor.examine(
             guild_id_of(interaction),
             actor_of(interaction),

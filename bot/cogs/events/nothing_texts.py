@@ -87,9 +87,10 @@ def nothing_text(answer: NothingArrived) -> str | None:
         return NOT_A_CARD
     if answer.entries:
         return None
-    that = "that project" if isinstance(answer.reference, ThingReference) else "any Speckle project"
+    one = isinstance(answer.reference, ThingReference)
+    that, what = ("that project", "It is") if one else ("any Speckle project", "Projects are")
     where = joined([f"<#{one}>" for one in answer.elsewhere[:MOST_CHANNELS]])
-    elsewhere = f" It is followed in {where}: ask there." if where else ""
+    elsewhere = f" {what} followed in {where}: ask there." if where else ""
     return (
         f"<#{answer.channel_id}> does not follow {that}, so nothing of it comes here.{elsewhere} "
         f"{MANAGERS_SUBSCRIBE}"
@@ -114,6 +115,8 @@ def nothing_embed(answer: NothingArrived) -> discord.Embed:
             value=shorten(found, MAX_FIELD_VALUE),
             inline=False,
         )
+    if all(_is_before(answer.reference, one) for one in answer.entries):
+        return embed
     causes = "\n".join(
         f"{number}. {cause}" for number, cause in enumerate(_causes(answer.entries), 1)
     )
@@ -162,7 +165,7 @@ def _found(entry: Followed, answer: NothingArrived) -> Iterator[str]:
     if answer.over_quota:
         yield OVER_QUOTA
     since, asked = entry.subscription.created_at, answer.reference
-    if answer.last is None or (isinstance(asked, Moments) and asked.last < since):
+    if answer.last is None or _is_before(asked, entry):
         yield (
             f"⚪ This channel has followed it since {moment_text(since, 'f')}. What happened "
             "before is not shown here; Speckle still has it."
@@ -178,6 +181,11 @@ def _found(entry: Followed, answer: NothingArrived) -> Iterator[str]:
         )
     look = answer.webhooks.get(entry.subscription.id)
     yield from _webhook(entry, look, answer.reference)
+
+
+def _is_before(asked: EventReference, entry: Followed) -> bool:
+    """Whether somebody asks for a time before the channel followed the project: that is why."""
+    return isinstance(asked, Moments) and asked.last < entry.subscription.created_at
 
 
 def _webhook(

@@ -58,8 +58,9 @@ HEADLINES: Final[Mapping[Outcome, str]] = {
     Outcome.REFUSED: "Discord did not take this",
 }
 OVER_QUOTA: Final = (
-    "❌ This server has used up its quota for today (UTC), so further events are refused. "
-    "`/settings` shows it, and the person who runs the bot can allow more."
+    "❌ Further events are refused until tomorrow (UTC): this server's quota for today is used up. "
+    "Members with *Manage Server* see it in `/settings`; the person who runs the bot can allow "
+    "more."
 )
 ASK_A_MANAGER: Final = "Ask someone with *Manage Webhooks* in this channel."
 FORMS: Final = (

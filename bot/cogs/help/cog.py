@@ -10,7 +10,7 @@ from discord.ext import commands
 
 from bot.cogs.help.texts import help_embed
 from bot.cogs.interaction import for_everyone
-from bot.cogs.responses import Interaction, Response, defer_if_slow, respond
+from bot.cogs.responses import Interaction, Response, defer_if_slow, respond, with_contact
 from bot.discord_api.outcomes import DISCORD_ERRORS, error_text
 
 IDS_WITHIN_S: Final = 2.0  # without them the names are shown
@@ -21,8 +21,8 @@ log = structlog.get_logger()
 class HelpCog(commands.Cog, name="help"):
     """Lists what the caller may use."""
 
-    def __init__(self, tree: app_commands.CommandTree[Any]) -> None:
-        self._tree = tree
+    def __init__(self, tree: app_commands.CommandTree[Any], contact: str) -> None:
+        self._tree, self._contact = tree, contact
         self._ids: Mapping[str, int] = {}  # that Discord gave the commands
 
     @app_commands.command(description="What this bot can do, and what you can use")
@@ -39,7 +39,7 @@ class HelpCog(commands.Cog, name="help"):
         menus = [one.name for one in usable if isinstance(one, app_commands.ContextMenu)]
         in_private = interaction.guild_id is None
         embed = help_embed(named, menus, await self._known_ids(), in_private=in_private)
-        return Response(embed=embed)
+        return Response(embed=with_contact(embed, self._contact))
 
     async def _known_ids(self) -> Mapping[str, int]:
         """The commands' ids; without Discord's answer those that are known, if any."""

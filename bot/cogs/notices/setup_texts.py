@@ -28,7 +28,7 @@ def reminder_embed(setup: WaitingSetup) -> discord.Embed:
     embed.add_field(
         name="What to do",
         value="- Press *Show set-up* and compare it with the webhook in Speckle, or send it to an "
-        "owner of the project in a private message.\n"
+        "owner of the project in a direct message.\n"
         "- If all of it is right: the first change in the project, such as a new version, turns "
         "the subscription live.\n"
         "- If you own the project, the bot can do it for you: link your account with `/link`, then "

@@ -14,7 +14,7 @@ from bot.cogs.subscriptions.panel_texts import (
     project_name,
     why_paused,
 )
-from bot.model import NOBODY, RIGHTS_PAUSES, HookState, PauseReason
+from bot.model import NOBODY, RIGHTS_PAUSES, HookState, PauseReason, PauseWhy
 from bot.permissions import ChannelPermission
 from bot.problems import SendReason
 from bot.services.pause_notices import NoticeGroup
@@ -64,6 +64,10 @@ ANSWER = (
     "- Where nobody has linked one, a member with *Manage Webhooks* in the whole server can too.\n"
     "- Another member who can see it presses *Take over* here, or *Resume* in `/subscriptions`. "
     "From then on the channel depends on their account."
+)
+LINK_AGAIN = (
+    "The person whose account that is types `/link` again: then the channel continues "
+    "automatically.\nOr without that account: "
 )
 ALLOWED_BY_NOW = (
     "The bot has every permission that it needs there now. Press *Resume*; if it is paused "
@@ -184,7 +188,9 @@ def _why_silenced(until: datetime | None) -> str:
 def _what_to_do(context: NoticeContext, listed: str) -> str:
     reason = context.group.notice.reason
     if reason in RIGHTS_PAUSES:
-        return ANSWER
+        whys = {one.subscription.pause_detail for one in context.group.entries}
+        refused = whys == {PauseWhy.TOKEN_REFUSED}
+        return f"{LINK_AGAIN}{ANSWER[0].lower()}{ANSWER[1:]}" if refused else ANSWER
     if reason is PauseReason.NO_PERMISSION and context.missing is not None and not context.missing:
         return ALLOWED_BY_NOW
     return NEXT[reason].format(permissions=listed if context.missing else ALL_PERMISSIONS)

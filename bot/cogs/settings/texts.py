@@ -14,8 +14,8 @@ MAX_FIELD: Final = 1024
 TITLE: Final = "Settings of this server"
 FORM_TITLE: Final = "What new subscriptions show"
 NOTICES_IN_PRIVATE: Final = (
-    "**In direct messages**, to the person who made the subscription. If you choose a channel "
-    "below, they are mentioned there; no project is named in it."
+    "**In direct messages**, to the person who made the subscription or the webhook. If you choose "
+    "a channel below, they are mentioned there; no project is named in it."
 )
 NO_AUDIT_CHANNEL: Final = (
     "**In no channel.** `/audit` shows it. If you choose a channel below, each change is posted "
@@ -30,7 +30,10 @@ def settings_embed(settings: GuildSettings, note: str | None = None) -> discord.
     """What each setting does now, under a sentence on what was just done."""
     embed = discord.Embed(title=TITLE, description=note, colour=COLOUR)
     for name, text in (
-        ("Notices of what the bot paused", _notices(settings.notice_channel_id)),
+        (
+            "Notices: pauses, webhooks that stay silent, used-up quotas",
+            _notices(settings.notice_channel_id),
+        ),
         ("Audit log: who changed what", _audit(settings)),
         ("Default filters of new subscriptions", _defaults(settings.default_options)),
     ):
@@ -45,8 +48,8 @@ def _notices(channel_id: int | None) -> str:
     if channel_id is None:
         return NOTICES_IN_PRIVATE
     return (
-        f"**In <#{channel_id}>**, where the person who made the subscription is mentioned; no "
-        "project is named there."
+        f"**In <#{channel_id}>**, where the person who made the subscription or the webhook is "
+        "mentioned; no project is named there."
     )
 
 
@@ -85,7 +88,7 @@ def noted(what: str) -> str:
 def notices_chosen(channel_id: int | None) -> str:
     """After the notice channel was changed."""
     where = "in direct messages" if channel_id is None else f"in <#{channel_id}>"
-    return noted(f"From now on the bot reports {where} what it had to pause.")
+    return noted(f"From now on notices come {where}.")
 
 
 def audit_chosen(channel_id: int | None) -> str:

@@ -4,7 +4,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.cogs.interaction import actor_of, channel_id_of, for_members, guild_id_of
-from bot.cogs.responses import Interaction, Response, defer_if_slow, respond
+from bot.cogs.responses import Interaction, Response, defer_if_slow, respond, with_contact
 from bot.cogs.status.texts import status_embed
 from bot.services.guild_status import GuildStatusService
 
@@ -12,8 +12,8 @@ from bot.services.guild_status import GuildStatusService
 class StatusCog(commands.Cog, name="status"):
     """Says how the bot is doing, to each member, of what they see."""
 
-    def __init__(self, status: GuildStatusService) -> None:
-        self._status = status
+    def __init__(self, status: GuildStatusService, contact: str) -> None:
+        self._status, self._contact = status, contact
 
     @app_commands.command(description="Does the bot work? Delays, what waits, known trouble")
     @for_members
@@ -26,4 +26,4 @@ class StatusCog(commands.Cog, name="status"):
         status = await self._status.of(
             guild_id_of(interaction), actor_of(interaction), channel_id_of(interaction, None)
         )
-        return Response(embed=status_embed(status))
+        return Response(embed=with_contact(status_embed(status), self._contact))

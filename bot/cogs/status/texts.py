@@ -16,6 +16,11 @@ from bot.services.guild_status import Delays, GuildFigures, GuildStatus
 TROUBLE_COLOUR: Final = 0xE5A50A
 TELL: Final = "Tell the person who runs this bot."
 KEPT: Final = "Nothing is lost: cards are kept and come later, in order."
+OVER_QUOTA: Final = (
+    "It is used up by at least one project, whose further events are refused until tomorrow (UTC). "
+    "Members with *Manage Server* see it in `/settings`; the person who runs the bot can allow "
+    "more."
+)
 
 TROUBLES: Final[Mapping[TroubleKind, str]] = {
     TroubleKind.SENDING_STOPPED: (
@@ -52,13 +57,14 @@ TROUBLES: Final[Mapping[TroubleKind, str]] = {
 
 def status_embed(status: GuildStatus) -> discord.Embed:
     """The whole answer."""
-    well = not status.troubles and status.figures is not None
+    figures = status.figures
+    well = not status.troubles and figures is not None and not figures.over_quota
     embed = discord.Embed(
         title="The bot works" if well else "The bot has trouble",
         description=f"Up since {moment_text(status.up_since, 'R')}, version {__version__}.",
         colour=COLOUR if well else TROUBLE_COLOUR,
     )
-    for name, value in _fields(status.figures).items():
+    for name, value in _fields(figures).items():
         embed.add_field(name=name, value=value, inline=False)
     if status.troubles:
         lines = [f"- {trouble_text(one)}" for one in status.troubles]
@@ -74,7 +80,9 @@ def _fields(figures: GuildFigures | None) -> Mapping[str, str]:
         return {
             "Channels": f"No channel that you see follows a Speckle project. {MANAGERS_SUBSCRIBE}"
         }
+    quota = {"Quota of this server for today": OVER_QUOTA} if figures.over_quota else {}
     return {
+        **quota,
         "Last event": _last_event(figures),
         "From an event to its card, in the last hour": _delays(figures.delays),
         "Waiting": _waiting(figures),

@@ -40,6 +40,7 @@ from bot.services.subscribe_results import (
 )
 from bot.services.subscribing import SubscribeOutcome
 from bot.services.subscriptions import SubscriptionService
+from bot.services.webhook_results import EnsureProblem
 from bot.speckle.filter_hints import corrected
 from bot.speckle.links import Links
 from bot.speckle.subscription_options import OptionFault, OptionProblem, TypedOptions
@@ -337,4 +338,8 @@ def _choices(outcome: NeedsAccount | NeedsConsent | NeedsChoice) -> tuple[Pendin
         return (PendingChoice.ADD, PendingChoice.REPLACE, PendingChoice.KEEP)
     if isinstance(outcome, NeedsConsent):
         return (PendingChoice.SHOW, PendingChoice.CANCEL)
-    return (PendingChoice.LINK,) if outcome.paused else (PendingChoice.LINK, PendingChoice.BY_HAND)
+    if outcome.paused:
+        return (PendingChoice.LINK,)
+    if outcome.why is EnsureProblem.SPECKLE_AWAY:
+        return (PendingChoice.BY_HAND,)  # there is an account, and none could be linked now
+    return (PendingChoice.LINK, PendingChoice.BY_HAND)
