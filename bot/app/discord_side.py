@@ -18,6 +18,7 @@ from bot.notifiers.quota_notifier import QuotaNotifier
 from bot.notifiers.setup_reminder import SetupReminder
 from bot.notifiers.webhook_reconciler import WebhookReconciler, describe_webhook
 from bot.pipeline.access import AccessCheck
+from bot.pipeline.listening.worker import Listener
 from bot.problems import NotReady
 from bot.services.audit import AuditService
 from bot.services.card_filters import CardFilters
@@ -90,7 +91,7 @@ async def build_discord_side(
     not_ready: Callable[[], Awaitable[Sequence[NotReady]]],
     known_trouble: Callable[[], KnownTrouble],
     on_samples: Callable[[], None],
-    on_listening: Callable[[], None],
+    listener: Callable[[], Listener],
 ) -> DiscordSide:
     """Build the client, its services and its cogs; what is handed in is there when they work."""
     settings, storage, now = base.settings, base.storage, base.now
@@ -106,10 +107,9 @@ async def build_discord_side(
     )
     linking = _linking(base, speckle, webhooks)
     pages = WebhookPages(speckle.client, asks=settings.speckle.enrich_deadline_s > 0)
-    listening = ListeningStart(
-        storage, speckle.client, speckle.lender, on_changed=on_listening, now=now
+    subscriptions = _subscriptions(
+        base, speckle, webhooks, pages, _listening(base, speckle, listener)
     )
-    subscriptions = _subscriptions(base, speckle, webhooks, pages, listening)
     watch = DiscordChannelAudience(bot, base.timings.access.member_known_s)
     access = AccessCheck(storage, speckle.client, speckle.lender, watch, now, base.timings.access)
     webhook_looks = WebhookLooks(webhooks, speckle.lender, access.decide_and_record)
@@ -144,6 +144,19 @@ async def build_discord_side(
     )
     resume = flow.resume_after_link
     return DiscordSide(bot, guilds, webhooks, linking, access, refused, resume)
+
+
+def _listening(
+    base: Base, speckle: SpeckleSide, listener: Callable[[], Listener]
+) -> ListeningStart:
+    return ListeningStart(
+        base.storage,
+        speckle.client,
+        speckle.lender,
+        on_changed=lambda: listener().changed(),
+        read=lambda hook: listener().read(hook),
+        now=base.now,
+    )
 
 
 def _event_log(base: Base, access: AccessCheck, looks: WebhookLooks) -> EventLogService:

@@ -145,7 +145,7 @@ async def _at_work(
             not_ready=lambda: readiness.problems(),
             known_trouble=lambda: known_trouble,
             on_samples=lambda: pipeline.ingest.wake(),
-            on_listening=lambda: pipeline.listener.changed(),
+            listener=lambda: pipeline.listener,
         )
         bot, linking = discord_side.bot, discord_side.linking
         pipeline = build_pipeline(base, speckle_side, discord_side)

@@ -1,6 +1,7 @@
 """Hearing of a project through an account: who may, and from when on its lists are read."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -52,14 +53,29 @@ class ListeningStart:
         lender: TokenLender,
         *,
         on_changed: Callable[[], None],
+        read: Callable[[Hook], Awaitable[None]],
         now: Callable[[], datetime],
     ) -> None:
-        """`on_changed` is called when somebody new is to be heard."""
+        """`on_changed` is called when somebody new is to be heard; `read` reads what a hook has not
+        heard yet.
+        """
         self._storage = storage
         self._client = client
         self._lender = lender
         self._on_changed = on_changed
+        self._read = read
         self._now = now
+
+    async def read_before_webhook(self, hook: Hook) -> None:
+        """Read what happened until now, so that it is shown before what a webhook sends.
+
+        Where that takes too long it is read afterwards.
+        """
+        try:
+            async with asyncio.timeout(ASK_WITHIN_S):
+                await self._read(hook)
+        except (SpeckleError, TimeoutError):
+            log.info("listening.read_later", hook_id=hook.id)
 
     async def resume(self, hook: Hook, subscription: Subscription) -> None:
         """Listen on for one that is about to be resumed; what happened while a member had paused it

@@ -281,6 +281,8 @@ class Subscribing:
         if hook.kind is HookKind.SHARED:
             return None
         if plan.makes and access.account is not None:
+            if hook.listens:
+                await self._listening.read_before_webhook(hook)
             ensured = await self._webhooks.ensure(hook.id, access.account.id, by=by)
             works_by_hand = hook.is_by_hand and hook.state is HookState.LIVE
             return None if works_by_hand and isinstance(ensured, EnsureFailed) else ensured

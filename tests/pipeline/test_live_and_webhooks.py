@@ -43,10 +43,11 @@ async def test_while_a_webhook_takes_over_events_come_both_ways(
             )
         )
 
-    async with workshop.start(public=True, every_s=300.0 if late else 1.0):
+    async with workshop.start(public=True):
         await workshop.link(workshop.juno, workshop.jonas)
         assert LIVE in await workshop.subscribe(workshop.juno)
         workshop.publish("slab poured")
+        await workshop.shows("slab poured")
         await workshop.link(workshop.studio.maren, workshop.ilse)
         workshop.publish("columns set")
         assert "in Speckle for you" in await workshop.subscribe()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from bot.model import RetentionPolicy
+from bot.model import Hook, RetentionPolicy
 from bot.permissions import Actor, Audience, ChannelKind, ChannelPermission, TargetChannel
 from bot.services.consent_check import ConsentCheck
 from bot.services.former_addresses import FormerAddresses
@@ -181,6 +181,10 @@ class Desk:
         return replace(outcome.entry, hook=hook)
 
 
+async def nothing_to_read(hook: Hook) -> None:
+    """No list is read here."""
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -274,7 +278,9 @@ def services_over(
         public_url=public_url,
         served_guilds=served_guilds,
         live_for=live_for,
-        listening=ListeningStart(storage, client, lender, on_changed=lambda: None, now=clock),
+        listening=ListeningStart(
+            storage, client, lender, on_changed=lambda: None, read=nothing_to_read, now=clock
+        ),
         now=clock,
     )
 

@@ -149,6 +149,13 @@ class Listener:
         """Say that something may be listened to that was not, or no longer is."""
         self._changed.set()
 
+    async def read(self, hook: Hook) -> None:
+        """Read now what a hook that listens has not heard yet.
+
+        Errors: SpeckleUnavailable, StorageUnavailable.
+        """
+        await self._lists.take([hook])
+
     async def run(self) -> None:
         """Listen until cancelled."""
         current_tenant.set("listening")  # people's questions to a server take turns with it
