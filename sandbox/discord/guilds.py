@@ -325,7 +325,7 @@ class SandboxChannel:
         if self.kind is ChannelType.ANNOUNCEMENT:
             kind = ChannelType.ANNOUNCEMENT_THREAD
         thread = SandboxChannel(
-            self.directory.ids.new_id(), name, kind, self.directory, self.guild, self,
+            id or self.directory.ids.new_id(), name, kind, self.directory, self.guild, self,
             owner_id=self.guild.bot.id, archived=archived, locked=locked,
         )  # fmt: skip
         if bot_joined:

@@ -79,6 +79,8 @@ KEPT_OUT = {
     "missed_events.readers": NOTED,
     "silent_webhooks.note": NOTED,
     "subscriptions.record_access": NOTED,
+    "listening.end": "record_webhook wrote that a webhook brings the events now",
+    "listening.move_on": NOTED,
 }
 
 

@@ -103,8 +103,9 @@ async def test_of_two_processes_the_leading_one_holds_the_sockets(
             there = [one.embeds for one in studio.sandbox.messages(studio.structure.id)]
             return what in str(there)
 
-        first, second = process("first.log"), process("second.log")
+        first = process("first.log")
         await first.start()
+        second = process("second.log")  # now, as the first one has its port
         try:
             while True:
                 try:
