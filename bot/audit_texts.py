@@ -11,7 +11,7 @@ from bot.model import HookKind, PauseReason, PauseWhy
 ERASED_PERSON: Final = "A person who asked to be erased"
 MOST_NAMED: Final = 5  # entries of a filter in one sentence
 LONGEST_ENTRY: Final = 40
-LEFT_IN_SPECKLE: Final = ". In Speckle, whoever made it by hand can delete it"
+LEFT_IN_SPECKLE: Final = ". In Speckle, the person who made it by hand can delete it"
 
 SENTENCES: Final[Mapping[AuditAction, str]] = {
     AuditAction.SUBSCRIBED: "{who} subscribed {channel}{project}{filters}.",

@@ -102,7 +102,7 @@ AGREED = (
             entry(AuditAction.WEBHOOK_REMOVED, {"by_hand": True}),
             (
                 "person 72 ended the webhook of channel 73: nothing used it any more. In Speckle, "
-                "whoever made it by hand can delete it."
+                "the person who made it by hand can delete it."
             ),
         ),
         (

@@ -27,7 +27,7 @@ class LiveFor(StrEnum):
 
     PUBLIC = "public"  # those that everybody may read
     OWNERS = "owners"  # private ones too, for those who own them
-    READERS = "readers"  # private ones too, for whoever may read them
+    READERS = "readers"  # private ones too, for anyone who may read them
 
 
 def may_listen(live_for: LiveFor, access: ProjectAccess) -> bool:

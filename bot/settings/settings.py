@@ -219,7 +219,7 @@ class LiveSettings(_Section):
     who: Annotated[Literal["public", "owners", "readers"], validators.Lower] = _setting(
         "owners",
         "Which projects: `public` ones only; with `owners` private ones too, for those who own "
-        "them at Speckle; with `readers` private ones too, for whoever may read them.",
+        "them at Speckle; with `readers` private ones too, for anyone who may read them.",
         "one of public, owners, readers",
     )
     every_s: float = _setting(

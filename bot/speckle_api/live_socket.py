@@ -253,7 +253,7 @@ class LiveSocket:
         await self._send({"id": name, "type": "start", "payload": payload})
 
     async def _send(self, frame: Mapping[str, Any]) -> None:
-        """Send, unless it has ended; whoever iterates hears of that."""
+        """Send, unless it has ended; the task that iterates hears of that."""
         if self.ended is not None:
             return
         try:

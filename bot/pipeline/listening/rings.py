@@ -138,12 +138,17 @@ class Rings:
 
 async def _follow(held: _Held, socket: LiveSocket) -> None:
     """Have a socket tell of what is wanted, as that changes."""
+    lists = held.wanted.lists
     while True:
         await held.changed.wait()
         held.changed.clear()
         wanted = held.wanted
         there = frozenset(socket.projects)
-        await socket.remove(there - wanted.projects)
+        # What there is to be told of was not known before the server was asked for lists.
+        stays = wanted.projects if wanted.lists == lists else frozenset[str]()
+        lists = wanted.lists
+        await socket.remove(there - stays)
+        there &= stays
         if new := wanted.projects - there:
             await socket.add(sorted(new), _questions(wanted))
 

@@ -201,10 +201,16 @@ class Listener:
         for hook, followers in await self._storage.read(partial(_followed, hook_ids)):
             if not sends_all(followers):
                 continue
-            with suppress(SpeckleUnavailable):
+            try:
                 if not await self._lists.take([hook]):
                     await self._storage.write(partial(_end, hook.id))
                     self._changed.set()
+            except StorageUnavailable:
+                raise
+            except SpeckleUnavailable as error:
+                log.info("listening.retry_later", hook_id=hook.id, reason=error.reason)
+            except Exception:  # a fault of ours over one hook must not end the bot
+                log.exception("listening.failed", hook_id=hook.id)
 
     # ── what sockets say ──────────────────────────────────────────────────────────────────────
 
@@ -395,12 +401,13 @@ def _channels(
 
 def _since(those: Sequence[Listened]) -> dict[str, datetime | None]:
     """From when on each project is to be read: as the subscription that has read least."""
-    found: dict[str, datetime | None] = {}
+    times: defaultdict[str, list[datetime | None]] = defaultdict(list)
     for one in those:
-        earlier = found.get(one.project_id, one.listened_until)
-        known = earlier is not None and one.listened_until is not None
-        found[one.project_id] = min(earlier, one.listened_until) if known else None  # type: ignore[type-var]
-    return found
+        times[one.project_id].append(one.listened_until)
+    return {
+        project_id: None if None in some else min(filter(None, some))
+        for project_id, some in times.items()
+    }
 
 
 def _hook_ids(those: Sequence[Listened]) -> Mapping[str, frozenset[int]]:
