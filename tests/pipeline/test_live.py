@@ -170,6 +170,17 @@ async def test_a_socket_rings(workshop: Workshop) -> None:
         await workshop.shows("slab poured", "columns set")
 
 
+async def test_a_socket_tells_of_issues_where_the_server_has_them(
+    workshop: Workshop, release: Release
+) -> None:
+    """It may be opened before it is known that the server has no activity lists."""
+    field = "projectIssuesUpdated" if release.bundles else "projectCommentsUpdated"
+    async with workshop.start(every_s=300.0, sockets_from=0):
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        await workshop.subscribe()
+        await until(lambda: workshop.server.live.subscriptions(field=field))
+
+
 @pytest.mark.parametrize("who", ["public", "owners", "readers"])
 async def test_who_may_be_heard_is_the_hosts_to_say(workshop: Workshop, who: str) -> None:
     workshop.tower.visibility = "PRIVATE"
