@@ -7,8 +7,7 @@ from typing import TypeAlias
 
 from bot.model import NOBODY, Hook, PauseWhy, Subscription
 from bot.permissions import Actor, Audience, TargetChannel
-from bot.services.access_rules import is_private
-from bot.services.listening import LiveFor
+from bot.services.access_rules import LiveFor, is_private
 from bot.services.project_names import project_label
 from bot.services.webhook_results import Ensured, EnsureFailed, EnsureProblem, RemovalResult
 from bot.services.webhook_setup import WebhookSetup
@@ -110,6 +109,11 @@ class Followed:
         if not self.named:
             return self.hook.project_id
         return project_label(self.hook, self.subscription)
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether it is live, and nobody's account reads for it any more."""
+        return self.hook.is_heard and self.subscription.account_id is None
 
     def for_others(self) -> "Followed":
         """The same for people who may not see the channel: a private project has no name there."""

@@ -19,10 +19,11 @@ from bot.model import (
     Subscription,
     SubscriptionState,
 )
+from bot.services.access_rules import LiveFor
 from bot.services.command_input import asks_for_models, options_from, with_choice
 from bot.services.consent_check import ConsentCheck, ProjectAccess
 from bot.services.known_names import KnownNames
-from bot.services.listening import ListeningStart, LiveFor
+from bot.services.listening import ListeningStart
 from bot.services.project_followers import entry_of, followers_of, right_kind
 from bot.services.quotas import QuotaService
 from bot.services.subscribe_plan import Planner, SubscribePlan

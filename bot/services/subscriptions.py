@@ -16,6 +16,7 @@ from bot.model import (
     SubscriptionState,
 )
 from bot.permissions import Actor, TargetChannel
+from bot.services.access_rules import LiveFor
 from bot.services.channel_rules import require_manager, require_posting
 from bot.services.completion import (
     Choice,
@@ -28,7 +29,7 @@ from bot.services.completion import (
 from bot.services.consent_check import ConsentCheck
 from bot.services.former_addresses import FormerAddresses
 from bot.services.known_names import KnownNames
-from bot.services.listening import ListeningStart, LiveFor
+from bot.services.listening import ListeningStart
 from bot.services.options_form import OptionsForm, options_form
 from bot.services.project_followers import entry_of, names_in_filters, right_kind
 from bot.services.project_input import ProjectInput, may_be_name
@@ -298,7 +299,7 @@ class SubscriptionService:
         """
         entry = await self.entry(guild_id, actor, subscription_id)
         require_posting(target, Retry.RESUME)
-        if entry.subscription.is_paused_for_rights:
+        if entry.subscription.is_paused_for_rights or entry.is_unread:
             return await self.subscribe(_again(entry, actor, target, audience_of))
         return await self._resumed(guild_id, actor, subscription_id)
 

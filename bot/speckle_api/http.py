@@ -80,16 +80,10 @@ class SpeckleHttp:
         `breakers` are shared with others who ask the same servers.
         """
         network = network or Network()
-        connector = network.connector(limit=0, limit_per_host=CONNECTIONS_A_SERVER)
-        elsewhere = network.connector(
-            limit=CONNECTIONS_TO_STORES, resolver=PublicResolver(), use_dns_cache=False
-        )
         async with (
-            aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar()
-            ) as session,
-            aiohttp.ClientSession(
-                connector=elsewhere, cookie_jar=aiohttp.DummyCookieJar()
+            network.session(limit=0, limit_per_host=CONNECTIONS_A_SERVER) as session,
+            network.session(
+                limit=CONNECTIONS_TO_STORES, resolver=PublicResolver(), use_dns_cache=False
             ) as stores,
         ):
             yield cls(session, stores, servers, breakers or CircuitBreakers(), network)

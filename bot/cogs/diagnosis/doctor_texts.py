@@ -73,7 +73,7 @@ def findings(diagnosis: Diagnosis) -> Sequence[Finding]:
         *_of_bot(diagnosis),
         *_of_address(diagnosis),
         *_of_webhook(diagnosis),
-        *_of_quota(diagnosis.over_quota),
+        *_of_quota(diagnosis.over_quota, diagnosis.hook),
         *(_of_account(one, diagnosis.hook) for one in diagnosis.accounts),
         *_of_subscription(diagnosis),
         *_of_channels(diagnosis),
@@ -364,10 +364,18 @@ def _of_first_event(hook: Hook) -> Iterator[Finding]:
         )
 
 
-def _of_quota(usage: Usage | None) -> Iterator[Finding]:
+def _of_quota(usage: Usage | None, hook: Hook) -> Iterator[Finding]:
     if usage is None:
         return
     until = moment_text(usage.ends_at, "t")
+    if hook.is_heard:
+        yield Finding(
+            Health.BAD,
+            f"Today's quota is used up ({today(usage)}), so what happens in the project is read "
+            f"only from {until} on. Nothing is lost: it is shown then, in order. If it happens "
+            f"every day, let fewer channels follow the project, or ask {OPERATOR} to allow more.",
+        )
+        return
     yield Finding(
         Health.BAD,
         f"Today's quota is used up ({today(usage)}), so further events are refused until {until}. "
@@ -418,7 +426,7 @@ def _of_subscription(diagnosis: Diagnosis) -> Iterator[Finding]:
     subscription = diagnosis.entry.subscription
     if subscription.state is SubscriptionState.PAUSED:
         reason = subscription.pause_reason or PauseReason.MEMBER
-        remedy = pause_remedy(subscription) or REMEDIES[reason]
+        remedy = pause_remedy(diagnosis.entry) or REMEDIES[reason]
         text = f"This channel is {pause_text(subscription)}. {remedy}"
         gone = reason is PauseReason.PROJECT_DELETED
         yield Finding(Health.BAD, text, None if gone else Remedy.RESUME)

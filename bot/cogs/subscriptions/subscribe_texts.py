@@ -8,9 +8,9 @@ from bot.cards.text import counted, escape_name, joined, one_line, shorten_plain
 from bot.cogs.responses import COLOUR, Response
 from bot.cogs.subscriptions.filter_texts import hint_lines, target_text
 from bot.cogs.subscriptions.panel_texts import (
-    WHAT_NEXT,
     account_owner,
     options_text,
+    pause_remedy,
     project_name,
     setup_embed,
     why_paused,
@@ -25,7 +25,7 @@ from bot.cogs.webhooks.texts import (
 from bot.discord_api.outcomes import ChannelUnavailable, SendFailure
 from bot.model import HookKind, HookState
 from bot.permissions import Audience
-from bot.services.listening import LiveFor
+from bot.services.access_rules import LiveFor
 from bot.services.subscribe_results import (
     Followed,
     NeedsAccount,
@@ -153,7 +153,7 @@ def _also(outcome: Subscribed, news: str) -> list[str]:
         lines.append(f"It was paused and is active again.{kept}")
     if outcome.paused is not None:
         why = why_paused(outcome.entry.subscription)
-        lines.append(f"**It is paused now, because {why}.** {WHAT_NEXT}")
+        lines.append(f"**It is paused now, because {why}.** {pause_remedy(outcome.entry)}")
     if news:
         lines.append(news)
     if outcome.not_live is not None:

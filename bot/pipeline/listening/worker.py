@@ -8,7 +8,7 @@ turns do not depend on it.
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,24 +16,13 @@ from functools import partial
 
 import structlog
 
-from bot.errors import (
-    AccountUnconfirmed,
-    AccountUnopenable,
-    SpeckleError,
-    SpeckleForbidden,
-    SpeckleNotFound,
-    SpeckleScopeMissing,
-    SpeckleTokenRefused,
-    SpeckleUnavailable,
-    StorageUnavailable,
-)
+from bot.errors import ACCOUNT_REFUSED, SpeckleError, SpeckleUnavailable, StorageUnavailable
 from bot.fairness import current_tenant
-from bot.model import DayQuota, Hook, InboxSource, Subscription
-from bot.pipeline.access import AccessCheck
+from bot.model import DayQuota, Hook, Subscription
 from bot.pipeline.catch_up.from_lists import ListsCatchUp
 from bot.pipeline.listening.pace import ListeningPace
 from bot.pipeline.listening.rings import Rings, Wanted
-from bot.services.access_rules import Pause
+from bot.services.access_rules import LiveFor, hears_if_public
 from bot.services.token_lending import TokenLender
 from bot.services.webhook_triggers import sends_all
 from bot.speckle.activity import Activity
@@ -46,14 +35,6 @@ from bot.work import LISTENED_AGAIN, Listened
 
 log = structlog.get_logger()
 
-REFUSED = (
-    SpeckleForbidden,
-    SpeckleNotFound,
-    SpeckleScopeMissing,
-    SpeckleTokenRefused,
-    AccountUnconfirmed,
-    AccountUnopenable,
-)
 ASK_WITHIN_S = 20.0
 QUESTIONS_WITHOUT_LIST = 4  # versions, models, issues that moved, issues that are there
 GOLDEN = 0.618034  # its multiples are spread evenly over the numbers from 0 to 1
@@ -122,10 +103,11 @@ class Listener:
         client: SpeckleClient,
         lender: TokenLender,
         lists: ListsCatchUp,
-        access: AccessCheck,
         sockets: LiveSockets,
         *,
+        live_for: LiveFor,
         quota: Callable[[int], DayQuota | None],
+        on_full: Callable[[Hook], Awaitable[object]],
         pace: ListeningPace,
         now: Callable[[], datetime],
         clock: Callable[[], float] = time.monotonic,
@@ -134,16 +116,19 @@ class Listener:
         self._client = client
         self._lender = lender
         self._lists = lists
-        self._access = access
+        self._live_for = live_for
         self._quota = quota
+        self._on_full = on_full
         self._pace = pace
         self._now = now
         self._clock = clock
         self._ears: dict[int, _Ear] = {}
         self._changed = asyncio.Event()
         self._servers: dict[str, asyncio.Event] = {}
-        self._rings = Rings(sockets, lender, on_ring=self._rang, on_settled=self._settled)
-        self._tasks: asyncio.TaskGroup | None = None
+        self._tasks = asyncio.TaskGroup()
+        self._rings = Rings(
+            sockets, lender, start=self._start, on_ring=self._rang, on_settled=self._settled
+        )
 
     def changed(self) -> None:
         """Say that something may be listened to that was not, or no longer is."""
@@ -159,18 +144,28 @@ class Listener:
     async def run(self) -> None:
         """Listen until cancelled."""
         current_tenant.set("listening")  # people's questions to a server take turns with it
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
+        looked = False
+        async with self._tasks:
             while True:
                 self._changed.clear()
                 with suppress(StorageUnavailable):
+                    if not looked:
+                        await self._pause_barred()
+                        looked = True
                     await self._plan()
                     for server_url in {one.server_url for one in self._ears.values()}:
                         if server_url not in self._servers:
                             self._servers[server_url] = asyncio.Event()
-                            tasks.create_task(self._server(server_url), name="listening")
-                    self._rings.keep(self._sockets_wanted(), self._start)
+                            self._start(self._server(server_url), "listening")
+                    self._rings.keep(self._sockets_wanted())
                 await set_within(self._changed, self._pace.plan_s)
+
+    async def _pause_barred(self) -> None:
+        """Pause what the operator lets accounts hear no more, since the last start."""
+        for hook, subscriptions in await self._storage.read(_listened):
+            barred = [one for one in subscriptions if hears_if_public(one, self._live_for)]
+            if barred:
+                await self._lists.ask_again(hook, barred)
 
     async def _plan(self) -> None:
         """Learn what is listened to now; an account that is new is asked at once."""
@@ -225,9 +220,8 @@ class Listener:
             if self._pace.holds_sockets(count[ear.server_url])
         }
 
-    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        assert self._tasks is not None, "it runs"  # noqa: S101
-        return self._tasks.create_task(work, name="socket")
+    def _start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        return self._tasks.create_task(work, name=name)
 
     def _rang(self, account_id: int, project_id: str) -> None:
         """Read a project soon, with all that rings until then."""
@@ -235,7 +229,7 @@ class Listener:
         if ear is None:
             return
         if not ear.rung:
-            self._start(self._answer_rings(ear))
+            self._start(self._answer_rings(ear), "ring")
         ear.rung.add(project_id)
 
     async def _answer_rings(self, ear: _Ear) -> None:
@@ -312,7 +306,7 @@ class Listener:
         question = partial(self._ask, after)
         try:
             found = await self._lender.as_account(ear.account_id, question)
-        except REFUSED as error:
+        except ACCOUNT_REFUSED as error:
             await self._lost(ear, wanted, error)
             return True
         ear.lists = found is not None
@@ -361,22 +355,25 @@ class Listener:
     async def _has_room(self, hook: Hook) -> bool:
         """Whether today has room for anything of a hook; a later turn asks again."""
         quota = self._quota(hook.guild_id)
-        return quota is None or await self._storage.read(
+        if quota is None or await self._storage.read(
             lambda tx: tx.day_use.has_room_now(quota, hook.id)
-        )
+        ):
+            return True
+        await self._on_full(hook)
+        return False
 
     async def _lost(self, ear: _Ear, projects: Sequence[str], error: SpeckleError) -> None:
         """Ask the rule about channels whose account was refused, and pause those it says."""
         log.info("listening.refused", account_id=ear.account_id, reason=error.reason)
         for project_id in projects:
             for hook, mine in await self._storage.read(partial(_channels, ear, project_id)):
-                decisions = await self._access.decide_and_record(
-                    hook, mine, InboxSource.LIVE, fresh=True
-                )
-                for subscription_id, decision in decisions.items():
-                    if isinstance(decision, Pause):
-                        await self._lists.pause(subscription_id, decision)
+                await self._lists.ask_again(hook, mine)
         self._changed.set()
+
+
+def _listened(tx: Transaction) -> Sequence[tuple[Hook, Sequence[Subscription]]]:
+    ids = {one.subscription_id for one in tx.listening.all()}
+    return [(found.hook, found.subscriptions) for found in tx.hooks.followed_by(ids)]
 
 
 def _followed(
