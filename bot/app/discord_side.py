@@ -112,15 +112,7 @@ async def build_discord_side(
         base, speckle, webhooks, pages, _listening(base, speckle, listener)
     )
     watch = DiscordChannelAudience(bot, base.timings.access.member_known_s)
-    access = AccessCheck(
-        storage,
-        speckle.client,
-        speckle.lender,
-        watch,
-        now,
-        base.timings.access,
-        LiveFor(settings.live.who),
-    )
+    access = _access(base, speckle, watch)
     webhook_looks = WebhookLooks(webhooks, speckle.lender, access.decide_and_record)
     event_log = _event_log(base, access, webhook_looks)
     pending_commands, refused = PendingCommandService(storage), RefusedDeliveries(now)
@@ -153,6 +145,18 @@ async def build_discord_side(
     )
     resume = flow.resume_after_link
     return DiscordSide(bot, guilds, webhooks, linking, access, refused, resume)
+
+
+def _access(base: Base, speckle: SpeckleSide, watch: DiscordChannelAudience) -> AccessCheck:
+    return AccessCheck(
+        base.storage,
+        speckle.client,
+        speckle.lender,
+        watch,
+        base.now,
+        base.timings.access,
+        LiveFor(base.settings.live.who),
+    )
 
 
 def _listening(

@@ -134,7 +134,8 @@ class Subscribed:
     is what the pasted link leads to, `hints` are filters that have no effect now, for
     the person who `asked_by` typing it. `defaulted` are options that a new one has from the
     server's default filters. `not_live`: the caller's account sees the project, and the operator
-    lets accounts hear of such projects alone.
+    lets accounts hear of such projects alone. `begins_live`: it was not live before, or through
+    another account.
     """
 
     entry: Followed
@@ -154,6 +155,7 @@ class Subscribed:
     asked_by: int = NOBODY
     defaulted: frozenset[str] = frozenset()
     not_live: LiveFor | None = None
+    begins_live: bool = False
 
 
 @dataclass(frozen=True, slots=True)

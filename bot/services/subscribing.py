@@ -198,6 +198,7 @@ class Subscribing:
             kept=kept,
             defaulted=request.defaulted if here is None else frozenset(),
             not_live=planner.not_live(entry.hook),
+            begins_live=_begins_live(here, entry),
         )
 
     async def _write(
@@ -369,6 +370,14 @@ def _lacking(entry: Followed, webhook: Ensured | EnsureFailed | None) -> tuple[E
         return ()
     not_lacking = (*webhook.triggers, *webhook.refused)
     return events_lacking(entry.subscription.options, not_lacking)
+
+
+def _begins_live(here: Followed | None, now: Followed) -> bool:
+    """Whether it is live through another account than before, or was not live before."""
+    if not now.hook.is_heard or now.is_unread:
+        return False
+    before = here is not None and here.hook.is_heard and here.subscription.account_id
+    return before != now.subscription.account_id
 
 
 def _change(here: Followed | None, options: SubscriptionOptions) -> SubscribeChange:

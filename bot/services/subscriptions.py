@@ -8,10 +8,12 @@ from datetime import datetime
 from bot.audit import by_person
 from bot.model import (
     PREVIOUS_SECRET_VALID,
+    AccessPause,
     Hook,
     HookKind,
     HookState,
     PauseReason,
+    PauseWhy,
     Subscription,
     SubscriptionState,
 )
@@ -306,10 +308,14 @@ class SubscriptionService:
     async def _resumed(self, guild_id: int, actor: Actor, subscription_id: int) -> Followed:
         entry = await self.entry(guild_id, actor, subscription_id)
         await self._listening.resume(entry.hook, entry.subscription)
-        await self._storage.write(
-            lambda tx: tx.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE),
-            by=by_person(actor.id),
-        )
+
+        def write(tx: Transaction) -> None:
+            tx.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE)
+            if entry.is_unread:  # its account was unlinked during the pause
+                unlinked = AccessPause(PauseReason.ACCESS_LOST, PauseWhy.UNLINKED)
+                tx.held_events.hold_back(subscription_id, self._now(), unlinked)
+
+        await self._storage.write(write, by=by_person(actor.id))
         return await self.entry(guild_id, actor, subscription_id)
 
     async def guild_of(self, channel_id: int) -> int | None:

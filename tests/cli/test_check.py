@@ -671,6 +671,7 @@ async def test_everything_good_is_healthy(
         "Speckle token",
         "Signing in",
         "Public URL",
+        "Live",
         "Shared hook",
         "Operator's notices",
         "Metrics",

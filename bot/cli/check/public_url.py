@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -15,7 +16,14 @@ from bot.cli.check.http_probe import get, origin, where_to_look, why_failed
 from bot.cli.check.report import CheckMark, CheckResult
 from bot.hosts import is_private_host
 from bot.http_server import BELOW_PUBLIC_PATH, Limits, PublicPath, bind, serving, why_not_bound
+from bot.services.access_rules import LiveFor
 from bot.settings import Settings
+
+LIVE_FOR: Final = {
+    LiveFor.PUBLIC: "public projects",
+    LiveFor.OWNERS: "public projects, and private ones by their owners,",
+    LiveFor.READERS: "all projects, by anyone who may read them,",
+}
 
 
 async def check_public_url(
@@ -25,10 +33,11 @@ async def check_public_url(
     what, url = "Public URL", settings.public_url
     if url is None:
         text = (
-            "PUBLIC_URL is not set, so no Speckle server can reach the bot. Put the address of "
-            "your tunnel or reverse proxy in .env as PUBLIC_URL=https://..."
+            "PUBLIC_URL is not set, so there are no webhooks: projects are followed live alone, "
+            "through people's linked accounts. For webhooks too, put the address of your tunnel or "
+            "reverse proxy in .env as PUBLIC_URL=https://..."
         )
-        return [CheckResult(CheckMark.BAD, what, text)]
+        return [CheckResult(CheckMark.WARNED, what, text)]
     if settings.webhook_port == 0:
         return [
             CheckResult(
@@ -125,6 +134,16 @@ def _of_the_path(url: str, answered: str) -> str:
         return ""
     does = "keeps" if answered.endswith(BELOW_PUBLIC_PATH) else "strips"
     return f" The reverse proxy {does} {path}, which is fine."
+
+
+async def check_live(settings: Settings) -> Sequence[CheckResult]:
+    """Which projects may be followed live, through people's linked accounts."""
+    who = LiveFor(settings.live.who)
+    text = (
+        f"{LIVE_FOR[who]} may be followed through people's linked accounts (`who` in [live]). "
+        "Channels that follow others that way are paused at the next start."
+    )
+    return [CheckResult(CheckMark.GOOD, "Live", text)]
 
 
 async def check_shared_hook(settings: Settings) -> Sequence[CheckResult]:

@@ -85,5 +85,5 @@ def in_all(usage: Usage) -> str:
     return (
         f"Used today: {today(usage)}; it counts from zero again at "
         f"{moment_text(usage.ends_at, 't')}. In all: {used.hooks} of {limits.hooks} "
-        f"webhooks, {used.subscriptions} of {limits.subscriptions} subscriptions."
+        f"webhooks and live projects, {used.subscriptions} of {limits.subscriptions} subscriptions."
     )

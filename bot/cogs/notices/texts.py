@@ -11,6 +11,7 @@ from bot.cogs.responses import COLOUR
 from bot.cogs.subscriptions.panel_texts import (
     ALL_PERMISSIONS,
     BARRED,
+    IF_DELETED,
     MAX_LISTED_NAME,
     project_name,
     why_paused,
@@ -199,6 +200,8 @@ def _what_to_do(context: NoticeContext, listed: str) -> str:
         if whys == {PauseWhy.NOT_LIVE}:
             return BARRED
         answer = ANSWER_LIVE if context.group.is_heard else ANSWER
+        if whys == {PauseWhy.NOT_FOUND}:
+            answer = f"{answer}\n- {IF_DELETED}"
         refused = whys == {PauseWhy.TOKEN_REFUSED}
         return f"{LINK_AGAIN}{answer[0].lower()}{answer[1:]}" if refused else answer
     if reason is PauseReason.NO_PERMISSION and context.missing is not None and not context.missing:

@@ -65,16 +65,12 @@ RESUMES = (
     "server can. Events are kept until then."
 )
 RESUMES_LIVE = f"{WITH_ACCOUNT} What happens until then is shown then."
+IF_DELETED = "If the project was deleted in Speckle, use `/unsubscribe`."
 LINKS_AGAIN = "That person types `/link` again, and the channel continues automatically. Or"
 BARRED = (
     "Press *Resume*: the bot says what is possible instead, such as a webhook. Whether an account "
     "may show it is for the person who runs the bot to say."
 )
-UNREAD = (
-    "🔴 nothing arrives: the Speckle account that showed it here was unlinked",
-    f"Someone {WITH_ACCOUNT}",
-)
-"""Of what is live through nobody's account any more, and was paused for another reason then."""
 
 PAUSES = {
     PauseReason.MEMBER: "paused by {by}",
@@ -134,6 +130,8 @@ def pause_remedy(entry: Followed) -> str:
     if why == PauseWhy.NOT_LIVE:
         return BARRED
     resumes = RESUMES_LIVE if entry.hook.is_heard else RESUMES
+    if why == PauseWhy.NOT_FOUND:
+        resumes = f"{resumes} {IF_DELETED}"
     links_again = reason is PauseReason.ACCESS_LOST and why == PauseWhy.TOKEN_REFUSED
     return f"{LINKS_AGAIN} someone else {resumes}" if links_again else f"Someone {resumes}"
 
@@ -167,9 +165,7 @@ def why_paused(subscription: Subscription) -> str:
 def state_text(entry: Followed) -> str:
     """Live, waiting or paused, and why; what is wrong with the webhook in any case."""
     webhook = _webhook_state(entry.hook)
-    if entry.is_unread:
-        webhook, _ = UNREAD
-    elif entry.hook.is_heard and webhook == LIVE:
+    if entry.hook.is_heard and webhook == LIVE:
         webhook = f"{LIVE} through the account of {account_owner(entry.subscription)}"
     if entry.subscription.state is not SubscriptionState.PAUSED:
         return webhook
@@ -212,8 +208,6 @@ def _remedy(entry: Followed) -> str:
     remedy = pause_remedy(entry)
     if entry.subscription.state is SubscriptionState.PAUSED and remedy:
         return f"\n{remedy}"
-    if entry.is_unread:
-        return f"\n{UNREAD[1]}"
     if entry.hook.unopenable:
         return f"\n{ASK_OR_AGAIN}"
     if entry.hook.trouble is not None:

@@ -116,7 +116,7 @@ def subscribed(outcome: Subscribed) -> Response:
             "A member with *Manage Webhooks* in all channels of that webhook, or in the whole "
             "server, sees what to enter there: `/subscriptions`, then *Show set-up*."
         )
-    elif not news and outcome.paused is None and _is_news(outcome):
+    elif not (news or hook.is_heard) and outcome.paused is None and _is_news(outcome):
         lines.append(_live_text(outcome))
     lines.append(
         f"Change, pause or remove it: `/subscriptions channel:`<#{subscription.channel_id}>"
@@ -156,6 +156,8 @@ def _also(outcome: Subscribed, news: str) -> list[str]:
         lines.append(f"**It is paused now, because {why}.** {pause_remedy(outcome.entry)}")
     if news:
         lines.append(news)
+    if outcome.begins_live:
+        lines.append(LIVE_THROUGH_ACCOUNT)
     if outcome.not_live is not None:
         lines.append(
             "It cannot be live through your account either: the person who runs the bot allows "
@@ -229,8 +231,6 @@ def _is_news(outcome: Subscribed) -> bool:
 
 
 def _live_text(outcome: Subscribed) -> str:
-    if outcome.entry.hook.is_heard:
-        return LIVE_THROUGH_ACCOUNT
     if outcome.entry.hook.kind is HookKind.SHARED:
         return (
             "It is live now: this Speckle server uses the shared webhook of the person who runs "

@@ -26,35 +26,35 @@ from bot.services.access_rules import LiveFor, hears_if_public
 from bot.services.token_lending import TokenLender
 from bot.services.webhook_triggers import sends_all
 from bot.speckle.activity import Activity
+from bot.speckle_api.activity_list import NEWEST
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.live_socket import LiveSockets
 from bot.speckle_api.types import Login
 from bot.storage import Storage, Transaction
 from bot.timing import set_within
-from bot.work import LISTENED_AGAIN, Listened
+from bot.work import LISTENED_AGAIN, Listened, ToldEntry
 
 log = structlog.get_logger()
 
 ASK_WITHIN_S = 20.0
 QUESTIONS_WITHOUT_LIST = 4  # versions, models, issues that moved, issues that are there
 GOLDEN = 0.618034  # its multiples are spread evenly over the numbers from 0 to 1
-NOBODY: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
 class _Ear:
-    """One account that listens: its projects, and what it last saw of each.
+    """One account that listens: for what, and what it last saw of each project.
 
-    `subscriptions` are those that it listens for, by project. `seen` are the ids of the entries
-    that its last answer had, by project; `rung` the projects that are to be read before its turn;
-    `failures` are those in a row; `lists`: its server has activity lists.
+    `listened` are the subscriptions that it listens for, `since` is from when on each project is to
+    be read, and `seen` are the ids of the entries that its last answer had, all by project; `rung`
+    are the projects that are to be read before its turn; `failures` are those in a row; `lists`:
+    its server has activity lists.
     """
 
     account_id: int
     server_url: str
+    listened: Mapping[str, Sequence[Listened]] = field(default_factory=dict)
     since: dict[str, datetime | None] = field(default_factory=dict)
-    hook_ids: Mapping[str, frozenset[int]] = field(default_factory=dict)
-    subscriptions: Mapping[str, frozenset[int]] = field(default_factory=dict)  # their ids
     seen: dict[str, frozenset[str]] = field(default_factory=dict)
     rung: set[str] = field(default_factory=set)
     due: float = 0.0
@@ -67,21 +67,29 @@ class _Ear:
         """How many questions' worth its turn is: without activity lists, each project has four."""
         return len(self.since) * (1 if self.lists else QUESTIONS_WITHOUT_LIST)
 
+    def hook_ids(self, project_id: str) -> frozenset[int]:
+        """The hooks of a project that it listens for."""
+        return frozenset(one.hook_id for one in self.listened.get(project_id, ()))
+
+    def subscription_ids(self, project_id: str) -> frozenset[int]:
+        """The subscriptions to a project that it listens for."""
+        return frozenset(one.subscription_id for one in self.listened.get(project_id, ()))
+
     def follow(self, those: Sequence[Listened]) -> bool:
         """Take over what is listened to through the account; whether some of it is new.
 
         What was seen was not read for a subscription that is new, or was paused meanwhile.
         """
         new = {one.project_id for one in those if self._is_ahead_of(one)}
-        self.since, self.hook_ids = _since(those), _hook_ids(those)
-        self.subscriptions = _subscriptions(those)
+        self.listened = _by_project(those)
+        self.since = {project_id: _since(some) for project_id, some in self.listened.items()}
         self.seen = {one: ids for one, ids in self.seen.items() if one in self.since.keys() - new}
         return bool(new)
 
     def _is_ahead_of(self, one: Listened) -> bool:
         """Whether more was read of the project than this subscription was given."""
-        known = self.subscriptions.get(one.project_id, NOBODY)
         since = self.since.get(one.project_id)
+        known = self.subscription_ids(one.project_id)
         if one.subscription_id not in known or one.listened_until is None:
             return True
         return since is not None and one.listened_until < since
@@ -312,6 +320,7 @@ class Listener:
         ear.lists = found is not None
         if found is None:
             return all([await self._read(ear, project_id) for project_id in wanted])
+        await self._know_again(ear, found)
         done = True
         for project_id, answer in found.items():
             if isinstance(answer, SpeckleError):
@@ -319,6 +328,22 @@ class Listener:
             elif not await self._note(ear, project_id, answer):
                 done = False
         return done
+
+    async def _know_again(
+        self, ear: _Ear, found: Mapping[str, Sequence[Activity] | SpeckleError]
+    ) -> None:
+        """Find out what was taken in before this start, so that it is not read once more."""
+        new = {
+            project_id: answer
+            for project_id, answer in found.items()
+            if project_id not in ear.seen and not isinstance(answer, SpeckleError) and answer
+        }
+        if not new:
+            return
+        told = await self._storage.read(partial(_told, ear, new))
+        for project_id, lines in new.items():
+            if _are_told(lines, ear.listened.get(project_id, ()), told[project_id]):
+                ear.seen[project_id] = frozenset(line.id for line in lines)
 
     async def _note(self, ear: _Ear, project_id: str, lines: Sequence[Activity]) -> bool:
         """Read a project if its newest lines have some that were not there before; False if that
@@ -342,11 +367,9 @@ class Listener:
 
     async def _read(self, ear: _Ear, project_id: str) -> bool:
         """Read what is new in a project; whether that is done."""
-        hooks = await self._storage.read(
-            lambda tx: tx.hooks.these(ear.hook_ids.get(project_id, frozenset()))
-        )
+        hooks = await self._storage.read(lambda tx: tx.hooks.these(ear.hook_ids(project_id)))
         listening = [one for one in hooks if one.listens and await self._has_room(one)]
-        expected = ear.subscriptions.get(project_id, NOBODY)
+        expected = ear.subscription_ids(project_id)
         left = await self._lists.take(listening, [ear.account_id], expected)
         if left:
             self._changed.set()  # who is expected may have been paused
@@ -386,39 +409,51 @@ def _end(hook_id: int, tx: Transaction) -> None:
     tx.listening.end(hook_id)
 
 
+def _told(
+    ear: _Ear, project_ids: Collection[str], tx: Transaction
+) -> Mapping[str, Counter[ToldEntry]]:
+    return {
+        one: tx.listening.told(ear.hook_ids(one), NEWEST * len(ear.listened.get(one, ())))
+        for one in project_ids
+    }
+
+
 def _channels(
     ear: _Ear, project_id: str, tx: Transaction
 ) -> Sequence[tuple[Hook, Sequence[Subscription]]]:
     """The hooks of an account's project, with the subscriptions that it listens for."""
     return [
         (hook, [o for o in tx.subscriptions.of_hook(hook.id) if o.account_id == ear.account_id])
-        for hook in tx.hooks.these(ear.hook_ids.get(project_id, frozenset()))
+        for hook in tx.hooks.these(ear.hook_ids(project_id))
     ]
 
 
-def _since(those: Sequence[Listened]) -> dict[str, datetime | None]:
-    """From when on each project is to be read: as the subscription that has read least."""
-    times: defaultdict[str, list[datetime | None]] = defaultdict(list)
+def _by_project(those: Sequence[Listened]) -> Mapping[str, Sequence[Listened]]:
+    found: defaultdict[str, list[Listened]] = defaultdict(list)
     for one in those:
-        times[one.project_id].append(one.listened_until)
-    return {
-        project_id: None if None in some else min(filter(None, some))
-        for project_id, some in times.items()
-    }
+        found[one.project_id].append(one)
+    return found
 
 
-def _hook_ids(those: Sequence[Listened]) -> Mapping[str, frozenset[int]]:
-    found: defaultdict[str, set[int]] = defaultdict(set)
-    for one in those:
-        found[one.project_id].add(one.hook_id)
-    return {project_id: frozenset(ids) for project_id, ids in found.items()}
+def _since(those: Sequence[Listened]) -> datetime | None:
+    """From when on a project is to be read: as the subscription that has read least."""
+    times = [one.listened_until for one in those]
+    return None if None in times else min(filter(None, times))
 
 
-def _subscriptions(those: Sequence[Listened]) -> Mapping[str, frozenset[int]]:
-    found: defaultdict[str, set[int]] = defaultdict(set)
-    for one in those:
-        found[one.project_id].add(one.subscription_id)
-    return {project_id: frozenset(ids) for project_id, ids in found.items()}
+def _are_told(
+    lines: Sequence[Activity], those: Sequence[Listened], told: Counter[ToldEntry]
+) -> bool:
+    """Whether each of a project's newest lines was taken in for each subscription before."""
+    if len(lines) >= NEWEST or any(one.listened_until is None for one in those):
+        return False
+    wanted = Counter(
+        (one.subscription_id, line.action, line.at)
+        for one in those
+        for line in lines
+        if (after := _after(one.listened_until)) is None or line.at >= after
+    )
+    return wanted <= told
 
 
 def _after(until: datetime | None) -> datetime | None:
