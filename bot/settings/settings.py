@@ -219,7 +219,8 @@ class LiveSettings(_Section):
     who: Annotated[Literal["public", "owners", "readers"], validators.Lower] = _setting(
         "owners",
         "Which projects: `public` ones only; with `owners` private ones too, for those who own "
-        "them at Speckle; with `readers` private ones too, for anyone who may read them.",
+        "them at Speckle; with `readers` private ones too, for anyone who may read them. What is "
+        "live beyond that is paused at the next start.",
         "one of public, owners, readers",
     )
     every_s: float = _setting(

@@ -1,21 +1,19 @@
 """What is said of a channel that is live, and that it is true: paused, barred, full, taken over."""
 
 import asyncio
-from functools import partial
 
 import pytest
+from sqlalchemy import update
 
-from bot.app import App
-from bot.model import PauseReason, PauseWhy, SubscriptionState
-from sandbox.speckle import SPECKLE_4_AS_ANNOUNCED, Release
-from sandbox.speckle.people_at_work import PersonAtWork
+from bot.db.tables import subscriptions
+from bot.model import PauseReason, PauseWhy
+from bot.storage import Transaction
+from sandbox.discord import SandboxMember
 from tests.conftest import only_2_31
 from tests.pipeline import test_live
 from tests.pipeline.deliveries import wait_until_paused
-from tests.pipeline.test_access import said
-from tests.pipeline.test_live import LIVE, Workshop, of_channel
+from tests.pipeline.test_live import LIVE, Workshop
 from tests.pipeline.test_owner_end_to_end import text_of
-from tests.waiting import until
 
 timings, workshop = test_live.timings, test_live.workshop
 
@@ -90,7 +88,6 @@ async def test_what_the_host_allows_no_more_is_paused_at_the_next_start(
 
 
 async def test_an_owner_who_owns_it_no_more_is_heard_no_more(workshop: Workshop) -> None:
-    """What is left of the right is enough where the host says so."""
     workshop.tower.visibility = "PRIVATE"
     async with workshop.start(who="owners") as app:
         await workshop.link(workshop.studio.maren, workshop.ilse)
@@ -98,17 +95,70 @@ async def test_an_owner_who_owns_it_no_more_is_heard_no_more(workshop: Workshop)
         workshop.publish("slab poured")
         await workshop.shows("slab poured")
         workshop.server.set_role(workshop.tower, workshop.ilse, "stream:contributor")
-        await app.storage.write(_access_forgotten)
+        await app.storage.write(_as_ten_minutes_later)
         workshop.publish("columns set")
         paused = await wait_until_paused(app, workshop.studio.structure, PauseReason.ACCESS_LOST)
         assert paused.pause_detail == PauseWhy.NOT_LIVE
         assert "columns set" not in workshop.shown()
 
 
-def _access_forgotten(tx: object) -> None:
-    """As ten minutes later."""
-    from sqlalchemy import update
+def _as_ten_minutes_later(tx: Transaction) -> None:
+    """The last yes counts no more."""
+    tx.session.execute(update(subscriptions).values(access_ok_at=None))
 
-    from bot.db.tables import subscriptions
 
-    tx.session.execute(update(subscriptions).values(access_ok_at=None))  # type: ignore[attr-defined]
+@pytest.mark.parametrize("loss", ["role", "private", "deleted"])
+async def test_lost_access_pauses_at_once_though_nothing_is_read(
+    workshop: Workshop, loss: str
+) -> None:
+    """No entry comes of it, and the last yes of the server was seconds ago."""
+    server, tower = workshop.server, workshop.tower
+    tower.visibility = "PRIVATE" if loss == "role" else "PUBLIC"
+    async with workshop.start(who="readers") as app:
+        await workshop.link(workshop.juno, workshop.jonas)
+        assert LIVE in await workshop.subscribe(workshop.juno)
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")
+        if loss == "deleted":
+            server.remove_project(tower)
+        else:
+            tower.visibility = "PRIVATE"
+            server.set_role(tower, workshop.jonas, None)
+        paused = await wait_until_paused(app, workshop.studio.structure, PauseReason.ACCESS_LOST)
+        lost = PauseWhy.NOT_FOUND if loss == "deleted" else PauseWhy.FORBIDDEN
+        assert paused.pause_detail == lost
+        doctor = text_of(await workshop.type("doctor", by=workshop.juno))
+        assert "is live through the account" not in doctor
+        assert ("If the project was deleted" in doctor) == (loss == "deleted")
+
+
+@only_2_31
+async def test_one_that_was_paused_while_its_account_was_unlinked_asks_for_an_account(
+    workshop: Workshop,
+) -> None:
+    """Nobody is there to hear it: it must not look live."""
+    sandbox, maren = workshop.studio.sandbox, workshop.studio.maren
+
+    async def pressed(label: str, by: SandboxMember) -> str:
+        listed = await workshop.type("subscriptions", by=by)
+        (choice,) = listed.components[0]["components"][0]["options"]
+        page = await sandbox.select(listed, "", [choice["value"]], by)
+        answer = await sandbox.press(await page.settled(), label, by)
+        return text_of(await answer.settled())
+
+    async with workshop.start():
+        await workshop.link(maren, workshop.ilse)
+        assert LIVE in await workshop.subscribe()
+        assert "Paused." in await pressed("Pause", maren)
+        question = await workshop.type("unlink")
+        await sandbox.press(question, "Yes, unlink it", maren)
+        assert "Link my account" in await pressed("Resume", maren)
+        await workshop.link(workshop.juno, workshop.jonas)
+        assert LIVE in await pressed("Resume", workshop.juno)
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")
+        ended = text_of(await workshop.type("unsubscribe", project=workshop.tower.id))
+        assert "webhook" not in ended
+        audit = text_of(await workshop.type("audit", by=workshop.studio.guild.owner))
+        assert "unsubscribed" in audit
+        assert "webhook" not in audit
