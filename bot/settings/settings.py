@@ -361,7 +361,9 @@ class Settings(BaseSettings):
         "Applications that you registered on Speckle servers, so that people link their accounts "
         "by signing in: `id:secret` for the first of `SPECKLE_SERVERS`, "
         "`id:secret@https://speckle.example.com` for another one; comma-separated. Their redirect "
-        "URL is `PUBLIC_URL` with `/link/callback` behind it. Without one people paste a token.",
+        "URL is `PUBLIC_URL` with `/link/callback` behind it. Without `PUBLIC_URL` people paste a "
+        "code that newer servers show (docs/speckle.md). Without an application they paste a "
+        "token.",
     )
     discord_api_url: validators.DiscordApiUrl | None = _setting(
         None,

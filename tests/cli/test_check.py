@@ -625,11 +625,9 @@ async def test_a_redirect_url_that_speckle_cannot_keep_is_said(http: ClientSessi
     assert "Speckle allows 100" in row.text
 
 
-async def test_signing_in_without_an_application_or_a_public_url_is_said(
+async def test_signing_in_without_an_application_or_a_server_is_said(
     http: ClientSession,
 ) -> None:
-    [row] = await check_sign_in(with_app("https://speckle.kestrel.example", None), http)
-    assert (row.mark, "needs PUBLIC_URL" in row.text) == (CheckMark.BAD, True)
     settings = Settings(public_url="https://bot.kestrel.example")
     [row] = await check_sign_in(settings, http)
     assert (row.mark, REDIRECT in row.text) == (CheckMark.SKIPPED, True)
@@ -701,6 +699,12 @@ async def test_an_application_that_a_server_has_registered_is_good(http: ClientS
         )
         (row,) = await check_sign_in(settings, http)
         assert row.mark is CheckMark.GOOD, row.text
+        at_home = settings.model_copy(update={"public_url": None})
+        (row,) = await check_sign_in(at_home, http)
+        assert (row.mark, "people paste tokens" in row.text) == (CheckMark.WARNED, True)
+        server.release = SPECKLE_4
+        (row,) = await check_sign_in(at_home, http)
+        assert (row.mark, "paste the code" in row.text) == (CheckMark.GOOD, True)
         server.oauth.remove_app(app)
         (row,) = await check_sign_in(settings, http)
         assert row.mark is CheckMark.BAD
