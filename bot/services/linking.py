@@ -144,6 +144,7 @@ class AccountLinking:
         self.servers = speckle_servers
         self._apps = apps
         self._public_url = public_url
+        self.has_public_url = public_url is not None  # else no webhook reaches the bot
         self._now = now
         self.link_completed = asyncio.Event()  # something may be in `completed_links`
 

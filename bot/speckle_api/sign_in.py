@@ -43,13 +43,11 @@ def sign_in_url(app: SpeckleApp, challenge: Challenge, *, shows_code: bool = Fal
     `shows_code`: the page then shows a code to copy, instead of sending the person back. Only
     servers with verifiers can do that, and nobody has said whether for every application.
     """
-    page = (
-        f"{app.server_url}/authn/verify/{quote(app.id, safe='')}/{quote(challenge.text, safe='')}"
-    )
+    page = f"{app.server_url}/authn/verify/{quote(app.id, safe='')}"
+    page = f"{page}/{quote(challenge.text, safe='')}"
     asked = {} if challenge.verifier is None else {"code_challenge_method": "S256"}
     if shows_code:
         asked["returnExchangeToken"] = "true"
-    page = f"{page}/{quote(challenge.text, safe='')}"
     return f"{page}?{urlencode(asked)}" if asked else page
 
 

@@ -287,10 +287,7 @@ async def test_a_code_that_does_not_work_is_said_and_the_form_can_be_opened_agai
         assert "application there lacks `profile:read`" in lacking
         assert "*Paste the token*" in lacking
         newer.faults.status, newer.faults.path = 503, "/oauth/token"
-        form = await studio.press(answer, "Paste the code", studio.tobias)
-        away = await studio.sandbox.submit_modal(form, {"Code": code}, studio.tobias)
-        [said] = await away.wait_for_followups()
-        assert "nothing was linked. Try the same again in a minute" in said.content
+        assert "nothing was linked. Try the same again in a minute" in await sent_off(code)
         assert await storage.read(lambda tx: tx.accounts.all_of_user(studio.tobias.id)) == []
         newer.faults.clear()
         token = newer.token(ilse, scopes=BOT_SCOPES)

@@ -89,6 +89,7 @@ async def test_a_code_that_speckle_shows_completes_the_subscribe_that_waited(
             "public_url": None,
             "speckle_servers": (server.url,),
             "speckle_apps": (f"{registered.id}:{registered.secret}",),
+            "speckle": {"enrich_deadline_s": 3.0},
         }
         async with start_bot(**settings):
             answer = await studio.sandbox.command(

@@ -24,10 +24,13 @@ WHAT_FOR: Mapping[TokenScope, str] = {
     TokenScope.STREAMS_WRITE: "create and maintain webhooks in the projects that you own",
     TokenScope.PROFILE_READ: "see who you are, and find your projects by name",
 }
+NONE_MADE = (
+    "; this bot makes none as long as it has no public address, so a token can do without this one"
+)
 NO_WRITE = (
     "The token lacks `streams:write`, which is fine, but the bot cannot create webhooks for you "
-    "then: `/subscribe` shows what to enter in Speckle by hand, and events that were missed while "
-    "the bot was down are fetched only in part. `/link` with another token changes that."
+    "then: projects are live through your account where the person who runs the bot allows that, "
+    "otherwise set up in Speckle by hand. `/link` with another token changes that."
 )
 
 GuildName = Callable[[int], str | None]
@@ -59,7 +62,7 @@ def name_of(account: Account) -> str:
     return f"**{escape_name(shorten_plain(name, MAX_NAME))}**"
 
 
-def link_lead(way: LinkWay, linked: Account | None) -> str:
+def link_lead(way: LinkWay, linked: Account | None, *, makes_webhooks: bool) -> str:
     """The text above the buttons that link an account."""
     host = host_of(way.server_url)
     before = ""
@@ -68,10 +71,11 @@ def link_lead(way: LinkWay, linked: Account | None) -> str:
             f"You have linked {name_of(linked)} on {host}. Another account, or the same one again, "
             "replaces it; everything that depends on it continues with the new account.\n\n"
         )
-    return f"{before}**Link your Speckle account on {host}.**{_steps(way)}"
+    return f"{before}**Link your Speckle account on {host}.**{_steps(way, makes_webhooks)}"
 
 
-def _steps(way: LinkWay) -> str:
+def _steps(way: LinkWay, makes_webhooks: bool) -> str:
+    what_for = _what_for(makes_webhooks)
     match way:
         case SignIn():
             return (
@@ -83,12 +87,12 @@ def _steps(way: LinkWay) -> str:
         case PasteCode():
             return (
                 "\n1. *Sign in with Speckle* opens Speckle's page. Sign in and allow what it asks "
-                f"for:\n{_what_for()}\n"
+                f"for:\n{what_for}\n"
                 "2. Speckle then shows a code. Copy it.\n"
                 "3. Press *Paste the code* here, within 10 minutes, and put it into the form.\n"
                 "**No code shown?** Create a token instead: *Create a token* opens Speckle's "
-                "developer settings. Give the token exactly the scopes above, press *Paste the "
-                "token* here, within 15 minutes, and put it into the form.\n"
+                "developer settings. Give the token the scopes above and no others, press *Paste "
+                "the token* here, within 15 minutes, and put it into the form.\n"
                 "Only the bot receives the forms. Never write a code or a token into a channel, "
                 "and give them to nobody."
             )
@@ -96,7 +100,7 @@ def _steps(way: LinkWay) -> str:
             return (
                 "\n1. *Create a token* opens Speckle's developer settings: create a personal "
                 "access token there.\n"
-                f"2. Give it exactly these scopes: {SCOPE_LIST}. Their purpose:\n{_what_for()}\n"
+                f"2. Give it these scopes and no others: {SCOPE_LIST}. Their purpose:\n{what_for}\n"
                 "3. Press *Paste it* here, within 15 minutes, and put the token into the form.\n"
                 "Only the bot receives the form. Never write the token into a channel."
             )
@@ -104,8 +108,11 @@ def _steps(way: LinkWay) -> str:
             assert_never(way)
 
 
-def _what_for() -> str:
-    return "\n".join(f"  - `{scope}`: {WHAT_FOR[scope]}" for scope in SCOPES)
+def _what_for(makes_webhooks: bool) -> str:
+    purposes = dict(WHAT_FOR)
+    if not makes_webhooks:
+        purposes[TokenScope.STREAMS_WRITE] += NONE_MADE
+    return "\n".join(f"  - `{scope}`: {purposes[scope]}" for scope in SCOPES)
 
 
 def form_text(server_url: str) -> str:

@@ -113,7 +113,9 @@ class AccountViews:
             person=_person(user),
             answer_to=followup_address(interaction),
         )
-        shown = with_addresses(account_texts.link_lead(way, linked), *_addresses(way))
+        makes_webhooks = self._linking.has_public_url
+        lead = account_texts.link_lead(way, linked, makes_webhooks=makes_webhooks)
+        shown = with_addresses(lead, *_addresses(way))
         return Response(shown.content, view=view_of(*_link_buttons(way)))
 
     async def _on_paste(self, interaction: Interaction, match: re.Match[str]) -> None:
