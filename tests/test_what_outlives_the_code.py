@@ -93,6 +93,7 @@ STORED_WORDS = {
         "from_history,from_activity,heard,in_activity_too"
     ),
     "account,operator,no_token",
+    "ring,turn,later",
     (
         "token_refused,scope_missing,forbidden,not_found,unconfirmed,unreadable,other,"
         "nothing_more,contradicted,filtered,no_consent,no_access,blank,too_late,shown_already"
