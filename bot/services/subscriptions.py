@@ -72,7 +72,8 @@ class SubscriptionService:
     """Makes, changes, lists and ends subscriptions.
 
     `speckle_servers` are origins, the first is the default. `served_guilds` get the operator's
-    shared hook.
+    shared hook. Without a public URL no webhook reaches the bot; `live_for` says of which projects
+    accounts may hear.
     Errors: CommandRefused.
     """
 
@@ -118,6 +119,8 @@ class SubscriptionService:
         self._input = ProjectInput(search, former_addresses, speckle_servers)
         self._servers = tuple(speckle_servers)
         self._public_url = public_url
+        self.has_public_url = public_url is not None
+        self.live_for = live_for
         self._served_guilds = served_guilds
         self._now = now
 

@@ -45,7 +45,7 @@ from bot.services.webhook_triggers import triggers_of
 from bot.speckle.filters import FilterWhy
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api.types import CallStatus, RecordedCall
-from bot.trace import MissingWhy, ReadWith, TraceLine, TraceStep
+from bot.trace import HeardBy, MissingWhy, ReadWith, TraceLine, TraceStep
 from bot.work import (
     FallbackLevel,
     InboxState,
@@ -119,6 +119,7 @@ def text_of(event: ChannelEvent, *, manages: bool = True) -> str:
         (ReadWith, step_texts.READERS),
         (MissingWhy, step_texts.MISSING),
         (InboxSource, stages.SOURCES),
+        (HeardBy, stages.HEARD),
         (FallbackLevel, stages.FORMS),
         (Outcome, trace_texts.OUTCOMES),
         (Outcome, texts.HEADLINES),

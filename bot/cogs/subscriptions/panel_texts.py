@@ -356,7 +356,8 @@ def _url_text(setup: WebhookSetup) -> str:
     return (
         f"```\n{setup.path}\n```**This is only the end of the URL.** The bot does not know its own "
         "public address: the person who runs it must set `PUBLIC_URL` and restart it. Then "
-        "`/subscriptions`, *Show set-up* shows the whole URL; key and secret stay the same."
+        "`/subscriptions`, *Show set-up* shows the whole URL; key and secret stay the same. "
+        "Without one the project can be live through an account: `/link`, then `/subscribe` again."
     )
 
 

@@ -35,6 +35,7 @@ from bot.speckle.remembered import ProjectState, differences
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import Login
 from bot.storage import Storage, Transaction
+from bot.trace import TraceFacts
 from bot.work import LISTENED_AGAIN, FetchedEvent, SeenProject, TakenIn
 
 log = structlog.get_logger()
@@ -46,6 +47,7 @@ LISTED = 500
 LISTED_LIVE = 20_000  # whatever happened while nobody listened is read
 OVERLAP = timedelta(minutes=15)
 SETTLED = timedelta(minutes=2)  # until then its webhook may still come
+NOBODY: Mapping[int, TraceFacts] = {}
 
 Decide: TypeAlias = Callable[
     [Hook, Sequence[Subscription], InboxSource], Awaitable[Mapping[int, Decision]]
@@ -55,12 +57,16 @@ Decide: TypeAlias = Callable[
 
 @dataclass(frozen=True, slots=True)
 class _ListReader:
-    """A subscription that the list is read for, with leave, from a moment on."""
+    """A subscription that the list is read for, with leave, from a moment on.
+
+    `heard`: what led to it, for the traces.
+    """
 
     hook: Hook
     subscription: Subscription
     permit: ReadPermit
     after: datetime
+    heard: TraceFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +121,14 @@ class ListsCatchUp:
         self,
         hooks: Sequence[Hook],
         accounts: Collection[int] | None = None,
-        expected: Collection[int] = (),
+        expected: Mapping[int, TraceFacts] = NOBODY,
     ) -> set[int]:
         """Take in what is missing, for hooks of one project; those where it is not settled.
 
         Hooks that listen are for themselves, as they are read to the end and no webhook is there to
         pause their channels. With `accounts`, for their channels alone. Each reader is asked for
-        once. It is not settled either while one of the `expected` subscriptions is paused. Errors:
+        once. It is not settled either while one of the `expected` subscriptions is paused; with
+        each is given what its events' traces are to say. Errors:
             SpeckleUnavailable: the server cannot be asked.
             StorageUnavailable: the database does not answer.
         """
@@ -142,7 +149,8 @@ class ListsCatchUp:
                     await self._pause(subscription.id, decision)
                 if isinstance(decision, Show) and decision.permit is not None:
                     after = await self._after(hook, subscription, at)
-                    reading = _ListReader(hook, subscription, decision.permit, after)
+                    heard = expected.get(subscription.id, {})
+                    reading = _ListReader(hook, subscription, decision.permit, after, heard)
                     by_reader[decision.permit.reader].append(reading)
         for readings in by_reader.values():
             left |= await self._read(readings, at, live=live)
@@ -324,6 +332,7 @@ class ListsCatchUp:
                 short,
                 self._quota(hook.guild_id),
                 live=hook.listens,
+                heard=reading.heard,
                 live_until=portion.last_at if hook.listens else None,
                 seen=seen,
             )
@@ -334,10 +343,11 @@ class ListsCatchUp:
         if done.rows:
             self._on_stored()
             log.info(
-                "catch_up.activity",
+                "listening.read" if hook.listens else "catch_up.activity",
                 subscription_id=subscription.id,
                 taken=len(done.rows),
                 events=done.rows[:MOST_EVENTS],
+                **reading.heard,
             )
         if done.full:
             log.info("catch_up.quota_full", hook_id=hook.id)

@@ -128,6 +128,7 @@ class Rings:
             case Rang(project_id):
                 self._on_ring(account_id, project_id)
             case Settled():
+                log.info("listening.socket_open", account_id=account_id)
                 self._on_settled(account_id)
             case Dead(project_id, kind):
                 log.info("listening.subscription_ended", project_id=project_id, kind=kind.value)

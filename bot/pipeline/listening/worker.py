@@ -32,13 +32,14 @@ from bot.speckle_api.live_socket import LiveSockets
 from bot.speckle_api.types import Login
 from bot.storage import Storage, Transaction
 from bot.timing import set_within
+from bot.trace import HEARD_FACT, HeardBy, TraceFacts
 from bot.work import LISTENED_AGAIN, Listened, ToldEntry
 
 log = structlog.get_logger()
 
 ASK_WITHIN_S = 20.0
 QUESTIONS_WITHOUT_LIST = 4  # versions, models, issues that moved, issues that are there
-GOLDEN = 0.618034  # its multiples are spread evenly over the numbers from 0 to 1
+NONE: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -47,8 +48,9 @@ class _Ear:
 
     `listened` are the subscriptions that it listens for, `since` is from when on each project is to
     be read, and `seen` are the ids of the entries that its last answer had, all by project; `rung`
-    are the projects that are to be read before its turn; `failures` are those in a row; `lists`:
-    its server has activity lists.
+    are the projects that are to be read before its turn, which comes every `every_s`; `failures`
+    are those in a row; `lists`: its server has activity lists. `current` are the subscriptions that
+    have all there was when their project was last looked at: what they lack happened since.
     """
 
     account_id: int
@@ -56,7 +58,9 @@ class _Ear:
     listened: Mapping[str, Sequence[Listened]] = field(default_factory=dict)
     since: dict[str, datetime | None] = field(default_factory=dict)
     seen: dict[str, frozenset[str]] = field(default_factory=dict)
+    current: set[int] = field(default_factory=set)
     rung: set[str] = field(default_factory=set)
+    every_s: float = 0.0
     due: float = 0.0
     failures: int = 0
     lists: bool = True
@@ -80,7 +84,10 @@ class _Ear:
 
         What was seen was not read for a subscription that is new, or was paused meanwhile.
         """
-        new = {one.project_id for one in those if self._is_ahead_of(one)}
+        lacking = [one for one in those if self._is_ahead_of(one)]
+        new = {one.project_id for one in lacking}
+        there = {one.subscription_id for one in those}
+        self.current &= there.difference(one.subscription_id for one in lacking)
         self.listened = _by_project(those)
         self.since = {project_id: _since(some) for project_id, some in self.listened.items()}
         self.seen = {one: ids for one, ids in self.seen.items() if one in self.since.keys() - new}
@@ -94,12 +101,14 @@ class _Ear:
             return True
         return since is not None and one.listened_until < since
 
-    def next_turn(self, now: float, every_s: float) -> float:
-        """When its next turn is: each account has a moment of its own within `every_s`, so that
-        turns that came together, as at a start, do not stay together.
-        """
-        own = self.account_id * GOLDEN
-        return now + every_s * (1.0 - (now / every_s - own) % 1.0)
+    def heard(self, project_id: str, rung: Collection[str]) -> Mapping[int, TraceFacts]:
+        """What leads to reading a project now, by subscription; `rung`: what is read has rung."""
+        by: TraceFacts = {HEARD_FACT: HeardBy.TURN, "every_s": round(self.every_s)}
+        if project_id in rung or project_id in self.rung:
+            by = {HEARD_FACT: HeardBy.RING}
+        later: TraceFacts = {HEARD_FACT: HeardBy.LATER}
+        expected = self.subscription_ids(project_id)
+        return {one: by if one in self.current else later for one in expected}
 
 
 class Listener:
@@ -276,9 +285,9 @@ class Listener:
             await set_within(wake, max(0.0, nearest - self._clock()))
 
     async def _turn(self, ear: _Ear, mine: Sequence[_Ear]) -> None:
-        every_s = self._pace.every_s(sum(one.questions for one in mine))
+        ear.every_s = every_s = self._pace.every_s(sum(one.questions for one in mine))
         # Before, as a socket may ask for another look while this one is under way.
-        ear.due = ear.next_turn(self._clock(), every_s)
+        ear.due = self._pace.next_turn(ear.account_id, self._clock(), every_s)
         failures, ear.failures = ear.failures, 0
         try:
             if not await self.look(ear.account_id):
@@ -306,10 +315,15 @@ class Listener:
         if ear is None:
             return True
         async with ear.looking:
-            return await self._look(ear, projects)
+            try:
+                return await self._look(ear, projects)
+            except (SpeckleUnavailable, StorageUnavailable):
+                ear.current.clear()
+                raise
 
     async def _look(self, ear: _Ear, projects: Collection[str] | None) -> bool:
         wanted = [one for one in ear.since if projects is None or one in projects]
+        rung = NONE if projects is None else projects
         after = {one: _after(ear.since[one]) for one in wanted}
         question = partial(self._ask, after)
         try:
@@ -319,13 +333,13 @@ class Listener:
             return True
         ear.lists = found is not None
         if found is None:
-            return all([await self._read(ear, project_id) for project_id in wanted])
+            return all([await self._read(ear, project_id, rung) for project_id in wanted])
         await self._know_again(ear, found)
         done = True
         for project_id, answer in found.items():
             if isinstance(answer, SpeckleError):
                 await self._lost(ear, [project_id], answer)
-            elif not await self._note(ear, project_id, answer):
+            elif not await self._note(ear, project_id, answer, rung):
                 done = False
         return done
 
@@ -345,14 +359,17 @@ class Listener:
             if _are_told(lines, ear.listened.get(project_id, ()), told[project_id]):
                 ear.seen[project_id] = frozenset(line.id for line in lines)
 
-    async def _note(self, ear: _Ear, project_id: str, lines: Sequence[Activity]) -> bool:
+    async def _note(
+        self, ear: _Ear, project_id: str, lines: Sequence[Activity], rung: Collection[str]
+    ) -> bool:
         """Read a project if its newest lines have some that were not there before; False if that
         is not done.
         """
         ids = frozenset(line.id for line in lines)
         if not ids - ear.seen.get(project_id, frozenset()):
+            ear.current |= ear.subscription_ids(project_id)
             return True
-        if not await self._read(ear, project_id):
+        if not await self._read(ear, project_id, rung):
             return False
         ear.seen[project_id] = ids
         newest, since = max(line.at for line in lines), ear.since.get(project_id)
@@ -365,15 +382,19 @@ class Listener:
     ) -> Mapping[str, Sequence[Activity] | SpeckleError] | None:
         return await self._client.activity.of_many(login, after, within_s=ASK_WITHIN_S)
 
-    async def _read(self, ear: _Ear, project_id: str) -> bool:
+    async def _read(self, ear: _Ear, project_id: str, rung: Collection[str]) -> bool:
         """Read what is new in a project; whether that is done."""
         hooks = await self._storage.read(lambda tx: tx.hooks.these(ear.hook_ids(project_id)))
         listening = [one for one in hooks if one.listens and await self._has_room(one)]
-        expected = ear.subscription_ids(project_id)
+        expected = ear.heard(project_id, rung)
+        ear.current -= expected.keys()
         left = await self._lists.take(listening, [ear.account_id], expected)
         if left:
             self._changed.set()  # who is expected may have been paused
-        return not left and len(listening) == len(hooks)
+        if left or len(listening) < len(hooks):
+            return False
+        ear.current |= expected.keys()
+        return True
 
     async def _has_room(self, hook: Hook) -> bool:
         """Whether today has room for anything of a hook; a later turn asks again."""
