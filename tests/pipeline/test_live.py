@@ -149,6 +149,7 @@ async def test_a_project_is_followed_without_a_public_address(workshop: Workshop
         await workshop.shows("slab poured")
         workshop.publish("columns set")
         await workshop.shows("columns set")
+        assert "No card was sent" not in text_of(await workshop.type("status"))
     workshop.publish("while the bot was off")
     async with workshop.start():
         await workshop.shows("slab poured", "columns set", "while the bot was off")
