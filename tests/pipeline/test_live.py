@@ -244,6 +244,8 @@ async def test_who_may_be_heard_is_the_hosts_to_say(workshop: Workshop, who: str
         of_reader = await workshop.subscribe(workshop.juno)
         assert (LIVE in of_reader) == (who == "readers")
         assert ("cannot be live through your account" in of_reader) == (who != "readers")
+        assert ("has no public address" in of_reader) == (who != "readers")
+        assert "/webhooks/" not in of_reader  # nobody could reach it
         await workshop.link(workshop.studio.maren, workshop.ilse)
         of_owner = await workshop.subscribe(where=workshop.studio.facade)
         assert (LIVE in of_owner) == (who != "public")
