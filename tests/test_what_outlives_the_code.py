@@ -70,8 +70,8 @@ STORED_WORDS = {
     "webhook,operator,history,activity,live,test",
     "owner,reader,manager,anyone",
     (
-        "token_refused,scope_missing,forbidden,not_found,unlinked,unconfirmed,person_left,"
-        "person_blind,not_answered,filters_wider,audience_wider,turned_private"
+        "token_refused,scope_missing,forbidden,not_found,unlinked,unconfirmed,not_live,"
+        "person_left,person_blind,not_answered,filters_wider,audience_wider,turned_private"
     ),
     (
         "version_created,version_updated,version_received,version_deleted,version_moved,model_created,"

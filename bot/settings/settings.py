@@ -220,7 +220,8 @@ class LiveSettings(_Section):
         "owners",
         "Which projects: `public` ones only; with `owners` private ones too, for those who own "
         "them at Speckle; with `readers` private ones too, for anyone who may read them. A private "
-        "one is shown in a channel only after that person has seen who reads there.",
+        "one is shown in a channel only after that person has seen who reads there. What is live "
+        "beyond that is paused at the next start.",
         "one of public, owners, readers",
     )
     every_s: float = _setting(

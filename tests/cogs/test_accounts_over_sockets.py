@@ -436,7 +436,7 @@ async def test_everything_about_oneself_is_shown_and_erased_after_a_question(
         for words in (
             "**Ilse Brandt**",
             "encrypted",
-            "the person who made 1 subscription and 1 webhook.",
+            "the person who made 1 subscription, and let the bot follow 1 project.",
             "the person who paused 1 subscription.",
             "in 1 answer to who sees a project",
             "chose the channel for the audit log in 1 Discord server.",

@@ -11,7 +11,7 @@ from bot.cogs.subscriptions.subscribe_texts import subscribed, unsubscribed
 from bot.cogs.webhooks import texts as wording
 from bot.model import HookState, HookTrouble, PauseReason, SubscriptionState
 from bot.permissions import Audience
-from bot.services.listening import LiveFor
+from bot.services.access_rules import LiveFor
 from bot.services.public_url import ProbeProblem, ProbeResult
 from bot.services.subscribe_results import (
     Followed,

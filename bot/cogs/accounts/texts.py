@@ -20,7 +20,8 @@ MAX_GUILDS = 10
 
 SCOPE_LIST = ", ".join(f"`{scope}`" for scope in SCOPES)
 WHAT_FOR: Mapping[TokenScope, str] = {
-    TokenScope.STREAMS_READ: "read the projects that you see: names, versions, comments, issues",
+    TokenScope.STREAMS_READ: "read what happens in the projects that you see: versions, comments, "
+    "issues, and their names",
     TokenScope.STREAMS_WRITE: "create and maintain webhooks in the projects that you own",
     TokenScope.PROFILE_READ: "see who you are, and find your projects by name",
 }
@@ -261,10 +262,15 @@ def _what_stops(dependents: Dependents, guild_name: GuildName) -> str:
     lines = dependents_text(dependents, guild_name)
     if not lines:
         return "Nothing depends on it, so nothing stops."
+    what = (
+        "The webhooks are removed from Speckle and the channels are paused"
+        if dependents.webhooks
+        else "The channels are paused"
+    )
     return (
-        f"This depends on it:\n{lines}\nThe webhooks are removed from Speckle and the channels are "
-        "paused, and the people who made their subscriptions are notified. Subscriptions and new "
-        "events are kept: someone else with a linked account can take them over."
+        f"This depends on it:\n{lines}\n{what}, and the people who made their subscriptions are "
+        "notified. Subscriptions and new events are kept: someone else with a linked account can "
+        "take them over."
     )
 
 
@@ -284,8 +290,8 @@ def account_unlinked(account: Account, *, tidy: bool) -> str:
 
 
 NOTHING_LINKED = (
-    "You have not linked a Speckle account. `/link` does that; `/subscribe` then creates the "
-    "webhooks for you and finds your projects by name."
+    "You have not linked a Speckle account. `/link` does that; `/subscribe` then finds your "
+    "projects by name, and needs nothing to be set up in Speckle in most cases."
 )
 NOTHING_TO_UNLINK = "You have not linked a Speckle account, so there is nothing to unlink."
 KEPT = "Nothing was changed."
@@ -392,8 +398,8 @@ def _of_traces(data: PersonalData, retention: RetentionPolicy) -> Iterator[str]:
     if made:
         yield (
             "- Your Discord id, as the person who made "
-            f"{counted(data.subscriptions, 'subscription')} and {counted(data.hooks, 'webhook')}. "
-            "Until they are removed."
+            f"{counted(data.subscriptions, 'subscription')}, and let the bot follow "
+            f"{counted(data.hooks, 'project')}. Until that ends."
         )
     if data.paused:
         yield (

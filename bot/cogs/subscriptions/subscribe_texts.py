@@ -8,9 +8,9 @@ from bot.cards.text import counted, escape_name, joined, one_line, shorten_plain
 from bot.cogs.responses import COLOUR, Response
 from bot.cogs.subscriptions.filter_texts import hint_lines, target_text
 from bot.cogs.subscriptions.panel_texts import (
-    WHAT_NEXT,
     account_owner,
     options_text,
+    pause_remedy,
     project_name,
     setup_embed,
     why_paused,
@@ -25,7 +25,7 @@ from bot.cogs.webhooks.texts import (
 from bot.discord_api.outcomes import ChannelUnavailable, SendFailure
 from bot.model import HookKind, HookState
 from bot.permissions import Audience
-from bot.services.listening import LiveFor
+from bot.services.access_rules import LiveFor
 from bot.services.subscribe_results import (
     Followed,
     NeedsAccount,
@@ -125,7 +125,7 @@ def subscribed(outcome: Subscribed) -> Response:
             "A member with *Manage Webhooks* in all channels of that webhook, or in the whole "
             "server, sees what to enter there: `/subscriptions`, then *Show set-up*."
         )
-    elif not news and outcome.paused is None and _is_news(outcome):
+    elif not (news or hook.is_heard) and outcome.paused is None and _is_news(outcome):
         lines.append(_live_text(outcome))
     lines.append(
         f"Change, pause or remove it: `/subscriptions channel:`<#{subscription.channel_id}>"
@@ -162,9 +162,11 @@ def _also(outcome: Subscribed, news: str) -> list[str]:
         lines.append(f"It was paused and is active again.{kept}")
     if outcome.paused is not None:
         why = why_paused(outcome.entry.subscription)
-        lines.append(f"**It is paused now, because {why}.** {WHAT_NEXT}")
+        lines.append(f"**It is paused now, because {why}.** {pause_remedy(outcome.entry)}")
     if news:
         lines.append(news)
+    if outcome.begins_live:
+        lines.append(LIVE_THROUGH_ACCOUNT)
     if outcome.not_live is not None:
         lines.append(
             "It cannot be live through your account either: the person who runs the bot allows "
@@ -238,8 +240,6 @@ def _is_news(outcome: Subscribed) -> bool:
 
 
 def _live_text(outcome: Subscribed) -> str:
-    if outcome.entry.hook.is_heard:
-        return LIVE_THROUGH_ACCOUNT
     if outcome.entry.hook.kind is HookKind.SHARED:
         return (
             "It is live now: this Speckle server uses the shared webhook of the person who runs "
