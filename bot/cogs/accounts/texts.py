@@ -133,13 +133,13 @@ def code_form_text(server_url: str) -> str:
     )
 
 
-def account_linked(account: Account) -> str:
-    """What a person reads once their account is linked."""
+def account_linked(account: Account, *, makes_webhooks: bool = True) -> str:
+    """What a person reads once their account is linked, to a bot that makes webhooks or none."""
     text = (
         f"Your Discord account is linked to the Speckle account {name_of(account)} on "
         f"{host_of(account.server_url)}."
     )
-    if TokenScope.STREAMS_WRITE not in account.scopes:
+    if makes_webhooks and TokenScope.STREAMS_WRITE not in account.scopes:
         text += f"\n{NO_WRITE}"
     return f"{text}\n`/account` shows it, `/unlink` removes it."
 
