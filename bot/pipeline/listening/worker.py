@@ -18,10 +18,11 @@ import structlog
 
 from bot.errors import ACCOUNT_REFUSED, SpeckleError, SpeckleUnavailable, StorageUnavailable
 from bot.fairness import current_tenant
-from bot.model import DayQuota, Hook, Subscription
+from bot.model import Hook, Subscription
 from bot.pipeline.catch_up.from_lists import ListsCatchUp
 from bot.pipeline.listening.pace import ListeningPace
 from bot.pipeline.listening.rings import Rings, Wanted
+from bot.quota import DayQuota
 from bot.services.access_rules import LiveFor, hears_if_public
 from bot.services.token_lending import TokenLender
 from bot.services.webhook_triggers import sends_all
