@@ -20,6 +20,7 @@ from playwright.async_api import Browser, Locator, Page, async_playwright, expec
 from sandbox.demo.opening import play_opening
 from sandbox.demo.page.site import serving_page
 from sandbox.demo.stage import open_stage
+from sandbox.demo.studio import LIBRARY
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PICTURES: Final = ROOT / "docs" / "pictures"
@@ -128,6 +129,11 @@ class _Photographer:
         await self._side("Trouble")
         await self._keep("trouble", self.page.locator(".beside"))
         await self._side("Speckle")
+        speckle = self.page.locator("#speckle")
+        await speckle.get_by_role("button", name=LIBRARY).click()
+        await speckle.locator(".sp-tabs").get_by_role("button", name="Live").click()
+        await self._keep("live", self.page.locator(".beside"))
+        await speckle.get_by_role("button", name="Projects", exact=True).click()
         await self._tour()
 
     def _picture(self) -> Locator:
