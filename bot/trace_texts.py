@@ -96,6 +96,7 @@ PAUSES: Final[Mapping[str, str]] = {
     PauseWhy.UNCONFIRMED: (
         "the database was restored, and the account that shows it here is not confirmed yet"
     ),
+    PauseWhy.NOT_LIVE: "`who` in `[live]` does not let this account show the project live",
     PauseWhy.PERSON_LEFT: "the person whose account shows it here has left the server",
     PauseWhy.PERSON_BLIND: "the person whose account shows it here cannot see the channel",
     PauseWhy.NOT_ANSWERED: "nobody who can see the project has confirmed that it may be shown here",

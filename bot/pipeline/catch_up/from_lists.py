@@ -15,7 +15,7 @@ from typing import TypeAlias
 import structlog
 
 from bot.cards.notes import CardNote, NoteKind
-from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable
+from bot.errors import ACCOUNT_REFUSED, NotADelivery, SpeckleError, SpeckleUnavailable
 from bot.log import MOST_EVENTS
 from bot.model import (
     KEEPING_PAUSES,
@@ -100,8 +100,15 @@ class ListsCatchUp:
         look_back: timedelta,
         now: Callable[[], datetime],
         quota: Callable[[int], DayQuota | None],
+        on_full: Callable[[Hook], Awaitable[object]] | None = None,
+        decide_again: Decide | None = None,
     ) -> None:
+        """`on_full` is told of a hook that the day has no room for; `decide_again` is the rule that
+        believes no last yes.
+        """
+        self._decide_again = decide_again or decide
         self._quota = quota
+        self._on_full = on_full
         self._storage = storage
         self._client = client
         self._lender = lender
@@ -139,7 +146,7 @@ class ListsCatchUp:
             )
             for subscription, decision in decisions:
                 if isinstance(decision, Pause) and hook.listens:
-                    await self.pause(subscription.id, decision)
+                    await self._pause(subscription.id, decision)
                 if isinstance(decision, Show) and decision.permit is not None:
                     after = await self._after(hook, subscription, at)
                     heard = expected.get(subscription.id, {})
@@ -159,7 +166,14 @@ class ListsCatchUp:
             await self._storage.write(note)
         return left
 
-    async def pause(self, subscription_id: int, why: Pause) -> None:
+    async def ask_again(self, hook: Hook, subscriptions: Sequence[Subscription]) -> None:
+        """Ask the rule about channels that are live, and pause those that it says."""
+        decisions = await self._decide_again(hook, subscriptions, InboxSource.LIVE)
+        for subscription_id, decision in decisions.items():
+            if isinstance(decision, Pause):
+                await self._pause(subscription_id, decision)
+
+    async def _pause(self, subscription_id: int, why: Pause) -> None:
         """Pause a channel; its events are fetched once somebody has answered for it."""
         pause = AccessPause(why.reason, why.why)
         await self._storage.write(
@@ -219,7 +233,12 @@ class ListsCatchUp:
         except SpeckleError as error:
             project_id = readings[0].hook.project_id
             log.warning("catch_up.refused", project_id=project_id, reason=error.reason)
-            return {one.hook.id for one in readings} if live else set()
+            if not live:
+                return set()
+            if isinstance(error, ACCOUNT_REFUSED):
+                for one in readings:
+                    await self.ask_again(one.hook, [one.subscription])
+            return {one.hook.id for one in readings}
         done_with = [one.subscription.id for one in going]
         await self._storage.write(lambda tx: tx.missed_events.readers(done_with, at))
         return {one.hook.id for one in readings if one not in going}
@@ -332,6 +351,8 @@ class ListsCatchUp:
             )
         if done.full:
             log.info("catch_up.quota_full", hook_id=hook.id)
+            if self._on_full is not None:
+                await self._on_full(hook)
         return done
 
     async def _seen(self, reading: _ListReader, now: ProjectState, at: datetime) -> SeenProject:
