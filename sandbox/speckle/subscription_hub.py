@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Final
 
 from aiohttp import web
@@ -127,10 +126,10 @@ class SubscriptionHub:
             return web.Response(status=503)
         first = request.headers.get("Sec-WebSocket-Protocol", "").partition(",")[0].strip()
         ws = web.WebSocketResponse(protocols=[first] if first else [])
-        with suppress(ConnectionResetError):  # the client has gone meanwhile
+        try:
             await ws.prepare(request)
-        if not ws.prepared:
-            return ws
+        except ConnectionResetError:  # the client has gone, maybe when half of it was prepared
+            return web.Response(status=503)
         socket = SubscriptionSocket(self, request, ws)
         self.sockets.append(socket)
         self.opened += 1

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from bot.pipeline.listening.pace import ListeningPace
+from bot.pipeline.listening.worker import QUESTIONS_WITHOUT_LIST
 from bot.storage import Transaction
 from bot.work import Listened
 from sandbox.demo.stage import EVERY_S, BotState, Stage
@@ -23,7 +24,6 @@ from sandbox.speckle.published_changes import (
 
 MOST_NOTES: Final = 14
 PACE: Final = ListeningPace(soonest_s=EVERY_S)
-QUESTIONS_WITHOUT_LIST: Final = 4
 WHAT: Final[Mapping[str, str]] = {
     VERSIONS: "version",
     MODELS: "model",
