@@ -13,16 +13,9 @@ from yarl import URL
 
 from bot.cogs.accounts.views import _addresses, _link_buttons
 from bot.errors import StorageUnavailable
-from bot.model import (
-    Account,
-    Consent,
-    Entitlement,
-    HookKind,
-    PauseReason,
-    PendingSubscribe,
-    SubscriptionState,
-)
+from bot.model import Account, Consent, Entitlement, HookKind, PauseReason, SubscriptionState
 from bot.notifiers.link_followups import LinkFollowUps
+from bot.pending import PendingSubscribe
 from bot.services.linking import PasteCode
 from bot.services.pending_commands import PendingCommandService
 from bot.speckle.subscription_options import SubscriptionOptions
@@ -305,7 +298,12 @@ async def test_a_server_without_verifiers_is_linked_with_a_token_as_before(
     speckle.register_app("https://localhost/link/callback")
     async with run_client(**at_home(speckle)):
         answer = await studio.type("link", who=studio.tobias)
-    assert labels_of(answer) == ["Create a token", "Paste it"]
+        assert labels_of(answer) == ["Create a token", "Paste it"]
+        assert "a token can do without this one" in text_of(answer)
+        token = speckle.token(speckle.add_user("Ilse"), scopes=("streams:read", "profile:read"))
+        linked = await link_by_token(studio, token)
+    assert "**Ilse**" in text_of(linked)
+    assert "webhooks" not in text_of(linked)
 
 
 async def test_on_a_host_that_no_button_takes_both_addresses_are_written_out() -> None:

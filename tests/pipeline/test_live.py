@@ -149,6 +149,7 @@ async def test_a_project_is_followed_without_a_public_address(workshop: Workshop
         await workshop.shows("slab poured")
         workshop.publish("columns set")
         await workshop.shows("columns set")
+        assert "No card was sent" not in text_of(await workshop.type("status"))
     workshop.publish("while the bot was off")
     async with workshop.start():
         await workshop.shows("slab poured", "columns set", "while the bot was off")
@@ -243,6 +244,8 @@ async def test_who_may_be_heard_is_the_hosts_to_say(workshop: Workshop, who: str
         of_reader = await workshop.subscribe(workshop.juno)
         assert (LIVE in of_reader) == (who == "readers")
         assert ("cannot be live through your account" in of_reader) == (who != "readers")
+        assert ("has no public address" in of_reader) == (who != "readers")
+        assert "/webhooks/" not in of_reader  # nobody could reach it
         await workshop.link(workshop.studio.maren, workshop.ilse)
         of_owner = await workshop.subscribe(where=workshop.studio.facade)
         assert (LIVE in of_owner) == (who != "public")

@@ -8,7 +8,8 @@ import discord
 
 from bot.cards.text import counted, escape_name, moment_text, one_line, shorten_plain
 from bot.cogs.responses import COLOUR
-from bot.model import Account, Dependents, RetentionPolicy
+from bot.database_content import RetentionPolicy
+from bot.model import Account, Dependents
 from bot.services.linking import LinkFailed, LinkWay, PasteCode, PasteToken, SignIn, WhyNotLinked
 from bot.services.personal_data import PersonalData
 from bot.services.token_lending import TokenStatus
@@ -133,13 +134,13 @@ def code_form_text(server_url: str) -> str:
     )
 
 
-def account_linked(account: Account) -> str:
-    """What a person reads once their account is linked."""
+def account_linked(account: Account, *, makes_webhooks: bool = True) -> str:
+    """What a person reads once their account is linked, to a bot that makes webhooks or none."""
     text = (
         f"Your Discord account is linked to the Speckle account {name_of(account)} on "
         f"{host_of(account.server_url)}."
     )
-    if TokenScope.STREAMS_WRITE not in account.scopes:
+    if makes_webhooks and TokenScope.STREAMS_WRITE not in account.scopes:
         text += f"\n{NO_WRITE}"
     return f"{text}\n`/account` shows it, `/unlink` removes it."
 

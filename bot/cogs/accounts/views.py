@@ -142,7 +142,7 @@ class AccountViews:
     async def _link_by_token(self, interaction: Interaction, nonce: str) -> Response:
         token = form_values(interaction)["token"]
         work = self._linking.link_by_token(interaction.user.id, nonce, token)
-        return Response(account_texts.account_linked(await self._or_refused(work)))
+        return self._linked(await self._or_refused(work))
 
     async def _on_signed_in(self, interaction: Interaction, match: re.Match[str]) -> None:
         """The same with the code that Speckle showed."""
@@ -151,8 +151,11 @@ class AccountViews:
     async def _link_by_code(self, interaction: Interaction, nonce: str) -> Response:
         code = form_values(interaction)["code"]
         work = self._linking.link_by_pasted_code(interaction.user.id, nonce, code)
-        said = account_texts.account_linked(await self._or_refused(work, signs_in=True))
-        return Response(said)
+        return self._linked(await self._or_refused(work, signs_in=True))
+
+    def _linked(self, account: Account) -> Response:
+        makes_webhooks = self._linking.has_public_url
+        return Response(account_texts.account_linked(account, makes_webhooks=makes_webhooks))
 
     async def _or_refused(self, work: Awaitable[T], *, signs_in: bool = False) -> T:
         """Do it; a failed link is said in words. `signs_in`: with a code, and not with a token."""

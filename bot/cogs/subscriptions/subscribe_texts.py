@@ -46,6 +46,12 @@ OR_LINK = (
     "If you own the project, the bot can do the rest: link your account with `/link`, then type "
     "the same `/subscribe` again. Or by hand:"
 )
+NO_ADDRESS = (
+    "**Nothing arrives yet**, as the bot has no public address that a webhook could lead to. The "
+    "channel is live as soon as somebody for whom that is allowed links an account (`/link`) and "
+    "uses `/subscribe` here. Or the person who runs the bot sets `PUBLIC_URL` and restarts it; "
+    "then `/subscriptions`, *Show set-up* has what to enter in Speckle."
+)
 LIVE_THROUGH_ACCOUNT = (
     "**Live through your account.** Nothing to do in Speckle: the bot reads there what happens, "
     "with your linked account and for this channel alone."
@@ -100,6 +106,9 @@ def subscribed(outcome: Subscribed) -> Response:
     also = _also(outcome, news)
     changed = _what_changed(outcome, nothing_else=not also)
     lines = [changed, *_defaulted(outcome), *about_filters(outcome), *also]
+    if outcome.setup is not None and outcome.setup.url is None:
+        lines.append(NO_ADDRESS)
+        return Response("\n".join(lines))
     if outcome.setup is not None:
         lines.append("To set it up by hand:" if news else OR_LINK)
         return Response("\n".join(lines), embed=setup_embed(outcome.setup))
