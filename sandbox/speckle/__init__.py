@@ -44,7 +44,7 @@ from sandbox.speckle.event_data import commit_create_data
 from sandbox.speckle.faults import SocketFaults, SpeckleFaults
 from sandbox.speckle.http_api import AskedQuestion, SpeckleServer
 from sandbox.speckle.issues import IssueDataShape, Label, ServerIssue
-from sandbox.speckle.live_record import LiveKind, LiveNote
+from sandbox.speckle.live_record import LiveNote, LiveNoteKind
 from sandbox.speckle.release import (
     RELEASES,
     SPECKLE_2_31,
@@ -64,8 +64,8 @@ __all__ = [
     "HistoryEntry",
     "IssueDataShape",
     "Label",
-    "LiveKind",
     "LiveNote",
+    "LiveNoteKind",
     "Model",
     "Release",
     "ServerIssue",

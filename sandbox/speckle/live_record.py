@@ -13,7 +13,7 @@ MOST: Final = 400  # of all projects together
 ONE_LOOK: Final = timedelta(seconds=1)  # somebody asks twice: what is new, and all about that
 
 
-class LiveKind(StrEnum):
+class LiveNoteKind(StrEnum):
     """What happened."""
 
     LISTENS = "listens"  # somebody's first subscription to a project
@@ -34,7 +34,7 @@ class LiveNote:
     at: datetime
     project_id: str
     user: User
-    kind: LiveKind
+    kind: LiveNoteKind
     what: str = ""
     change: str = ""
     new: int = 0
@@ -57,7 +57,7 @@ class LiveRecord:
         return sorted(found, key=lambda one: one.at, reverse=True)
 
     def note(
-        self, kind: LiveKind, project_id: str, user: User, what: str = "", change: str = ""
+        self, kind: LiveNoteKind, project_id: str, user: User, what: str = "", change: str = ""
     ) -> None:
         """Something happened just now."""
         last = self._last.get((project_id, user))
@@ -73,7 +73,7 @@ class LiveRecord:
         new = 0 if is_first else sum(before is None or at > before for at in times)
         self._newest[key] = max([*times, *([before] if before else [])], default=None)
         last = self._last.get(key)
-        if last is not None and last.kind is LiveKind.READ:
+        if last is not None and last.kind is LiveNoteKind.READ:
             if self._now() - last.at < ONE_LOOK:
                 last.new += new
                 self.written += 1
@@ -81,7 +81,7 @@ class LiveRecord:
             if new == last.new == 0:
                 self._again(last)
                 return
-        self._write(LiveNote(self._now(), project.id, user, LiveKind.READ, new=new))
+        self._write(LiveNote(self._now(), project.id, user, LiveNoteKind.READ, new=new))
 
     def _again(self, last: LiveNote) -> None:
         last.at = self._now()

@@ -10,7 +10,7 @@ from graphql import GraphQLSchema
 
 from sandbox.speckle.entities import ServerProject, User
 from sandbox.speckle.faults import SocketFaults
-from sandbox.speckle.live_record import LiveKind, LiveRecord
+from sandbox.speckle.live_record import LiveNoteKind, LiveRecord
 from sandbox.speckle.published_changes import Publication
 from sandbox.speckle.request_context import Asking
 from sandbox.speckle.subscription_socket import Frame, Operation, SubscriptionSocket
@@ -149,7 +149,7 @@ class SubscriptionHub:
             if not one.subscription.wants(change):
                 continue
             is_lost = self.faults.loses()
-            self._note(LiveKind.LOST if is_lost else LiveKind.RANG, one, change)
+            self._note(LiveNoteKind.LOST if is_lost else LiveNoteKind.RANG, one, change)
             if is_lost:
                 self.frames_lost += 1
                 continue
@@ -158,7 +158,7 @@ class SubscriptionHub:
     def add(self, operation: Operation) -> None:
         """A subscription runs."""
         if self._count(operation, 1) == 1:
-            self._note(LiveKind.LISTENS, operation)
+            self._note(LiveNoteKind.LISTENS, operation)
         self._operations[_key(operation)].append(operation)
 
     def remove(self, operation: Operation) -> None:
@@ -167,7 +167,7 @@ class SubscriptionHub:
         if operation in there:
             there.remove(operation)
             if self._count(operation, -1) == 0:
-                self._note(LiveKind.ENDED, operation)
+                self._note(LiveNoteKind.ENDED, operation)
 
     def _count(self, operation: Operation, change: int) -> int:
         """How many subscriptions to the same project its person has now."""
@@ -176,7 +176,7 @@ class SubscriptionHub:
         return self._running[key]
 
     def _note(
-        self, kind: LiveKind, operation: Operation, change: Publication | None = None
+        self, kind: LiveNoteKind, operation: Operation, change: Publication | None = None
     ) -> None:
         user, project_id = operation.socket.user, operation.subscription.project_id
         if user is None or not project_id:

@@ -11,7 +11,7 @@ from bot.pipeline.listening.worker import QUESTIONS_WITHOUT_LIST
 from bot.storage import Transaction
 from bot.work import Listened
 from sandbox.demo.stage import EVERY_S, BotState, Stage
-from sandbox.speckle import LiveKind, LiveNote, ServerProject, SpeckleServer, User
+from sandbox.speckle import LiveNote, LiveNoteKind, ServerProject, SpeckleServer, User
 from sandbox.speckle.event_data import iso
 from sandbox.speckle.published_changes import (
     COMMENTS,
@@ -51,7 +51,7 @@ async def live_state(stage: Stage, server: SpeckleServer, project: ServerProject
             channels[one.account_id].append(names.get(channel_id, "a channel that is gone"))
     every_s = PACE.every_s(_questions([one for one, _ in listened], lists=_has_lists(server)))
     notes = server.live_record.of(project)
-    if not channels and all(one.kind is LiveKind.READ for one in notes):
+    if not channels and all(one.kind is LiveNoteKind.READ for one in notes):
         notes = ()  # read for something else, such as a webhook's events
     runs = stage.bot.state is BotState.RUNNING
     return {
@@ -126,7 +126,7 @@ def _questions(listened: Sequence[Listened], *, lists: bool) -> int:
 def _listener(
     server: SpeckleServer, project: ServerProject, user: User, notes: Sequence[LiveNote]
 ) -> Json:
-    read = next((one for one in notes if one.kind is LiveKind.READ and one.user is user), None)
+    read = next((one for one in notes if one.kind is LiveNoteKind.READ and one.user is user), None)
     return {
         "id": user.id,
         "name": user.name,
@@ -140,16 +140,16 @@ def note_text(note: LiveNote) -> str:
     who, times = note.user.name, f", {note.times} times" if note.times > 1 else ""
     rang = f"{WHAT.get(note.what, 'something')} {CHANGES.get(note.change, 'changed')}{times}"
     match note.kind:
-        case LiveKind.LISTENS:
+        case LiveNoteKind.LISTENS:
             return f"{who}'s socket is open"
-        case LiveKind.ENDED:
+        case LiveNoteKind.ENDED:
             return f"{who}'s socket is gone"
-        case LiveKind.RANG:
+        case LiveNoteKind.RANG:
             return f"Rang {who}: {rang}"
-        case LiveKind.LOST:
+        case LiveNoteKind.LOST:
             return f"Lost on the way to {who}: {rang}"
-        case LiveKind.READ if note.new:
+        case LiveNoteKind.READ if note.new:
             entries = "1 new entry" if note.new == 1 else f"{note.new} new entries"
             return f"List read by {who}: {entries}"
-        case LiveKind.READ:
+        case LiveNoteKind.READ:
             return f"List read by {who}{times}: nothing new"

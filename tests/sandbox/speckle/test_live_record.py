@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from sandbox.speckle import LiveKind
+from sandbox.speckle import LiveNoteKind
 from sandbox.speckle.entities import ServerProject, User
 from sandbox.speckle.live_record import MOST, LiveRecord
 from sandbox.speckle.speckle_world import SpeckleWorld
@@ -28,9 +28,9 @@ class Watched:
         self.record.read(self.library, self.maren, times)
 
     def rings(self, change: str) -> None:
-        self.record.note(LiveKind.RANG, self.library.id, self.maren, "versions", change)
+        self.record.note(LiveNoteKind.RANG, self.library.id, self.maren, "versions", change)
 
-    def notes(self) -> list[tuple[LiveKind, int, int]]:
+    def notes(self) -> list[tuple[LiveNoteKind, int, int]]:
         return [(one.kind, one.new, one.times) for one in self.record.of(self.library)]
 
 
@@ -43,10 +43,10 @@ def test_what_one_look_asks_is_one_note_and_looks_in_vain_are_another() -> None:
     watched.read(-100, 19)
     watched.after(0.1)
     watched.read(19)  # the same once more, with all about it
-    assert watched.notes() == [(LiveKind.READ, 1, 1), (LiveKind.READ, 0, 2)]
+    assert watched.notes() == [(LiveNoteKind.READ, 1, 1), (LiveNoteKind.READ, 0, 2)]
     watched.after(10)
     watched.read(19)
-    assert watched.notes()[0] == (LiveKind.READ, 0, 1)
+    assert watched.notes()[0] == (LiveNoteKind.READ, 0, 1)
 
 
 def test_a_list_that_was_empty_has_something_new() -> None:
@@ -54,7 +54,7 @@ def test_a_list_that_was_empty_has_something_new() -> None:
     watched.read()
     watched.after(10)
     watched.read(9)
-    assert watched.notes() == [(LiveKind.READ, 1, 1), (LiveKind.READ, 0, 1)]
+    assert watched.notes() == [(LiveNoteKind.READ, 1, 1), (LiveNoteKind.READ, 0, 1)]
 
 
 def test_the_same_ring_again_is_counted_and_the_newest_is_first() -> None:
@@ -63,7 +63,7 @@ def test_the_same_ring_again_is_counted_and_the_newest_is_first() -> None:
         watched.rings("CREATED")
         watched.after(0.01)
     watched.rings("DELETED")
-    assert watched.notes() == [(LiveKind.RANG, 0, 1), (LiveKind.RANG, 0, 3)]
+    assert watched.notes() == [(LiveNoteKind.RANG, 0, 1), (LiveNoteKind.RANG, 0, 3)]
 
 
 def test_it_is_bounded() -> None:
