@@ -164,7 +164,7 @@ async def _at_work(
             "operator_notifier": operator_notifier_of(base, bot, known_trouble).run,
         }
         leading = lead(storage, alone=storage.is_sqlite, workers=workers)
-        parts = running_parts_of(base, known_trouble, bot)
+        parts = running_parts_of(base, known_trouble, bot, pipeline)
         try:
             async with page.reading(parts), _all_started(settings, bot, leading, listener) as port:
                 lender, catch_up = speckle_side.lender, pipeline.catch_up

@@ -1,9 +1,11 @@
 """What it costs to listen while nothing happens, and who listens where there are two processes."""
 
 import asyncio
+import re
 from collections import Counter
 from pathlib import Path
 
+import aiohttp
 from cryptography.fernet import Fernet
 
 from sandbox.bot_process import HOST, BotProcess, bot_environment, free_port
@@ -38,6 +40,7 @@ async def test_a_turn_without_news_is_one_question_and_one_statement_and_writes_
 ) -> None:
     async with SpeckleServer.start() as server:
         ilse = server.add_user("Ilse Brandt")
+        port = free_port()
         towers = [
             server.add_project(name, owner=ilse, visibility="PUBLIC") for name in ("East", "West")
         ]
@@ -46,6 +49,7 @@ async def test_a_turn_without_news_is_one_question_and_one_statement_and_writes_
             speckle_servers=(server.url,),
             speckle={"enrich_deadline_s": 3.0},
             live={"every_s": 1.0},
+            metrics={"port": port},
         ):
             await _link(studio.sandbox, studio, server.token(ilse))
             for tower in towers:
@@ -68,6 +72,16 @@ async def test_a_turn_without_news_is_one_question_and_one_statement_and_writes_
             assert {one.lists for one in asked} == {len(towers)}
             assert len(accounts) <= len(asked) + 3  # others read them too, now and then
             assert [one for one in found.statements if one.startswith(WRITES)] == []
+            assert 0 < await _live_unread_s(port) < TURNS
+            async with server.away():
+                await asyncio.sleep(TURNS)
+                assert await _live_unread_s(port) >= TURNS
+
+
+async def _live_unread_s(port: int) -> float:
+    async with aiohttp.ClientSession() as http, http.get(f"http://{HOST}:{port}/metrics") as page:
+        (line,) = re.findall(r"^speckle_bot_live_unread_seconds (.+)$", await page.text(), re.M)
+        return float(line)
 
 
 async def test_a_start_reads_nothing_again_that_was_read_before(

@@ -8,7 +8,8 @@ import discord
 
 from bot.cards.text import counted, escape_name, moment_text, one_line, shorten_plain
 from bot.cogs.responses import COLOUR
-from bot.model import Account, Dependents, RetentionPolicy
+from bot.database_content import RetentionPolicy
+from bot.model import Account, Dependents
 from bot.services.linking import LinkFailed, LinkWay, PasteCode, PasteToken, SignIn, WhyNotLinked
 from bot.services.personal_data import PersonalData
 from bot.services.token_lending import TokenStatus

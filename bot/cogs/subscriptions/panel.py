@@ -34,7 +34,8 @@ from bot.cogs.responses import (
 from bot.cogs.subscriptions import panel_texts, subscribe_texts
 from bot.cogs.subscriptions.options_modal import OptionsModal
 from bot.cogs.subscriptions.subscribe_flow import TOKEN, SubscribeFlow
-from bot.model import PendingSubscribe, SubscriptionState
+from bot.model import SubscriptionState
+from bot.pending import PendingSubscribe
 from bot.permissions import Actor
 from bot.services.options_form import changed_options, typed_into
 from bot.services.pending_commands import PendingCommandService

@@ -18,10 +18,11 @@ import structlog
 
 from bot.errors import ACCOUNT_REFUSED, SpeckleError, SpeckleUnavailable, StorageUnavailable
 from bot.fairness import current_tenant
-from bot.model import DayQuota, Hook, Subscription
+from bot.model import Hook, Subscription
 from bot.pipeline.catch_up.from_lists import ListsCatchUp
 from bot.pipeline.listening.pace import ListeningPace
 from bot.pipeline.listening.rings import Rings, Wanted
+from bot.quota import DayQuota
 from bot.services.access_rules import LiveFor, hears_if_public
 from bot.services.token_lending import TokenLender
 from bot.services.webhook_triggers import sends_all
@@ -49,12 +50,14 @@ class _Ear:
     `listened` are the subscriptions that it listens for, `since` is from when on each project is to
     be read, and `seen` are the ids of the entries that its last answer had, all by project; `rung`
     are the projects that are to be read before its turn, which comes every `every_s`; `failures`
-    are those in a row; `lists`: its server has activity lists. `current` are the subscriptions that
+    are those in a row; `lists`: its server has activity lists; `looked_at` is when it was last
+    read, or began. `current` are the subscriptions that
     have all there was when their project was last looked at: what they lack happened since.
     """
 
     account_id: int
     server_url: str
+    looked_at: float
     listened: Mapping[str, Sequence[Listened]] = field(default_factory=dict)
     since: dict[str, datetime | None] = field(default_factory=dict)
     seen: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -151,6 +154,12 @@ class Listener:
         """Say that something may be listened to that was not, or no longer is."""
         self._changed.set()
 
+    @property
+    def longest_unread_s(self) -> float:
+        """How long ago the account was read where that is longest; 0 where none listens."""
+        now = self._clock()
+        return max((now - one.looked_at for one in self._ears.values()), default=0.0)
+
     async def read(self, hook: Hook) -> None:
         """Read now what a hook that listens has not heard yet.
 
@@ -195,7 +204,7 @@ class Listener:
         for account_id, those in wanted.items():
             ear = self._ears.get(account_id)
             if ear is None:
-                ear = self._ears[account_id] = _Ear(account_id, those[0].server_url)
+                ear = self._ears[account_id] = _Ear(account_id, those[0].server_url, self._clock())
             if ear.follow(those):
                 ear.due = self._clock()
                 if ear.server_url in self._servers:
@@ -316,7 +325,10 @@ class Listener:
             return True
         async with ear.looking:
             try:
-                return await self._look(ear, projects)
+                done = await self._look(ear, projects)
+                if projects is None:
+                    ear.looked_at = self._clock()
+                return done
             except (SpeckleUnavailable, StorageUnavailable):
                 ear.current.clear()
                 raise
