@@ -87,7 +87,8 @@ async def check_live(settings: Settings) -> Sequence[CheckResult]:
     """Of which projects accounts may hear."""
     text = (
         "projects can be followed through the account of the person who subscribes: "
-        f"{LIVE_FOR[settings.live.who]} (who in [live] of config.toml)."
+        f"{LIVE_FOR[settings.live.who]} (who in [live] of config.toml). Channels that follow "
+        "others that way are paused at the next start."
     )
     return [CheckResult(CheckMark.GOOD, "Live", text)]
 
