@@ -199,7 +199,7 @@ class SubscriptionPanel:
         if action is PanelAction.EDIT:
             await self._open_form(press)
         elif action is PanelAction.SETUP:
-            setup = self._subscriptions.show_setup(*press.subscription)
+            setup = self._subscriptions.setups.show(*press.subscription)
             await respond(interaction, setup_response(await defer_if_slow(interaction, setup)))
         else:
             await edit_with(interaction, self._pages[action](press))
@@ -304,7 +304,9 @@ class SubscriptionPanel:
         )
 
     async def _set_up_again(self, press: Press) -> Response:
-        return _setup_page(await self._subscriptions.set_up_again(*press.subscription), press.scope)
+        return _setup_page(
+            await self._subscriptions.setups.set_up_again(*press.subscription), press.scope
+        )
 
     async def _ask_before_renew(self, press: Press) -> Response:
         entry = await self._subscriptions.entry(*press.subscription)
@@ -319,7 +321,7 @@ class SubscriptionPanel:
         )
 
     async def _renew(self, press: Press, *, overlap: bool) -> Response:
-        setup = await self._subscriptions.new_secret(*press.subscription, overlap=overlap)
+        setup = await self._subscriptions.setups.new_secret(*press.subscription, overlap=overlap)
         return _setup_page(setup, press.scope)
 
 
