@@ -152,9 +152,11 @@ def decide(
     elif _still_valid(answers.everyone, now):
         return Show(permit)
     if subscription.account_id is not None:
-        hindrance = _of_account(answers.account, presence, now)
-        if source is InboxSource.LIVE and hook.is_heard:
-            hindrance = hindrance or _of_hearing(subscription, answers, now)
+        hears = source is InboxSource.LIVE and hook.is_heard
+        barred = _of_hearing(subscription, answers, now) if hears else None
+        if isinstance(barred, Pause):
+            return barred
+        hindrance = _of_account(answers.account, presence, now) or barred
         return hindrance or _of_consent(subscription, answers, audience, now) or Show(permit)
     if subscription.consent is None and hook.is_by_hand:
         # The project's owner entered the webhook's address; nothing else was asked of anybody.

@@ -383,3 +383,10 @@ def test_of_what_is_live_the_host_says_whose_account_is_heard(
         assert of(InboxSource.LIVE) == Pause(PauseReason.ACCESS_LOST, PauseWhy.NOT_LIVE)
     else:
         assert of(InboxSource.LIVE) == Wait()
+
+
+def test_a_bar_of_the_host_is_told_before_discord_is_there() -> None:
+    one = subscription(answer=consent(Entitlement.READER))
+    answers = AccessAnswers(YES, NO, live_for=LiveFor.OWNERS)
+    found = decide(one, HEARD, InboxSource.LIVE, answers, MemberPresence.UNKNOWN, None, NOW)
+    assert found == Pause(PauseReason.ACCESS_LOST, PauseWhy.NOT_LIVE)

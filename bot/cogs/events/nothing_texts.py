@@ -74,7 +74,7 @@ NOT_READ_YET: Final = (
 )
 NEVER_LISTED: Final = (
     "**Speckle does not list it.** Nothing tells of edits of comments and changes of roles, for "
-    "example."
+    "example; on Speckle 4 neither of comments, invitations and which version someone loaded."
 )
 ALWAYS: Final = (ELSEWHERE, NOT_REACHED, NEVER_SENT)
 

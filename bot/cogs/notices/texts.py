@@ -276,9 +276,9 @@ def answered_embed(
     waiting = [one for one in resumed.entries if one.hook.state is HookState.WAITING]
     if waiting:
         embed.description = (
-            f"{embed.description}\nThe webhook of {projects(waiting, read_by_others)} in Speckle "
-            "is gone, and only an owner's account can create it again. `/subscriptions`, then "
-            "*Show set-up*, shows what an owner enters by hand."
+            f"{embed.description}\nFor {projects(waiting, read_by_others)} there is no webhook in "
+            "Speckle any more, or none yet, and only an owner's account can create one. "
+            "`/subscriptions`, then *Show set-up*, shows what an owner enters by hand."
         )
     return embed
 

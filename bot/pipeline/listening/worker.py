@@ -170,14 +170,11 @@ class Listener:
     async def run(self) -> None:
         """Listen until cancelled."""
         current_tenant.set("listening")  # people's questions to a server take turns with it
-        looked = False
         async with self._tasks:
+            self._start(self._pause_barred(), "barred")
             while True:
                 self._changed.clear()
                 with suppress(StorageUnavailable):
-                    if not looked:
-                        await self._pause_barred()
-                        looked = True
                     await self._plan()
                     for server_url in {one.server_url for one in self._ears.values()}:
                         if server_url not in self._servers:
@@ -187,11 +184,20 @@ class Listener:
                 await set_within(self._changed, self._pace.plan_s)
 
     async def _pause_barred(self) -> None:
-        """Pause what the operator lets accounts hear no more, since the last start."""
-        for hook, subscriptions in await self._storage.read(_listened):
-            barred = [one for one in subscriptions if hears_if_public(one, self._live_for)]
-            if barred and hook.is_heard:
-                await self._lists.ask_again(hook, barred)
+        """Pause what the operator lets accounts hear no more, since the last start.
+
+        Where that fails, the first event does.
+        """
+        try:
+            for hook, subscriptions in await self._storage.read(_listened):
+                barred = [one for one in subscriptions if hears_if_public(one, self._live_for)]
+                if barred and hook.is_heard:
+                    await self._lists.ask_again(hook, barred)
+                    self._changed.set()
+        except StorageUnavailable as error:
+            log.error("worker.database_unavailable", worker="listening", reason=error.reason)
+        except Exception:  # a fault of ours over one hook must not end the bot
+            log.exception("listening.failed")
 
     async def _barred(self, subscription_ids: Collection[int]) -> Collection[int]:
         """Those that the operator lets no account hear: what a webhook sends them is enough."""
