@@ -130,7 +130,8 @@ class Subscribed:
     is what the pasted link leads to, `hints` are filters that have no effect now, for
     the person who `asked_by` typing it. `defaulted` are options that a new one has from the
     server's default filters. `not_live`: the caller's account sees the project, and the operator
-    lets accounts hear of such projects alone.
+    lets accounts hear of such projects alone. `becomes_live`: the channel waited for a webhook
+    before, and the caller's account hears of the project from now on.
     """
 
     entry: Followed
@@ -150,6 +151,7 @@ class Subscribed:
     asked_by: int = NOBODY
     defaulted: frozenset[str] = frozenset()
     not_live: LiveFor | None = None
+    becomes_live: bool = False
 
 
 @dataclass(frozen=True, slots=True)

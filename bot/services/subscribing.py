@@ -197,6 +197,7 @@ class Subscribing:
             kept=kept,
             defaulted=request.defaulted if here is None else frozenset(),
             not_live=planner.not_live(entry.hook),
+            becomes_live=plan.listens and here is not None and not here.hook.listens,
         )
 
     async def _write(

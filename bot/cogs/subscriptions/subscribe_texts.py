@@ -156,6 +156,8 @@ def _also(outcome: Subscribed, news: str) -> list[str]:
         lines.append(f"**It is paused now, because {why}.** {WHAT_NEXT}")
     if news:
         lines.append(news)
+    if outcome.becomes_live:
+        lines.append(LIVE_THROUGH_ACCOUNT)
     if outcome.not_live is not None:
         lines.append(
             "It cannot be live through your account either: the person who runs the bot allows "
