@@ -43,7 +43,8 @@ WHY_LINKED: Final = (
 WHY_MORE: Final = (
     "tracemalloc, compared after 1,500 and after 4,500 events: Python's objects grow by 0.5 MB, "
     "all of it the last minute's deliveries, which are kept to know a repetition. What else grows "
-    "is SQLite's cache of pages, up to 1 MB for each of seven connections, and glibc's store."
+    "is SQLite's cache of pages, up to 1 MB for each of seven connections, and glibc's store. Most "
+    "of it comes early: in one run 17 MB by 44,000 events, 4 more by 84,000, 1 more by 100,000."
 )
 
 

@@ -64,6 +64,7 @@ WHYS: Final[Mapping[PauseWhy, str]] = {
     PauseWhy.SCOPE_MISSING: "the account's token lacks a permission",
     PauseWhy.UNLINKED: "the account that it depended on was unlinked",
     PauseWhy.UNCONFIRMED: "the account waits for its person to confirm it",
+    PauseWhy.NOT_LIVE: "the host lets no account show such a project live",
     PauseWhy.PERSON_LEFT: "the person whose account shows it left the server",
     PauseWhy.PERSON_BLIND: "the person whose account shows it cannot see the channel any more",
     PauseWhy.NOT_ANSWERED: "nobody has confirmed who will see the project there",

@@ -28,6 +28,7 @@ BotError
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Final
 
 
 class BotError(Exception):
@@ -203,6 +204,17 @@ class SpeckleForbidden(SpeckleError):
 
 class SpeckleNotFound(SpeckleError):
     """It does not exist there, or this account cannot see it."""
+
+
+NOT_FOR_ACCOUNT: Final = (SpeckleScopeMissing, SpeckleForbidden, SpeckleNotFound)
+"""What a server says where a valid token is not enough."""
+ACCOUNT_REFUSED: Final = (
+    AccountUnopenable,
+    AccountUnconfirmed,
+    SpeckleTokenRefused,
+    *NOT_FOR_ACCOUNT,
+)
+"""What one account cannot do and another one perhaps can."""
 
 
 class SpeckleRejected(SpeckleError):

@@ -80,6 +80,7 @@ class PauseWhy(StrEnum):
     NOT_FOUND = "not_found"
     UNLINKED = "unlinked"
     UNCONFIRMED = "unconfirmed"  # the database was restored, and its person has not confirmed it
+    NOT_LIVE = "not_live"  # the operator lets no account hear of such a project
     # Of the person whose account it is.
     PERSON_LEFT = "person_left"
     PERSON_BLIND = "person_blind"  # they no longer see the channel

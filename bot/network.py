@@ -67,6 +67,16 @@ class Network:
         """What a session of aiohttp makes its connections with."""
         return _Connector(self, ssl=self.ssl_context, **limits)
 
+    def session(
+        self, trace: Sequence[aiohttp.TraceConfig] = (), **limits: Any
+    ) -> aiohttp.ClientSession:
+        """A session of aiohttp that keeps no cookies, with the limits of its connector."""
+        return aiohttp.ClientSession(
+            connector=self.connector(**limits),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=list(trace),
+        )
+
     def proxy_for(self, url: str) -> str | None:
         """The proxy to ask for an address through; None for none."""
         parts = urlsplit(url)

@@ -79,9 +79,18 @@ class ReadWith(StrEnum):
     NO_TOKEN = "no_token"  # noqa: S105  # no token
 
 
+class HeardBy(StrEnum):
+    """What led to reading an event of a project that is live through an account."""
+
+    RING = "ring"  # of the account's WebSocket
+    TURN = "turn"  # of the account, which comes every few seconds
+    LATER = "later"  # nobody could look when it happened
+
+
 CATCH_UP_STAGE = "catch_up"  # of lines that say how an event came
 NOTE_FACT = "note"  # what the card says too
 TraceFacts = Mapping[str, int | str]
+HEARD_FACT = "heard"  # a HeardBy
 SUBSCRIPTIONS_FACT = "subscriptions"  # the ids of those that a line is about, with spaces between
 THINGS_FACT = "things"  # the ids of what an event is about, with spaces between
 

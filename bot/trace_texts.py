@@ -6,7 +6,7 @@ from typing import Final
 from bot.model import PauseWhy
 from bot.services.channel_event import Outcome
 from bot.speckle.filters import FilterWhy
-from bot.trace import MissingWhy, ReadWith, TraceLine, TraceStep
+from bot.trace import HEARD_FACT, HeardBy, MissingWhy, ReadWith, TraceLine, TraceStep
 from bot.work import LateAddition
 
 OUTCOMES: Final[Mapping[Outcome, str]] = {
@@ -65,7 +65,7 @@ STEPS: Final[Mapping[str, str]] = {
     TraceStep.NOT_FILLED_IN: "The card stays without {added}: {missing}.",
     TraceStep.FROM_HISTORY: "Fetched from the webhook's history, as Speckle could not deliver it.",
     TraceStep.FROM_ACTIVITY: ("Fetched from the project's own lists, as no webhook had sent it."),
-    TraceStep.HEARD: "Read in the project's own lists, with the account that listens to it.",
+    TraceStep.HEARD: "Read in the project's own lists, with the account that listens to it{heard}.",
     TraceStep.IN_ACTIVITY_TOO: (
         "The project's lists have it too; a webhook had sent it already, as event {inbox_id}."
     ),
@@ -96,6 +96,7 @@ PAUSES: Final[Mapping[str, str]] = {
     PauseWhy.UNCONFIRMED: (
         "the database was restored, and the account that shows it here is not confirmed yet"
     ),
+    PauseWhy.NOT_LIVE: "`who` in `[live]` does not let this account show the project live",
     PauseWhy.PERSON_LEFT: "the person whose account shows it here has left the server",
     PauseWhy.PERSON_BLIND: "the person whose account shows it here cannot see the channel",
     PauseWhy.NOT_ANSWERED: "nobody who can see the project has confirmed that it may be shown here",
@@ -142,6 +143,15 @@ ADDED: Final[Mapping[str, str]] = {
     LateAddition.OBJECT_COUNT: "its number of objects",
 }
 
+HEARD: Final[Mapping[str, str]] = {
+    HeardBy.RING: "a WebSocket of that account rang",
+    HeardBy.TURN: "at the account's turn, which comes every {every_s} s",
+    HeardBy.LATER: (
+        "afterwards, as the bot could not look when it happened. It was off, for example, or the "
+        "channel was paused, or Speckle did not answer"
+    ),
+}
+
 # Facts that are words, in an order in which each finds the texts of those that it names.
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "filter": FILTERS,
@@ -149,6 +159,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "missing": MISSING,
     "reader": READERS,
     "added": ADDED,
+    HEARD_FACT: HEARD,
 }
 
 
@@ -165,4 +176,5 @@ def _texts(line: TraceLine) -> Mapping[str, str]:
         text = words.get(texts.get(name, ""))  # none for a word of a newer version
         if text is not None:
             texts[name] = text.format_map(texts)
+    texts[HEARD_FACT] = f": {texts[HEARD_FACT]}" if HEARD_FACT in texts else ""
     return texts

@@ -405,7 +405,7 @@ class WebhookListener:
 
     async def _over_quota(self, hook: Hook) -> Answer:
         self._count(DeliveryResult.OVER_QUOTA)
-        wait_s = str(math.ceil((await self._quotas.note_refused(hook)).total_seconds()))
+        wait_s = str(math.ceil((await self._quotas.note_full(hook)).total_seconds()))
         return Answer(429, OVER_QUOTA, (("Retry-After", wait_s),))
 
     async def _refused(self, attempt: Attempt, unsigned: UnsignedRequest) -> Answer:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from bot.cards.card import Card, Picture
 from bot.model import AccessPause, DayQuota, Hook, InboxSource, Subscription
@@ -78,6 +78,10 @@ class Listened:
     project_id: str
     listened_until: datetime | None
     made: bool
+
+
+ToldEntry: TypeAlias = tuple[int, str, datetime]
+"""An entry of a project's lists that was taken in: for which subscription, its kind, its time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import pytest
 import bot
 from bot.model import PauseWhy
 from bot.speckle.filters import FilterWhy
-from bot.trace import MissingWhy, ReadWith, TraceLine, TraceStep
-from bot.trace_texts import ADDED, FILTERS, MISSING, PAUSES, READERS, STEPS, trace_text
+from bot.trace import HeardBy, MissingWhy, ReadWith, TraceLine, TraceStep
+from bot.trace_texts import ADDED, FILTERS, HEARD, MISSING, PAUSES, READERS, STEPS, trace_text
 from bot.work import LateAddition
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -27,6 +27,7 @@ WRITERS = ("pipeline", "db", "speckle")
         (MissingWhy, MISSING),
         (ReadWith, READERS),
         (LateAddition, ADDED),
+        (HeardBy, HEARD),
     ],
 )
 def test_each_word_of_a_trace_has_a_text(words: type[StrEnum], texts: Mapping[str, str]) -> None:
@@ -36,7 +37,7 @@ def test_each_word_of_a_trace_has_a_text(words: type[StrEnum], texts: Mapping[st
 def test_each_word_of_a_trace_is_written_somewhere() -> None:
     root = Path(bot.__file__).parent
     code = "".join(path.read_text() for room in WRITERS for path in (root / room).rglob("*.py"))
-    words = [word for kind in (TraceStep, FilterWhy, MissingWhy) for word in kind]
+    words = [word for kind in (TraceStep, FilterWhy, MissingWhy, HeardBy) for word in kind]
     assert [word for word in words if f"{type(word).__name__}.{word.name}" not in code] == []
 
 
@@ -94,6 +95,19 @@ def test_each_word_of_a_trace_is_written_somewhere() -> None:
             TraceStep.FILLED_IN,
             {"added": LateAddition.PICTURE, "after_s": 7},
             "Added its picture 7 s after the card was made.",
+        ),
+        (
+            TraceStep.HEARD,
+            {"heard": HeardBy.TURN, "every_s": 20},
+            (
+                "Read in the project's own lists, with the account that listens to it: at the "
+                "account's turn, which comes every 20 s."
+            ),
+        ),
+        (
+            TraceStep.HEARD,
+            {},
+            "Read in the project's own lists, with the account that listens to it.",
         ),
         (
             TraceStep.ACCESS_PAUSED,

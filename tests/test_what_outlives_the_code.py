@@ -33,6 +33,7 @@ BUTTONS = {
     "events:why:([0-9]{1,20})",
     "account:(unlink|erase|erase-sure|keep|confirm):([0-9]{1,18})",
     "link:paste:([A-Za-z0-9_-]{43})",
+    "link:paste-code:([A-Za-z0-9_-]{43})",
     "notice:access:(resume|take):([0-9]{1,20})",
     "notice:resume:([0-9]{1,20})",
     "notice:setup:([0-9]{1,18}):([0-9]{1,20})",
@@ -53,6 +54,7 @@ FORMS_SENT_OFF = {
     "settings:filters",
     "sub:filters:([0-9]{1,18}):([0-9]{1,20}):([0-9]{1,6})",
     "link:token:([A-Za-z0-9_-]{43})",
+    "link:code:([A-Za-z0-9_-]{43})",
 }
 STORED_WORDS = {
     "active,paused",
@@ -68,8 +70,8 @@ STORED_WORDS = {
     "webhook,operator,history,activity,live,test",
     "owner,reader,manager,anyone",
     (
-        "token_refused,scope_missing,forbidden,not_found,unlinked,unconfirmed,person_left,"
-        "person_blind,not_answered,filters_wider,audience_wider,turned_private"
+        "token_refused,scope_missing,forbidden,not_found,unlinked,unconfirmed,not_live,"
+        "person_left,person_blind,not_answered,filters_wider,audience_wider,turned_private"
     ),
     (
         "version_created,version_updated,version_received,version_deleted,version_moved,model_created,"
@@ -91,6 +93,7 @@ STORED_WORDS = {
         "from_history,from_activity,heard,in_activity_too"
     ),
     "account,operator,no_token",
+    "ring,turn,later",
     (
         "token_refused,scope_missing,forbidden,not_found,unconfirmed,unreadable,other,"
         "nothing_more,contradicted,filtered,no_consent,no_access,blank,too_late,shown_already"

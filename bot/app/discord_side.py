@@ -20,6 +20,7 @@ from bot.notifiers.webhook_reconciler import WebhookReconciler, describe_webhook
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.listening.worker import Listener
 from bot.problems import NotReady
+from bot.services.access_rules import LiveFor
 from bot.services.audit import AuditService
 from bot.services.card_filters import CardFilters
 from bot.services.consent_check import ConsentCheck
@@ -32,7 +33,7 @@ from bot.services.guild_status import GuildStatusService
 from bot.services.guilds import GuildService
 from bot.services.known_trouble import KnownTrouble
 from bot.services.linking import AccountLinking, ResumePending
-from bot.services.listening import ListeningStart, LiveFor
+from bot.services.listening import ListeningStart
 from bot.services.message_cards import MessageCards
 from bot.services.pause_notices import PauseNoticeService
 from bot.services.pending_commands import PendingCommandService
@@ -111,7 +112,7 @@ async def build_discord_side(
         base, speckle, webhooks, pages, _listening(base, speckle, listener)
     )
     watch = DiscordChannelAudience(bot, base.timings.access.member_known_s)
-    access = AccessCheck(storage, speckle.client, speckle.lender, watch, now, base.timings.access)
+    access = _access(base, speckle, watch)
     webhook_looks = WebhookLooks(webhooks, speckle.lender, access.decide_and_record)
     event_log = _event_log(base, access, webhook_looks)
     pending_commands, refused = PendingCommandService(storage), RefusedDeliveries(now)
@@ -144,6 +145,18 @@ async def build_discord_side(
     )
     resume = flow.resume_after_link
     return DiscordSide(bot, guilds, webhooks, linking, access, refused, resume)
+
+
+def _access(base: Base, speckle: SpeckleSide, watch: DiscordChannelAudience) -> AccessCheck:
+    return AccessCheck(
+        base.storage,
+        speckle.client,
+        speckle.lender,
+        watch,
+        base.now,
+        base.timings.access,
+        LiveFor(base.settings.live.who),
+    )
 
 
 def _listening(

@@ -1,6 +1,6 @@
 """What the settings say, as the parts take it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from bot.amounts import GB
@@ -44,6 +44,17 @@ def vault_of(settings: Settings) -> Vault:
     """The keys; whatever else a start needs is looked at first, so that all is reported at once."""
     required_token(settings)
     return Vault([key.get_secret_value() for key in settings.encryption_keys])
+
+
+def ways_of(settings: Settings) -> Mapping[str, str]:
+    """How projects are followed and accounts linked, for the first line of the log."""
+    live = f"live through accounts ({settings.live.who})"
+    if settings.public_url is not None:
+        accounts = "sign-in pages" if settings.speckle_apps else "pasted tokens"
+        return {"projects": f"webhooks, or {live}", "accounts": accounts}
+    accounts = "pasted codes or tokens" if settings.speckle_apps else "pasted tokens"
+    why = "PUBLIC_URL is not set: no webhooks and no sign-in pages"
+    return {"projects": live, "accounts": accounts, "why": why}
 
 
 def quotas_of(settings: Settings, storage: Storage, now: Callable[[], datetime]) -> QuotaService:

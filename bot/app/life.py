@@ -17,6 +17,7 @@ from bot.app.from_settings import (
     rate_limiter_of,
     required_token,
     vault_of,
+    ways_of,
 )
 from bot.app.pipeline import build_listener, build_pipeline
 from bot.app.speckle_side import build_speckle_side
@@ -122,6 +123,7 @@ async def _at_work(
 ) -> AsyncIterator[App]:
     if settings.discord_api_url is not None:
         use_api(settings.discord_api_url)
+    log.info("app.starting", **ways_of(settings))
     breakers, network = CircuitBreakers(timings.speckle, metrics=metrics), settings.network()
     async with _speckle_connections(settings, breakers, network) as (http, sockets):
         restored_copy_check = await checked_copy_of(storage)
@@ -162,7 +164,7 @@ async def _at_work(
             "operator_notifier": operator_notifier_of(base, bot, known_trouble).run,
         }
         leading = lead(storage, alone=storage.is_sqlite, workers=workers)
-        parts = running_parts_of(base, known_trouble, bot)
+        parts = running_parts_of(base, known_trouble, bot, pipeline)
         try:
             async with page.reading(parts), _all_started(settings, bot, leading, listener) as port:
                 lender, catch_up = speckle_side.lender, pipeline.catch_up

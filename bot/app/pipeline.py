@@ -28,6 +28,7 @@ from bot.pipeline.picture_resizer import PictureResizer
 from bot.pipeline.replay import Replay
 from bot.pipeline.routing import Routing
 from bot.pipeline.sender import Sender
+from bot.services.access_rules import LiveFor
 from bot.services.readiness import Readiness
 from bot.supervisor import Worker
 from bot.webhook_listener import WebhookListener
@@ -182,6 +183,8 @@ def _listening(
         look_back=timedelta(days=base.settings.retention.delivered_days),
         now=base.now,
         quota=base.quotas.day,
+        on_full=base.quotas.note_full,
+        decide_again=partial(access.decide_and_record, fresh=True),
     )
     live = base.settings.live
     as_set = ListeningPace(soonest_s=live.every_s, sockets_from=live.sockets_from)
@@ -190,9 +193,10 @@ def _listening(
         speckle.client,
         speckle.lender,
         lists,
-        access,
         speckle.sockets,
+        live_for=LiveFor(live.who),
         quota=base.quotas.day,
+        on_full=base.quotas.note_full,
         pace=base.timings.listening or as_set,
         now=base.now,
     )

@@ -72,7 +72,9 @@ async def report_unopenable(readiness: Readiness) -> None:
         )
 
 
-def running_parts_of(base: Base, known_trouble: KnownTrouble, bot: SpeckleBot) -> RunningParts:
+def running_parts_of(
+    base: Base, known_trouble: KnownTrouble, bot: SpeckleBot, pipeline: Pipeline
+) -> RunningParts:
     """What /metrics reads when it is asked."""
     return RunningParts(
         base.storage,
@@ -82,6 +84,7 @@ def running_parts_of(base: Base, known_trouble: KnownTrouble, bot: SpeckleBot) -
         silent_servers=base.breakers.silent,
         gateway_problems=bot.gateway.problems,
         gateway_latency_s=lambda: bot.latency_s,
+        live_unread_s=lambda: pipeline.listener.longest_unread_s,
         now=base.now,
     )
 

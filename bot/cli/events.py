@@ -230,7 +230,9 @@ class EventView(Printable):
         ago = duration_text((now - event.event_at).total_seconds())
         yield f"Event {event.id}: {self._name(event)}"
         yield f"  happened {event.event_at:%Y-%m-%d %H:%M:%S} UTC, {ago} ago"
-        yield f"  received {event.received_at:%Y-%m-%d %H:%M:%S} UTC, by {SOURCES[event.source]}"
+        live = event.source is InboxSource.LIVE
+        by = "live through an account" if live else f"by {SOURCES[event.source]}"
+        yield f"  received {event.received_at:%Y-%m-%d %H:%M:%S} UTC, {by}"
         yield f"  project  {self.text(found.project_name) or '(no name)'}, {event.project_id}"
         for one in found.channels:
             yield from self._channel_lines(found, one, now)

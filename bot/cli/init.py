@@ -30,7 +30,8 @@ async def write_first_files(files: Files) -> None:
             "or database? Then put the key, and DATABASE_URL, of that time there instead."
         )
     print_line(
-        f"Next: fill in {files.env}, then type `{PROGRAM} check`, which says what is missing."
+        f"Next: put the bot's token into {files.env} as DISCORD_TOKEN, then type "
+        f"`{PROGRAM} check`, which says what is missing and what works."
     )
 
 

@@ -129,8 +129,9 @@ async def import_subscriptions(settings: Settings, path: Path, *, dry_run: bool)
 GOOD: Final = frozenset({ImportOutcome.MADE, ImportOutcome.THERE})
 WHAT_NEXT: Final = (
     "What is new is paused, and shows nothing yet: the person whose id is in `by` is notified, and "
-    "somebody who may answer for the channel presses Resume under /subscriptions. A webhook that "
-    "the bot does not make itself is then set up in Speckle."
+    "somebody who may answer for the channel presses Resume under /subscriptions. Then it is live "
+    "through their account, or has a webhook; one that the bot does not make itself is set up in "
+    "Speckle."
 )
 OUTCOMES: Final[Mapping[ImportOutcome, str]] = {
     ImportOutcome.MADE: "made, paused until somebody answers for it.",

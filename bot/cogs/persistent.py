@@ -75,6 +75,8 @@ def link_button(label: str, url: str) -> "discord.ui.Button[discord.ui.View] | N
     return discord.ui.Button(label=label, url=url)
 
 
-def with_address(text: str, url: str) -> Response:
-    """The text with an address that no button can hold."""
-    return Response(f"{text}\n<{url}>" if link_button("", url) is None else text)
+def with_addresses(text: str, *urls: str) -> Response:
+    """The text with those addresses that no button can hold."""
+    return Response(
+        "\n".join([text, *(f"<{url}>" for url in urls if link_button("", url) is None)])
+    )

@@ -209,8 +209,8 @@ def _no_room_text(refusal: NoRoom) -> str:
     has = f"it has {refusal.used} of {refusal.limit}. Nothing was changed."
     if refusal.of is Limited.HOOKS:
         return (
-            f"This server cannot have another webhook: {has} Remove one that is no longer needed: "
-            "`/subscriptions` lists what is followed, and a webhook is removed with its last "
+            f"This server cannot have another webhook or live project: {has} Remove one that is no "
+            "longer needed: `/subscriptions` lists what is followed, and each ends with its last "
             "channel. Or ask the person who runs this bot to allow more (`hooks` in its settings)."
         )
     return (

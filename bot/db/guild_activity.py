@@ -13,7 +13,7 @@ from bot.lookups import CardDelay, ChannelWaiting, FollowingChannel, WaitsFor
 from bot.model import HookKind, InboxSource, own_ordering_key, shared_ordering_key
 
 MOST_DELAYS: Final = 2_000
-AS_THEY_HAPPEN: Final = (InboxSource.WEBHOOK, InboxSource.OPERATOR)
+AS_THEY_HAPPEN: Final = (InboxSource.WEBHOOK, InboxSource.OPERATOR, InboxSource.LIVE)
 
 
 class GuildActivity:

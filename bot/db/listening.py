@@ -1,5 +1,6 @@
 """What is listened to: which projects, through whose accounts, and until when they were read."""
 
+from collections import Counter
 from collections.abc import Collection
 from datetime import datetime
 
@@ -8,9 +9,9 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 from bot.db.remembered_projects import RememberedProjects
 from bot.db.rows import value_of
 from bot.db.session import Session
-from bot.db.tables import hooks, subscriptions
-from bot.model import HookState, HookTrouble, SubscriptionState
-from bot.work import Listened
+from bot.db.tables import hooks, inbox, subscriptions
+from bot.model import HookState, HookTrouble, SubscriptionState, own_ordering_key
+from bot.work import Listened, ToldEntry
 
 IS_LISTENED_TO = and_(
     hooks.c.listens,
@@ -45,6 +46,19 @@ class Listening:
         """All that is listened to, oldest subscription first; not while it is paused."""
         rows = self._session.execute(LISTENED).mappings().all()
         return [value_of(Listened, row) for row in rows]
+
+    def told(self, hook_ids: Collection[int], most: int) -> Counter[ToldEntry]:
+        """What was last taken in from lists through these hooks, at most so much of each."""
+        found: Counter[ToldEntry] = Counter()
+        for hook_id in sorted(hook_ids):
+            rows = (
+                select(inbox.c.subscription_id, inbox.c.event_name, inbox.c.happened_at)
+                .where(inbox.c.lane == own_ordering_key(hook_id))
+                .order_by(inbox.c.id.desc())
+                .limit(most)
+            )
+            found.update(tuple(row) for row in self._session.execute(rows))
+        return found
 
     def read_until(self, subscription_ids: Collection[int], until: datetime) -> None:
         """Note until when, by the server's clock, a project's lists were read for these."""

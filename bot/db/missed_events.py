@@ -48,6 +48,7 @@ from bot.work import (
 )
 
 MILLISECOND = timedelta(milliseconds=1)
+NO_FACTS: TraceFacts = {}
 GAPS_KEY = "catch_up.gaps"  # JSON: when gaps were found, by the id of the hook
 
 
@@ -198,6 +199,7 @@ class MissedEvents:
         quota: DayQuota | None = None,
         *,
         live: bool = False,
+        heard: TraceFacts = NO_FACTS,
         live_until: datetime | None = None,
         seen: SeenProject | None = None,
     ) -> TakenIn | None:
@@ -205,10 +207,10 @@ class MissedEvents:
 
         What came by a webhook already is kept without a body, as the webhook's partner. Only kinds
         that the ordering key has had before: what its webhook is not set to send was not missed;
-        but all kinds of what is `live`, which then is read until `live_until`; what was `seen` is
-        remembered once what differs was told. None while a webhook's events of the ordering key
-        wait to be looked at, as nobody knows yet what those are, and where something else was seen
-        meanwhile.
+        but all kinds of what is `live`, which then is read until `live_until`, and `heard` says in
+        the traces what led to that; what was `seen` is remembered once what differs was told. None
+        while a webhook's events of the ordering key wait to be looked at, as nobody knows yet what
+        those are, and where something else was seen meanwhile.
         """
         ordering_key = hook.ordering_key
         if not self._session.is_sqlite:
@@ -232,7 +234,8 @@ class MissedEvents:
         full = len(room) < len(new)
         source = InboxSource.LIVE if live else InboxSource.ACTIVITY
         of_list = partial(_listed_row, hook, subscription, source)
-        rows = self._listed_rows([(one, of_list(one, partners.get(one))) for one in room], note)
+        pairs = [(one, of_list(one, partners.get(one))) for one in room]
+        rows = self._listed_rows(pairs, note, heard)
         ids = insert_events(self._session, rows)
         if rows:
             self._has_list_rows(subscription, new[len(rows) - 1].at)
@@ -249,7 +252,10 @@ class MissedEvents:
         return TakenIn(tuple(taken), found, full=full)
 
     def _listed_rows(
-        self, pairs: Sequence[tuple[FetchedEvent, dict[str, Any]]], note: str | None
+        self,
+        pairs: Sequence[tuple[FetchedEvent, dict[str, Any]]],
+        note: str | None,
+        heard: TraceFacts,
     ) -> list[dict[str, Any]]:
         """The rows of some events; `note` goes to the first one that is to be shown."""
         rows: list[dict[str, Any]] = []
@@ -257,7 +263,7 @@ class MissedEvents:
             if row["same_as"] is not None:
                 rows.append(self._known(row))
             else:
-                rows.append(self._missed(row, one, note))
+                rows.append(self._missed(row, one, note, heard))
                 note = None
         return rows
 
@@ -307,10 +313,12 @@ class MissedEvents:
         values = [{"hook_id": hook_id, "call_id": call_id} for call_id in sorted(set(call_ids))]
         self._session.execute(statement, values)
 
-    def _missed(self, row: dict[str, Any], one: FetchedEvent, note: str | None) -> dict[str, Any]:
+    def _missed(
+        self, row: dict[str, Any], one: FetchedEvent, note: str | None, heard: TraceFacts
+    ) -> dict[str, Any]:
         live = row["source"] is InboxSource.LIVE
         step = TraceStep.HEARD if live else TraceStep.FROM_ACTIVITY
-        trace = self._trace(step, _noted(note or one.note))
+        trace = self._trace(step, {**heard, **_noted(note or one.note)})
         return self._row(**row, body=one.body, finished_at=None, trace=trace)
 
     def _known(self, row: dict[str, Any]) -> dict[str, Any]:

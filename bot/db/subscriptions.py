@@ -182,6 +182,8 @@ class Subscriptions:
             values["hook_id"] = hook_id
             moves = subscriptions.c.hook_id != hook_id
             values["moved_at"] = case((moves, now), else_=subscriptions.c.moved_at)
+            # What was read for it through one hook is not known of through another.
+            values["listened_until"] = case((moves, None), else_=subscriptions.c.listened_until)
         this = subscriptions.c.id == subscription_id
         before = _first(self._session, select(subscriptions).where(this))
         if before is None:

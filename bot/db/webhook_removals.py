@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, insert, select, update
 
 from bot.audit import AuditAction
 from bot.db.audit_log import record_hooks
@@ -66,7 +66,8 @@ def write_removals(session: Session, condition: ColumnElement[bool], now: dateti
 
 def audit_removal(session: Session, condition: ColumnElement[bool]) -> None:
     """Note in the audit log, before these hooks are erased, that their webhooks go."""
-    own = select(hooks).where(condition, hooks.c.kind == HookKind.OWN)
+    heard = and_(hooks.c.listens, hooks.c.webhook_sealed.is_(None))  # there is no webhook
+    own = select(hooks).where(condition, hooks.c.kind == HookKind.OWN, ~heard)
     for row in session.execute(own).mappings().all():
         by_hand = row["webhook_sealed"] is None
         record_hooks(session, AuditAction.WEBHOOK_REMOVED, [row], by_hand=by_hand)

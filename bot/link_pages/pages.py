@@ -169,6 +169,7 @@ _FAILURES: Final[Mapping[WhyNotLinked, PageMessage]] = {
     WhyNotLinked.NO_APP: _NOT_UNDERSTOOD,
     WhyNotLinked.SERVER_STRANGE: _NOT_UNDERSTOOD,
     WhyNotLinked.NOT_A_TOKEN: _NOT_UNDERSTOOD,
+    WhyNotLinked.NOT_A_CODE: _NOT_UNDERSTOOD,
 }
 
 

@@ -28,6 +28,7 @@ def every_metric() -> Sequence[Metric]:
     readings = Readings(
         database_kind="sqlite",
         gateway_latency_s=0.02,
+        live_unread_s=12.0,
         breakers={(SERVER,): False},
         trouble=(),
         database=FromDatabase(at, Totals(nothing, nothing, 0, 0, 0, {}), {}, at),

@@ -102,6 +102,12 @@ GAUGES: Final = (
         ("server",),
     ),
     Gauge(
+        "live_unread_seconds",
+        "How long ago Speckle was last read for what is live through an account, of the account "
+        "where that is longest; 0 if nothing is live",
+        lambda readings: _plain(readings.live_unread_s),
+    ),
+    Gauge(
         "trouble",
         "1 for each kind of trouble that there is, at most a minute ago, as in /status and the "
         "operator's notices",

@@ -42,6 +42,7 @@ class Readings:
     leads: bool = False
     gateway_connected: bool = False
     gateway_latency_s: float | None = None
+    live_unread_s: float | None = None
     breakers: Mapping[tuple[str, ...], bool] = field(default_factory=dict)  # by server
     trouble: Collection[TroubleKind] | None = None
     database: FromDatabase | None = None
@@ -58,6 +59,7 @@ class RunningParts:
     silent_servers: Callable[[], Collection[str]]
     gateway_problems: Callable[[], Sequence[NotReady]]
     gateway_latency_s: Callable[[], float | None]
+    live_unread_s: Callable[[], float]
     now: Callable[[], datetime]
 
 
@@ -81,6 +83,7 @@ class Reader:
             leads=parts.storage.leads,
             gateway_connected=not parts.gateway_problems(),
             gateway_latency_s=parts.gateway_latency_s(),
+            live_unread_s=parts.live_unread_s(),
             breakers={(server,): server in silent for server in parts.servers},
             trouble={one.kind for one in trouble},
             database=database,

@@ -73,7 +73,7 @@ class QuotaNotifier:
         """The keyword arguments of `send`."""
         guild = self._bot.get_guild(over.notice.guild_id)
         return {
-            "content": quota_texts.quota_lead(to.mentioned),
+            "content": quota_texts.quota_lead(over, to.mentioned),
             "embed": quota_texts.quota_embed(over, guild.name if guild else None),
             # The row's own, so that a crash before it is noted shows nothing twice.
             "nonce": over.notice.nonce,

@@ -15,6 +15,7 @@ import structlog
 from cachetools import LRUCache, TTLCache
 
 from bot.errors import (
+    NOT_FOR_ACCOUNT,
     AccountUnconfirmed,
     AccountUnopenable,
     SpeckleError,
@@ -32,9 +33,11 @@ from bot.services.access_rules import (
     AccessAnswers,
     Decision,
     LastAnswer,
+    LiveFor,
     Pause,
     decide,
     depends_on_openness,
+    hears_if_public,
     is_private,
 )
 from bot.services.token_lending import TokenLender
@@ -107,7 +110,9 @@ class AccessCheck:
         channel_audience: ChannelAudience,
         now: Callable[[], datetime],
         timings: AccessTimings = AccessTimings(),
+        live_for: LiveFor = LiveFor.READERS,
     ) -> None:
+        self._live_for = live_for
         self._storage = storage
         self._client = client
         self._lender = lender
@@ -156,7 +161,10 @@ class AccessCheck:
         )
         words = {account_id: _word(answer, None) for account_id, answer in answers.items()}
         denied = any(word.answer is AccessAnswer.NO for word in words.values())
-        if denied and everyone == NEVER_ANSWERED and not is_private(hook.visibility):
+        asks = denied and not is_private(hook.visibility)
+        if source is InboxSource.LIVE:
+            asks |= any(self._hears_if_public(one, words) for one in subscriptions)
+        if asks and everyone == NEVER_ANSWERED:
             everyone, visibility = await self._openness(hook, fresh=fresh)
         operator = self._lender.serves_as_operator(hook)
         now = self._now()
@@ -167,7 +175,7 @@ class AccessCheck:
                 one,
                 hook,
                 source,
-                AccessAnswers(_fresh(one, word, fresh, now), everyone, operator),
+                AccessAnswers(_fresh(one, word, fresh, now), everyone, operator, self._live_for),
                 people.get(one.id, MemberPresence.UNKNOWN),
                 audiences.get(one.channel_id),
                 now,
@@ -180,6 +188,10 @@ class AccessCheck:
         silences = (SpeckleUnavailable, AccountUnopenable)
         silent = (one.reason for one in answers.values() if isinstance(one, silences))
         return AccessDecisions(decisions, seen, visibility, next(silent, None))
+
+    def _hears_if_public(self, subscription: Subscription, words: Mapping[int, LastAnswer]) -> bool:
+        word = words.get(subscription.account_id or 0, NEVER_ANSWERED)
+        return hears_if_public(subscription, self._live_for, word)
 
     def wait_s(self, attempts: int) -> float:
         """Seconds until an event that waits is tried again."""
@@ -260,7 +272,7 @@ class AccessCheck:
     async def _project(self, project_id: str, login: Login) -> Answer:
         try:
             return await self._client.project(login, project_id, within_s=LATE_WITHIN_S)
-        except (SpeckleForbidden, SpeckleNotFound, SpeckleScopeMissing) as no:
+        except NOT_FOR_ACCOUNT as no:
             return no  # an answer like another, which may come late, too
 
     # ── Discord ───────────────────────────────────────────────────────────────────────────────
@@ -336,7 +348,7 @@ def _fresh(subscription: Subscription, word: LastAnswer, fresh: bool, now: datet
 def _word(answer: Answer, yes_at: datetime | None) -> LastAnswer:
     match answer:
         case ProjectRights():
-            return LastAnswer(AccessAnswer.YES, yes_at)
+            return LastAnswer(AccessAnswer.YES, yes_at, owner=answer.may_webhooks)
         case AccountUnconfirmed():
             return LastAnswer(AccessAnswer.NO, yes_at, PauseWhy.UNCONFIRMED)
         case SpeckleTokenRefused():

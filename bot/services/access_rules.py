@@ -7,7 +7,7 @@ who subscribed that channel may see.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 from typing import TypeAlias, TypeGuard
 
 from bot.model import (
@@ -62,13 +62,29 @@ class AccessAnswer(Enum):
     NO_ANSWER = auto()  # nobody answered, or nobody was asked
 
 
+class LiveFor(StrEnum):
+    """Of which projects the operator lets accounts hear; each includes those before it."""
+
+    PUBLIC = "public"  # those that everybody may read
+    OWNERS = "owners"  # private ones too, for those who own them
+    READERS = "readers"  # private ones too, for anyone who may read them
+
+    def allows(self, *, private: bool, owner: bool) -> bool:
+        """Whether an account that may read a project may hear of it."""
+        return not private or self is LiveFor.READERS or (self is LiveFor.OWNERS and owner)
+
+
 @dataclass(frozen=True, slots=True)
 class LastAnswer:
-    """A server's last word for one reader; `yes_at` is when it was last yes, `why` why it is no."""
+    """A server's last word for one reader; `yes_at` is when it was last yes, `why` why it is no.
+
+    `owner`: with that word it said whether the reader owns the project.
+    """
 
     answer: AccessAnswer
     yes_at: datetime | None = None
     why: PauseWhy | None = None
+    owner: bool | None = None
 
 
 NEVER_ANSWERED = LastAnswer(AccessAnswer.NO_ANSWER)
@@ -79,11 +95,13 @@ class AccessAnswers:
     """What servers said of a project: to the subscription's account, and to who has no token.
 
     `operator`: the operator's token may be used in this Discord server, for this Speckle server.
+    `live_for`: of which projects accounts may hear.
     """
 
     account: LastAnswer = NEVER_ANSWERED
     everyone: LastAnswer = NEVER_ANSWERED
     operator: bool = False
+    live_for: LiveFor = LiveFor.READERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +153,8 @@ def decide(
         return Show(permit)
     if subscription.account_id is not None:
         hindrance = _of_account(answers.account, presence, now)
+        if source is InboxSource.LIVE:
+            hindrance = hindrance or _of_hearing(subscription, answers, now)
         return hindrance or _of_consent(subscription, answers, audience, now) or Show(permit)
     if subscription.consent is None and hook.is_by_hand:
         # The project's owner entered the webhook's address; nothing else was asked of anybody.
@@ -162,6 +182,16 @@ def depends_on_openness(subscription: Subscription, hook: Hook) -> bool:
     if consent is None:
         return not hook.is_by_hand
     return consent.unlinked or not is_private(consent.visibility)
+
+
+def hears_if_public(
+    subscription: Subscription, live_for: LiveFor, account: LastAnswer = NEVER_ANSWERED
+) -> bool:
+    """Whether its account may hear of the project only if that is public by now."""
+    consent = subscription.consent
+    private = consent is None or is_private(consent.visibility)
+    owned = consent is not None and consent.entitlement is Entitlement.OWNER
+    return not live_for.allows(private=private, owner=owned and account.owner is not False)
 
 
 def is_private(visibility: str | None) -> bool:
@@ -220,6 +250,18 @@ def _of_account(
     if holds is None:
         return Wait()
     return None if holds else Pause(PauseReason.ACCESS_LOST, account.why or PauseWhy.FORBIDDEN)
+
+
+def _of_hearing(
+    subscription: Subscription, answers: AccessAnswers, now: datetime
+) -> Wait | Pause | None:
+    """None where the operator lets the account hear of the project."""
+    if not hears_if_public(subscription, answers.live_for, answers.account):
+        return None
+    public = _still_valid(answers.everyone, now)
+    if public is None:
+        return Wait()
+    return None if public else Pause(PauseReason.ACCESS_LOST, PauseWhy.NOT_LIVE)
 
 
 def _of_consent(

@@ -6,7 +6,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -34,6 +34,8 @@ log = structlog.get_logger()
 
 NONCE_BYTES: Final = 32
 MAX_TOKEN: Final = 200  # characters; Speckle's have 42
+MAX_CODE: Final = 200  # characters; Speckle's have 42
+MAX_TYPED_CODE: Final = 600  # characters: it may come as the address that it is in
 NEEDED: Final = frozenset({TokenScope.PROFILE_READ, TokenScope.STREAMS_READ})
 LINK_PATH: Final = "/link/"
 
@@ -64,6 +66,22 @@ class PasteToken:
 
 
 @dataclass(frozen=True, slots=True)
+class PasteCode:
+    """Linking by signing in at `url`, a page of Speckle's that shows a code to paste into a form.
+
+    `nonce` is as with a token, which works here too: not every server may show a code.
+    """
+
+    server_url: str
+    url: str = field(repr=False)
+    tokens_url: str
+    nonce: str = field(repr=False)
+
+
+LinkWay: TypeAlias = SignIn | PasteCode | PasteToken
+
+
+@dataclass(frozen=True, slots=True)
 class SignInRedirect:
     """The way to Speckle's sign-in, and the cookie that its callback is recognised by."""
 
@@ -79,6 +97,7 @@ class WhyNotLinked(StrEnum):
     OTHER_BROWSER = "other_browser"
     OTHER_PERSON = "other_person"
     CODE_REFUSED = "code_refused"
+    NOT_A_CODE = "not_a_code"
     NOT_A_TOKEN = "not_a_token"  # noqa: S105  # no token
     TOKEN_REFUSED = "token_refused"  # noqa: S105  # no token
     SCOPES_MISSING = "scopes_missing"
@@ -125,6 +144,7 @@ class AccountLinking:
         self.servers = speckle_servers
         self._apps = apps
         self._public_url = public_url
+        self.has_public_url = public_url is not None  # else no webhook reaches the bot
         self._now = now
         self.link_completed = asyncio.Event()  # something may be in `completed_links`
 
@@ -136,8 +156,8 @@ class AccountLinking:
         *,
         person: str = "",
         answer_to: AnswerTo = None,
-    ) -> SignIn | PasteToken:
-        """Begin to link.
+    ) -> LinkWay:
+        """Begin to link, in the way that this bot and the server have.
 
         `person` is the Discord name that the page shows; `pending` is the token of a command that
         waits for the account; `answer_to` is where the person is notified of how it went, else it
@@ -145,12 +165,21 @@ class AccountLinking:
         """
         nonce = secrets.token_urlsafe(NONCE_BYTES)
         details = LinkDetails(person=person, pending=pending, answer_to=answer_to)
+        tokens_url = Links(server_url).token_settings()
+        way: LinkWay = PasteToken(server_url, tokens_url, nonce)
+        app = self._apps.get(server_url)
+        if app is not None and self._public_url is not None:
+            way = SignIn(server_url, f"{self._public_url}{LINK_PATH}{nonce}", nonce)
+        elif app is not None:
+            challenge = await self._sign_in.begin(app)
+            if challenge.verifier is not None:  # only then can the server show a code
+                url = sign_in_url(app, challenge, shows_code=True)
+                way = PasteCode(server_url, url, tokens_url, nonce)
+                details = replace(details, challenge=challenge.text, verifier=challenge.verifier)
         await self._storage.write(
             lambda tx: tx.link_requests.add(nonce, discord_user_id, server_url, details)
         )
-        if server_url in self._apps and self._public_url is not None:
-            return SignIn(server_url, f"{self._public_url}{LINK_PATH}{nonce}", nonce)
-        return PasteToken(server_url, Links(server_url).token_settings(), nonce)
+        return way
 
     async def request(self, nonce: str) -> LinkRequest:
         """The request with this nonce, as long as it can still bring an account.
@@ -198,6 +227,25 @@ class AccountLinking:
         Errors: LinkFailed.
         """
         nonce, request = await self.signing_in(cookie)
+        return await self._link_by_code(nonce, request, code, notified=False)
+
+    async def link_by_pasted_code(self, discord_user_id: int, nonce: str, typed: str) -> Account:
+        """Link the account that a code is for which Speckle showed and a person pasted.
+
+        As `link_by_code` otherwise; a wrong code can be tried again. Errors: LinkFailed.
+        """
+        request = await self._own_request(discord_user_id, nonce)
+        code = _code_in(typed)
+        if code is None:
+            raise LinkFailed(WhyNotLinked.NOT_A_CODE, request.server_url)
+        details = request.details
+        if details.verifier is None or details.cookie_digest is not None:
+            raise LinkFailed(WhyNotLinked.EXPIRED)  # it never was for this way
+        return await self._link_by_code(nonce, request, code, notified=True)
+
+    async def _link_by_code(
+        self, nonce: str, request: LinkRequest, code: str, *, notified: bool
+    ) -> Account:
         app, details = self._app(request.server_url), request.details
         challenge = Challenge(details.challenge or "", details.verifier)
         if not await self._storage.write(lambda tx: tx.link_requests.claim(nonce)):
@@ -207,7 +255,7 @@ class AccountLinking:
             if tokens is None:
                 tokens = await self._exchanged(app, code, challenge)
                 await self._storage.write(lambda tx: tx.link_requests.record_tokens(nonce, tokens))
-            account = await self._store(nonce, request, tokens, notified=False)
+            account = await self._store(nonce, request, tokens, notified=notified)
         except LinkFailed as failed:
             away = failed.why is WhyNotLinked.SERVER_AWAY
             await self._storage.write(
@@ -221,18 +269,23 @@ class AccountLinking:
 
         Errors: LinkFailed.
         """
-        request = await self.request(nonce)
-        if request.discord_user_id != discord_user_id:
-            raise LinkFailed(WhyNotLinked.OTHER_PERSON, request.server_url)
+        request = await self._own_request(discord_user_id, nonce)
         token = token.strip().removeprefix("Bearer ").strip()
         if not re.fullmatch(r"[!-~]+", token) or len(token) > MAX_TOKEN:
             raise LinkFailed(WhyNotLinked.NOT_A_TOKEN, request.server_url)
         return await self._store(nonce, request, Tokens(token), notified=True)
 
+    async def _own_request(self, discord_user_id: int, nonce: str) -> LinkRequest:
+        request = await self.request(nonce)
+        if request.discord_user_id != discord_user_id:
+            raise LinkFailed(WhyNotLinked.OTHER_PERSON, request.server_url)
+        return request
+
     async def _exchanged(self, app: SpeckleApp, code: str, challenge: Challenge) -> Tokens:
         try:
             return await self._sign_in.exchange(app, code, challenge)
-        except SpeckleTokenRefused:
+        except SpeckleTokenRefused as error:
+            log.info("accounts.code_refused", server_url=app.server_url, reason=error.reason)
             raise LinkFailed(WhyNotLinked.CODE_REFUSED, app.server_url) from None
         except SpeckleError as error:
             raise _failed(error) from error
@@ -338,6 +391,13 @@ def _failed(error: SpeckleError) -> LinkFailed:
             return LinkFailed(WhyNotLinked.SERVER_AWAY, error.server_url)
         case _:
             return LinkFailed(WhyNotLinked.SERVER_STRANGE, error.server_url)
+
+
+def _code_in(typed: str) -> str | None:
+    """The code that was pasted, alone or in the address of a page that a person was sent on to."""
+    found = re.search(r"[?&]access_code=([^&#\s]+)", typed)
+    code = typed.strip() if found is None else found[1]
+    return code if re.fullmatch(r"[!-~]+", code) and len(code) <= MAX_CODE else None
 
 
 def _digest(secret: str) -> str:

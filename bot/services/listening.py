@@ -1,15 +1,13 @@
-"""Hearing of a project through an account: who may, and from when on its lists are read."""
+"""Hearing of a project through an account: from when on its lists are read."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 import structlog
 
 from bot.errors import SpeckleError
-from bot.model import Entitlement, Hook, PauseReason, Subscription
-from bot.services.consent_check import ProjectAccess
+from bot.model import Hook, PauseReason, Subscription
 from bot.services.token_lending import TokenLender
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import Login
@@ -20,27 +18,6 @@ log = structlog.get_logger()
 
 ASK_WITHIN_S = 5.0
 MILLISECOND = timedelta(milliseconds=1)  # to which the server cuts times
-
-
-class LiveFor(StrEnum):
-    """Of which projects the operator lets accounts hear; each includes those before it."""
-
-    PUBLIC = "public"  # those that everybody may read
-    OWNERS = "owners"  # private ones too, for those who own them
-    READERS = "readers"  # private ones too, for anyone who may read them
-
-
-def may_listen(live_for: LiveFor, access: ProjectAccess) -> bool:
-    """Whether somebody's account may hear of a project that it sees."""
-    if not access.sees:
-        return False
-    match live_for:
-        case LiveFor.PUBLIC:
-            return not access.is_private
-        case LiveFor.OWNERS:
-            return not access.is_private or access.entitlement is Entitlement.OWNER
-        case LiveFor.READERS:
-            return True
 
 
 class ListeningStart:

@@ -32,6 +32,11 @@ class NoticeGroup:
     notice_channel_id: int | None
     channel_seen: bool = True
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether all of it is live through accounts."""
+        return all(one.hook.is_heard for one in self.entries)
+
 
 def group_notices(notices: Iterable[PauseNotice]) -> list[list[PauseNotice]]:
     """Those that go to one person in one message: of one guild, up to IN_ONE_MESSAGE."""

@@ -70,7 +70,7 @@ class QuotaService:
         self._limits = limits
         self._without = frozenset(without)
         self._now = now
-        self._refused: tuple[date, set[int]] = (now().date(), set())  # hooks, on that day
+        self._full: tuple[date, set[int]] = (now().date(), set())  # hooks, on that day
 
     def of(self, guild_id: int) -> GuildLimits | None:
         """A guild's limits; None if it has none."""
@@ -101,16 +101,16 @@ class QuotaService:
         day = self.day(hook.guild_id)
         return day is not None and not self._storage.use_of_today.has_room(day, hook.id, size)
 
-    async def note_refused(self, hook: Hook) -> timedelta:
-        """An event was refused: how long until there is room.
+    async def note_full(self, hook: Hook) -> timedelta:
+        """An event of a hook had no room: how long until there is.
 
         The first one of a hook's day is logged, and its guild will be notified.
         """
         now = self._now()
         left = self._ends_at(now) - now
-        if self._refused[0] != now.date():
-            self._refused = now.date(), set()
-        hook_ids = self._refused[1]
+        if self._full[0] != now.date():
+            self._full = now.date(), set()
+        hook_ids = self._full[1]
         if hook.id not in hook_ids:
             hook_ids.add(hook.id)
             log.warning(
@@ -164,10 +164,10 @@ class QuotaService:
         return await self._storage.read(lambda tx: tx.day_use.due_notices())
 
     async def over_quota_today(self, hook: Hook) -> Usage | None:
-        """What a hook's guild uses, if events of the hook were refused today; else None."""
-        day, hook_ids = self._refused
-        refused = day == self._now().date() and hook.id in hook_ids
-        return await self.usage(hook.guild_id) if refused else None
+        """What a hook's guild uses, if the day had no room for events of the hook; else None."""
+        day, hook_ids = self._full
+        is_full = day == self._now().date() and hook.id in hook_ids
+        return await self.usage(hook.guild_id) if is_full else None
 
     async def over_quota_of(self, notice: QuotaNotice) -> OverQuota | None:
         """What to report; None if nobody is left to notify."""

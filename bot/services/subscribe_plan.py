@@ -6,8 +6,8 @@ from datetime import datetime
 
 from bot.model import Consent, Entitlement, Hook, HookKind, HookState, PauseWhy, Subscription
 from bot.permissions import Audience
+from bot.services.access_rules import LiveFor
 from bot.services.consent_check import ProjectAccess, exceeds, needs_consent
-from bot.services.listening import LiveFor, may_listen
 from bot.services.project_followers import ProjectFollowers
 from bot.services.refusals import CommandRefused, ProjectNotPublic, ProjectNotSeen
 from bot.services.subscribe_results import Followed, NeedsAccount, NeedsConsent, SubscribeRequest
@@ -102,7 +102,7 @@ class Planner:
 
     def _change(self, here: Followed) -> Planned:
         request, subscription = self.request, here.subscription
-        blocked = request.resume and subscription.is_paused_for_rights
+        blocked = request.resume and (subscription.is_paused_for_rights or here.is_unread)
         if blocked:
             self._check_seen()
         wanted = replace(subscription, options=self.options)
@@ -120,9 +120,13 @@ class Planner:
             return replace(plain, consent=renewed)
         entitlement = self._entitlement(here)
         owns = self._can_make and not by_hand and self._widens(subscription)
-        if entitlement is not None and (
-            blocked or more or makes_it or hears_it or owns or why is not None
-        ):
+        changes = more or makes_it or hears_it or owns or why is not None
+        if here.hook.is_heard and not self._brings(here.hook):
+            # Whose account is not to be heard does not answer in place of one that is, and may
+            # have a webhook set up instead.
+            changes = False
+            entitlement = entitlement if self.access.sees else None
+        if entitlement is not None and (blocked or changes):
             return self._answer(entitlement, here, self._home(here))
         if blocked:
             return replace(self._needs_account(), paused=True)
@@ -145,6 +149,10 @@ class Planner:
             return self.followed.made
         if self._gets_shared(here):
             return self.followed.shared
+        if here.hook.is_heard and not self._brings(here.hook):
+            account = self.access.account
+            mine = None if account is None else self.followed.unfinished(account.id)
+            return self.followed.live_by_hand or mine
         if self._hears_instead(here.hook) and not self._is_mine(here.hook):
             return self.followed.listening
         return here.hook
@@ -153,6 +161,10 @@ class Planner:
         """Whether the caller's account hears of it, while a webhook by hand is waited for."""
         waits = hook.is_by_hand and hook.state is HookState.WAITING
         return waits and self._may_listen and not self._can_make and not self.served
+
+    def _brings(self, hook: Hook) -> bool:
+        """Whether the caller's account hears of it through this hook, or makes its webhook."""
+        return self._listens(hook) or self._makes(hook)
 
     def _is_mine(self, hook: Hook) -> bool:
         """Whether a hook has no other channels than those of the caller's account, and this one."""
@@ -295,7 +307,9 @@ class Planner:
 
     @property
     def _may_listen(self) -> bool:
-        return not self.request.by_hand and may_listen(self.live_for, self.access)
+        owner = self.access.entitlement is Entitlement.OWNER
+        allowed = self.live_for.allows(private=self.access.is_private, owner=owner)
+        return self.access.sees and allowed and not self.request.by_hand
 
     def not_live(self, hook: Hook) -> LiveFor | None:
         """Of which projects accounts may hear, where that is why this hook waits for a webhook."""

@@ -7,8 +7,7 @@ from typing import TypeAlias
 
 from bot.model import NOBODY, Hook, PauseWhy, Subscription
 from bot.permissions import Actor, Audience, TargetChannel
-from bot.services.access_rules import is_private
-from bot.services.listening import LiveFor
+from bot.services.access_rules import LiveFor, is_private
 from bot.services.project_names import project_label
 from bot.services.webhook_results import Ensured, EnsureFailed, EnsureProblem, RemovalResult
 from bot.services.webhook_setup import WebhookSetup
@@ -111,6 +110,11 @@ class Followed:
             return self.hook.project_id
         return project_label(self.hook, self.subscription)
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether it is live, and nobody's account reads for it any more."""
+        return self.hook.is_heard and self.subscription.account_id is None
+
     def for_others(self) -> "Followed":
         """The same for people who may not see the channel: a private project has no name there."""
         return replace(self, named=not is_private(self.hook.visibility), models={})
@@ -130,8 +134,8 @@ class Subscribed:
     is what the pasted link leads to, `hints` are filters that have no effect now, for
     the person who `asked_by` typing it. `defaulted` are options that a new one has from the
     server's default filters. `not_live`: the caller's account sees the project, and the operator
-    lets accounts hear of such projects alone. `becomes_live`: the channel waited for a webhook
-    before, and the caller's account hears of the project from now on.
+    lets accounts hear of such projects alone. `begins_live`: it was not live before, or through
+    another account.
     """
 
     entry: Followed
@@ -151,7 +155,7 @@ class Subscribed:
     asked_by: int = NOBODY
     defaulted: frozenset[str] = frozenset()
     not_live: LiveFor | None = None
-    becomes_live: bool = False
+    begins_live: bool = False
 
 
 @dataclass(frozen=True, slots=True)

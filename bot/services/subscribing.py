@@ -19,10 +19,11 @@ from bot.model import (
     Subscription,
     SubscriptionState,
 )
+from bot.services.access_rules import LiveFor
 from bot.services.command_input import asks_for_models, options_from, with_choice
 from bot.services.consent_check import ConsentCheck, ProjectAccess
 from bot.services.known_names import KnownNames
-from bot.services.listening import ListeningStart, LiveFor
+from bot.services.listening import ListeningStart
 from bot.services.project_followers import entry_of, followers_of, right_kind
 from bot.services.quotas import QuotaService
 from bot.services.subscribe_plan import Planner, SubscribePlan
@@ -197,7 +198,7 @@ class Subscribing:
             kept=kept,
             defaulted=request.defaulted if here is None else frozenset(),
             not_live=planner.not_live(entry.hook),
-            becomes_live=plan.listens and here is not None and not here.hook.listens,
+            begins_live=_begins_live(here, entry),
         )
 
     async def _write(
@@ -369,6 +370,14 @@ def _lacking(entry: Followed, webhook: Ensured | EnsureFailed | None) -> tuple[E
         return ()
     not_lacking = (*webhook.triggers, *webhook.refused)
     return events_lacking(entry.subscription.options, not_lacking)
+
+
+def _begins_live(here: Followed | None, now: Followed) -> bool:
+    """Whether it is live through another account than before, or was not live before."""
+    if not now.hook.is_heard or now.is_unread:
+        return False
+    before = here is not None and here.hook.is_heard and here.subscription.account_id
+    return before != now.subscription.account_id
 
 
 def _change(here: Followed | None, options: SubscriptionOptions) -> SubscribeChange:

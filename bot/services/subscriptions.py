@@ -8,14 +8,17 @@ from datetime import datetime
 from bot.audit import by_person
 from bot.model import (
     PREVIOUS_SECRET_VALID,
+    AccessPause,
     Hook,
     HookKind,
     HookState,
     PauseReason,
+    PauseWhy,
     Subscription,
     SubscriptionState,
 )
 from bot.permissions import Actor, TargetChannel
+from bot.services.access_rules import LiveFor
 from bot.services.channel_rules import require_manager, require_posting
 from bot.services.completion import (
     Choice,
@@ -28,7 +31,7 @@ from bot.services.completion import (
 from bot.services.consent_check import ConsentCheck
 from bot.services.former_addresses import FormerAddresses
 from bot.services.known_names import KnownNames
-from bot.services.listening import ListeningStart, LiveFor
+from bot.services.listening import ListeningStart
 from bot.services.options_form import OptionsForm, options_form
 from bot.services.project_followers import entry_of, names_in_filters, right_kind
 from bot.services.project_input import ProjectInput, may_be_name
@@ -69,7 +72,8 @@ class SubscriptionService:
     """Makes, changes, lists and ends subscriptions.
 
     `speckle_servers` are origins, the first is the default. `served_guilds` get the operator's
-    shared hook.
+    shared hook. Without a public URL no webhook reaches the bot; `live_for` says of which projects
+    accounts may hear.
     Errors: CommandRefused.
     """
 
@@ -115,6 +119,8 @@ class SubscriptionService:
         self._input = ProjectInput(search, former_addresses, speckle_servers)
         self._servers = tuple(speckle_servers)
         self._public_url = public_url
+        self.has_public_url = public_url is not None
+        self.live_for = live_for
         self._served_guilds = served_guilds
         self._now = now
 
@@ -298,17 +304,21 @@ class SubscriptionService:
         """
         entry = await self.entry(guild_id, actor, subscription_id)
         require_posting(target, Retry.RESUME)
-        if entry.subscription.is_paused_for_rights:
+        if entry.subscription.is_paused_for_rights or entry.is_unread:
             return await self.subscribe(_again(entry, actor, target, audience_of))
         return await self._resumed(guild_id, actor, subscription_id)
 
     async def _resumed(self, guild_id: int, actor: Actor, subscription_id: int) -> Followed:
         entry = await self.entry(guild_id, actor, subscription_id)
         await self._listening.resume(entry.hook, entry.subscription)
-        await self._storage.write(
-            lambda tx: tx.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE),
-            by=by_person(actor.id),
-        )
+
+        def write(tx: Transaction) -> None:
+            tx.subscriptions.set_state(subscription_id, SubscriptionState.ACTIVE)
+            if entry.is_unread:  # its account was unlinked during the pause
+                unlinked = AccessPause(PauseReason.ACCESS_LOST, PauseWhy.UNLINKED)
+                tx.held_events.hold_back(subscription_id, self._now(), unlinked)
+
+        await self._storage.write(write, by=by_person(actor.id))
         return await self.entry(guild_id, actor, subscription_id)
 
     async def guild_of(self, channel_id: int) -> int | None:

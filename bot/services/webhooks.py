@@ -14,14 +14,11 @@ import structlog
 
 from bot.audit import BY_BOT, AuditActor
 from bot.errors import (
-    AccountUnconfirmed,
-    AccountUnopenable,
+    ACCOUNT_REFUSED,
     SpeckleError,
-    SpeckleForbidden,
     SpeckleNotFound,
     SpeckleRejected,
     SpeckleScopeMissing,
-    SpeckleTokenRefused,
 )
 from bot.model import Account, Hook, HookKind, HookState, HookTrouble
 from bot.services.public_url import ProbeResult, PublicUrlProbe
@@ -50,15 +47,6 @@ T = TypeVar("T")
 
 CALLS_LOOKED_AT = 100  # of a webhook's history, without what was sent: 120 bytes each
 MOST_WEBHOOKS = 100  # of one project; a Speckle Server 2.31 refuses the next
-PASSED_ON = (
-    AccountUnopenable,
-    AccountUnconfirmed,
-    SpeckleTokenRefused,
-    SpeckleScopeMissing,
-    SpeckleForbidden,
-    SpeckleNotFound,
-)
-"""What one account cannot do and another one perhaps can."""
 
 
 class WebhookService:
@@ -214,7 +202,7 @@ class WebhookService:
         for account_id in account_ids:
             try:
                 return await self._ensure(hook, account_id, new_secret, reconciling, by)
-            except PASSED_ON as error:
+            except ACCOUNT_REFUSED as error:
                 failed = _ensure_failed(error, hook)
             except SpeckleError as error:
                 failed = _ensure_failed(error, hook)

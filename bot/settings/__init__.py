@@ -2,6 +2,7 @@
 
 from bot.settings.loading import load_settings, misspelt_names, named_database_url
 from bot.settings.settings import (
+    LiveSettings,
     OperatorSettings,
     OrganisationSettings,
     RetentionSettings,
@@ -14,6 +15,7 @@ from bot.settings.validators import KEY_AMONG_OTHERS, SECRET_HINTS
 __all__ = [
     "KEY_AMONG_OTHERS",
     "SECRET_HINTS",
+    "LiveSettings",
     "OperatorSettings",
     "OrganisationSettings",
     "RetentionSettings",

@@ -22,7 +22,9 @@ DISCORD_TOKEN=
 # without it people have to link their accounts again, and webhooks need new secrets.
 ENCRYPTION_KEYS={key}
 
-# Address under which Speckle servers reach the bot: your tunnel or reverse proxy.
+# May stay empty: then projects are followed live, through the accounts of those who subscribe.
+# Webhooks and pages for signing in need it: the address under which Speckle servers and browsers
+# reach the bot, that is, your tunnel or reverse proxy.
 PUBLIC_URL=
 
 # Your Speckle server, if it is another one:

@@ -219,7 +219,9 @@ class LiveSettings(_Section):
     who: Annotated[Literal["public", "owners", "readers"], validators.Lower] = _setting(
         "owners",
         "Which projects: `public` ones only; with `owners` private ones too, for those who own "
-        "them at Speckle; with `readers` private ones too, for anyone who may read them.",
+        "them at Speckle; with `readers` private ones too, for anyone who may read them. A private "
+        "one is shown in a channel only after that person has seen who reads there. What is live "
+        "beyond that is paused at the next start.",
         "one of public, owners, readers",
     )
     every_s: float = _setting(
@@ -330,9 +332,11 @@ class Settings(BaseSettings):
     )
     public_url: validators.PublicUrl | None = _setting(
         None,
-        "Address under which Speckle servers reach the bot's listener: your tunnel or reverse "
-        "proxy. `/subscribe` shows URLs that begin with it. It may have a path, as in "
-        "`https://example.com/speckle-bot`, which the proxy may keep or strip.",
+        "Address under which Speckle servers and browsers reach the bot's listener: your tunnel or "
+        "reverse proxy. Webhooks and the pages of signing in need it; without it projects are "
+        "followed live, and people paste a token or a code. `/subscribe` shows URLs that begin "
+        "with it. It may have a path, as in `https://example.com/speckle-bot`, which the proxy may "
+        "keep or strip.",
         "text, such as https://bot.example.com",
     )
     webhook_host: validators.Host = _setting(
@@ -344,7 +348,8 @@ class Settings(BaseSettings):
     )
     webhook_port: int = _setting(
         8003,
-        "Port that the listener binds. 0 takes any free one.",
+        "Port that the listener binds, for webhooks, `GET /healthz` and `GET /readyz`; so it is "
+        "bound without `PUBLIC_URL` too. 0 takes any free one.",
         "a whole number from 0 to 65535",
         ge=0,
         le=65535,
@@ -361,7 +366,9 @@ class Settings(BaseSettings):
         "Applications that you registered on Speckle servers, so that people link their accounts "
         "by signing in: `id:secret` for the first of `SPECKLE_SERVERS`, "
         "`id:secret@https://speckle.example.com` for another one; comma-separated. Their redirect "
-        "URL is `PUBLIC_URL` with `/link/callback` behind it. Without one people paste a token.",
+        "URL is `PUBLIC_URL` with `/link/callback` behind it. Without `PUBLIC_URL` people paste a "
+        "code that newer servers show (docs/speckle.md). Without an application they paste a "
+        "token.",
     )
     discord_api_url: validators.DiscordApiUrl | None = _setting(
         None,

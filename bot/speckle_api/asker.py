@@ -89,22 +89,24 @@ class Asker:
         limit: int,
         since: datetime | None,
         page_size: int = PAGE,
+        first: Any | None = None,
     ) -> Listing:
         """At most `limit` items, to a page that has none since then; none where there is no list.
 
-        An item that is too large alone comes without its texts.
+        An item that is too large alone comes without its texts. `first` is its first page, where
+        that was asked for with others.
         """
         found, size, texts = Listing(), page_size, True
         while len(found.items) < limit:
             page = {"limit": size, "cursor": found.before(size), "texts": texts}
             try:
-                data = await self.read(login, question, {**wanted, **page}, until)
+                data = first or await self.read(login, question, {**wanted, **page}, until)
             except AnswerTooLarge:
                 if not texts:
                     raise
                 texts, size = size > 1, (size + 1) // 2
                 continue
-            read = read_page(data)
+            read, first = read_page(data), None
             found, texts = found.then(read), True
             if found.cursor is None or not read.goes_on(since):
                 break

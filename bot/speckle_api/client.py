@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.errors import (
+    NOT_FOR_ACCOUNT,
     SpeckleError,
     SpeckleForbidden,
     SpeckleNotFound,
@@ -136,7 +137,7 @@ class SpeckleClient:
         async def probe(question: str, **variables: str) -> Any:
             answer = await self._transport.read_answer(login, question, variables, until)
             missing.update(missing_scope(error) for error in answer.errors)
-            with suppress(SpeckleScopeMissing, SpeckleRejected, SpeckleForbidden, SpeckleNotFound):
+            with suppress(*NOT_FOR_ACCOUNT, SpeckleRejected):
                 graphql.raise_errors(login.server_url, answer)
             return answer.data
 
@@ -235,27 +236,52 @@ class SpeckleClient:
         """
         wanted = {"project": project_id, "after": iso(after - MILLISECOND)}
         size = REMEMBERED if with_state else PAGE
+        begun = await self._first_pages(login, wanted, within_s) if with_state else {}
 
-        async def read(question: str | OptionalQuestion) -> Listing:
-            until = self._asker.until(within_s)
-            return await self._asker.read_list(login, question, wanted, until, limit, after, size)
+        async def read(name: str, question: str | OptionalQuestion) -> Listing:
+            until, first = self._asker.until(within_s), begun.get(name)
+            return await self._asker.read_list(
+                login, question, wanted, until, limit, after, size, first
+            )
 
-        versions, models = await read(listings.VERSIONS), await read(listings.MODELS)
+        versions = await read("versions", listings.VERSIONS)
+        models = await read("models", listings.MODELS)
         issues = Listing()
-        with suppress(SpeckleScopeMissing, SpeckleForbidden, SpeckleNotFound, SpeckleRejected):
-            issues = await read(listings.ISSUES)
+        with suppress(*NOT_FOR_ACCOUNT, SpeckleRejected):
+            issues = await read("issues", listings.ISSUES)
         changes = listings.read_changes(versions, models, issues, after)
         if not with_state:
             return changes
-        there = await self._issues_there(login, project_id, within_s)
+        first = begun.get("there")
+        there = (
+            listings.read_page(first)
+            if first
+            else await self._issues_there(login, project_id, within_s)
+        )
         return replace(changes, state=listings.read_state(versions, models, there))
+
+    async def _first_pages(
+        self, login: Login, wanted: Mapping[str, Any], within_s: float | None
+    ) -> Mapping[str, Any]:
+        """The first page of each list, all in one request.
+
+        None where the server refuses one of them, or all together are too large: then each is to be
+        asked for.
+        """
+        page = {"limit": REMEMBERED, "cursor": None, "texts": True}
+        with suppress(*NOT_FOR_ACCOUNT, SpeckleRejected):
+            until = self._asker.until(within_s)
+            found = await self._asker.read(login, listings.FIRST_PAGES, {**wanted, **page}, until)
+            if found is not None:
+                return {name: {"project": part} for name, part in found.items()}
+        return {}
 
     async def _issues_there(
         self, login: Login, project_id: str, within_s: float | None
     ) -> Listing | None:
         """The issues that moved last; None where there are none, or not for this token."""
         wanted = {"project": project_id, "limit": REMEMBERED}
-        with suppress(SpeckleScopeMissing, SpeckleForbidden, SpeckleNotFound, SpeckleRejected):
+        with suppress(*NOT_FOR_ACCOUNT, SpeckleRejected):
             until = self._asker.until(within_s)
             data = await self._asker.read(login, listings.ISSUES_THERE, wanted, until)
             return None if data is None else listings.read_page(data)

@@ -1,8 +1,8 @@
-"""Plain HTTP to the allowed Speckle servers: for signing in and for pictures, not for GraphQL."""
+"""Plain HTTP to the allowed Speckle servers: signing in, pictures, objects; not GraphQL."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from socket import AddressFamily
@@ -27,6 +27,10 @@ CONNECTIONS_TO_STORES: Final = 4
 MAX_ADDRESS: Final = 8_192  # characters; signed ones have some 1,500
 # Of a store, and of the server that names it.
 STORE_SCHEMES: Final = frozenset({("https", "https"), ("https", "http"), ("http", "http")})
+
+
+class HttpAnswerTooLarge(SpeckleUnavailable):
+    """The answer is larger than may be read; a smaller question may be answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +84,10 @@ class SpeckleHttp:
         `breakers` are shared with others who ask the same servers.
         """
         network = network or Network()
-        connector = network.connector(limit=0, limit_per_host=CONNECTIONS_A_SERVER)
-        elsewhere = network.connector(
-            limit=CONNECTIONS_TO_STORES, resolver=PublicResolver(), use_dns_cache=False
-        )
         async with (
-            aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar()
-            ) as session,
-            aiohttp.ClientSession(
-                connector=elsewhere, cookie_jar=aiohttp.DummyCookieJar()
+            network.session(limit=0, limit_per_host=CONNECTIONS_A_SERVER) as session,
+            network.session(
+                limit=CONNECTIONS_TO_STORES, resolver=PublicResolver(), use_dns_cache=False
             ) as stores,
         ):
             yield cls(session, stores, servers, breakers or CircuitBreakers(), network)
@@ -116,6 +114,23 @@ class SpeckleHttp:
         Errors: as in `get`.
         """
         return await self._asked("POST", login, path, max_bytes, within_s, body)
+
+    async def post_for_lines(
+        self,
+        login: Login,
+        path: str,
+        body: Mapping[str, Any],
+        take: Callable[[bytes], None],
+        *,
+        max_bytes: int,
+        within_s: float,
+    ) -> HttpAnswer:
+        """Post JSON, once, and have each line of the answer taken as it comes, without its end.
+
+        The answer comes without a body then; one that is not 200 comes as it is.
+        Errors: as in `get`.
+        """
+        return await self._asked("POST", login, path, max_bytes, within_s, body, take)
 
     async def get_signed(
         self, url: str, *, near: str, max_bytes: int, within_s: float
@@ -155,6 +170,7 @@ class SpeckleHttp:
         max_bytes: int,
         within_s: float,
         body: Mapping[str, Any] | None = None,
+        take: Callable[[bytes], None] | None = None,
     ) -> HttpAnswer:
         check_token(login)
         server_url = login.server_url
@@ -172,7 +188,10 @@ class SpeckleHttp:
                 ) as answer,
             ):
                 self._breakers.answered(server_url)
-                content = await _content(server_url, answer, max_bytes)
+                if take is not None and answer.status == 200:
+                    content = await _lines(server_url, answer, max_bytes, take)
+                else:
+                    content = await _content(server_url, answer, max_bytes)
                 result = _result(answer.status)
         except TimeoutError:
             if within_s >= self._breakers.limits.silence_s:
@@ -231,9 +250,36 @@ def _address(url: str) -> URL | None:
 
 async def _content(server_url: str, answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     content = bytearray()
-    async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
+    async for chunk in _chunks(server_url, answer, max_bytes):
         content += chunk
-        if len(content) > max_bytes:
-            answer.close()
-            raise SpeckleUnavailable(server_url, "its answer is too large to be read")
     return bytes(content)
+
+
+async def _lines(
+    server_url: str, answer: aiohttp.ClientResponse, max_bytes: int, take: Callable[[bytes], None]
+) -> bytes:
+    """Have whole lines taken; nothing is left."""
+    begun = bytearray()
+    async for chunk in _chunks(server_url, answer, max_bytes):
+        *whole, rest = chunk.split(b"\n")
+        if whole:
+            take(bytes(begun) + whole[0])
+            for line in whole[1:]:
+                take(line)
+            begun.clear()
+        begun += rest
+    if begun:
+        take(bytes(begun))
+    return b""
+
+
+async def _chunks(
+    server_url: str, answer: aiohttp.ClientResponse, max_bytes: int
+) -> AsyncIterator[bytes]:
+    size = 0
+    async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
+        size += len(chunk)
+        if size > max_bytes:
+            answer.close()
+            raise HttpAnswerTooLarge(server_url, "its answer is too large to be read")
+        yield chunk

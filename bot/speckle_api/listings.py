@@ -33,9 +33,7 @@ OWNER: Final = "stream:owner"
 FUTURE: Final = datetime.max.replace(tzinfo=UTC)  # a list that says nothing tells of nothing
 
 # `moved` is the time that the list is sorted by, newest first; `texts` may be large.
-VERSIONS: Final = """
-query Versions($project: String!, $limit: Int!, $cursor: String, $texts: Boolean!) {
-  project(id: $project) {
+VERSIONS_PART: Final = """
     listed: versions(limit: $limit, cursor: $cursor) {
       totalCount cursor
       items {
@@ -44,12 +42,8 @@ query Versions($project: String!, $limit: Int!, $cursor: String, $texts: Boolean
         model { id name }
       }
     }
-  }
-}
 """
-MODELS: Final = """
-query ModelsMade($project: String!, $limit: Int!, $cursor: String, $texts: Boolean!) {
-  project(id: $project) {
+MODELS_PART: Final = """
     listed: models(limit: $limit, cursor: $cursor) {
       totalCount cursor
       items {
@@ -57,14 +51,8 @@ query ModelsMade($project: String!, $limit: Int!, $cursor: String, $texts: Boole
         author { id name }
       }
     }
-  }
-}
 """
-ISSUES: Final = OptionalQuestion(
-    "Project.issues",
-    """
-query IssuesMoved($project: String!, $after: DateTime, $limit: Int!, $cursor: String) {
-  project(id: $project) {
+ISSUES_PART: Final = """
     listed: issues(
       input: {
         updatedAt: {after: $after}, sortBy: updatedAt, sortDirection: desc
@@ -83,23 +71,53 @@ query IssuesMoved($project: String!, $after: DateTime, $limit: Int!, $cursor: St
         }
       }
     }
-  }
-}
-""",
-)
-ISSUES_THERE: Final = OptionalQuestion(
-    "Project.issues",
-    """
-query IssuesThere($project: String!, $limit: Int!) {
-  project(id: $project) {
+"""
+ISSUES_THERE_PART: Final = """
     listed: issues(input: {sortBy: updatedAt, sortDirection: desc, limit: $limit}) {
       totalCount cursor
       items { id moved: updatedAt }
     }
-  }
-}
+"""
+VERSIONS: Final = f"""
+query Versions($project: String!, $limit: Int!, $cursor: String, $texts: Boolean!) {{
+  project(id: $project) {{{VERSIONS_PART}  }}
+}}
+"""
+MODELS: Final = f"""
+query ModelsMade($project: String!, $limit: Int!, $cursor: String, $texts: Boolean!) {{
+  project(id: $project) {{{MODELS_PART}  }}
+}}
+"""
+ISSUES: Final = OptionalQuestion(
+    "Project.issues",
+    f"""
+query IssuesMoved($project: String!, $after: DateTime, $limit: Int!, $cursor: String) {{
+  project(id: $project) {{{ISSUES_PART}  }}
+}}
 """,
 )
+ISSUES_THERE: Final = OptionalQuestion(
+    "Project.issues",
+    f"""
+query IssuesThere($project: String!, $limit: Int!) {{
+  project(id: $project) {{{ISSUES_THERE_PART}  }}
+}}
+""",
+)
+FIRST_PAGES: Final = OptionalQuestion(
+    "Project.issues",
+    f"""
+query FirstPages(
+  $project: String!, $after: DateTime, $limit: Int!, $cursor: String, $texts: Boolean!
+) {{
+  versions: project(id: $project) {{{VERSIONS_PART}  }}
+  models: project(id: $project) {{{MODELS_PART}  }}
+  issues: project(id: $project) {{{ISSUES_PART}  }}
+  there: project(id: $project) {{{ISSUES_THERE_PART}  }}
+}}
+""",
+)
+"""The beginnings of the four lists above in one request."""
 ALL_MODEL_NAMES: Final = """
 query AllModelNames($project: String!, $limit: Int!, $cursor: String) {
   project(id: $project) {

@@ -2,11 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
-
-from bot.speckle_api.answers import child
 
 
 class LiveKind(StrEnum):
@@ -21,14 +19,10 @@ class LiveKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rang:
-    """Something changed. `payload` is the subscription's field.
-
-    None where the server does not say what: the account may not see it, or no longer.
-    """
+    """Something changed, or the account may not see it any more."""
 
     project_id: str
     kind: LiveKind
-    payload: Mapping[str, Any] | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,36 +43,24 @@ Heard = Rang | Dead | Settled
 _TARGET: Final = 'target: {projectId: $p, resourceIdString: ""}'
 
 
-def _question(kind: LiveKind, arguments: str, fields: str, variable: str = "String!") -> str:
-    return f"subscription($p: {variable}) {{ {kind}({arguments}) {{ {fields} }} }}"
+def _question(kind: LiveKind, arguments: str, variable: str = "String!") -> str:
+    return f"subscription($p: {variable}) {{ {kind}({arguments}) {{ id }} }}"
 
 
-# Up to 2.31: it only rings, the activity list says what. Each field costs the server time.
-RINGS: Final[Mapping[LiveKind, str]] = {
-    LiveKind.VERSIONS: _question(LiveKind.VERSIONS, "id: $p", "id"),
-    LiveKind.MODELS: _question(LiveKind.MODELS, "id: $p", "id"),
-    LiveKind.PROJECT: _question(LiveKind.PROJECT, "id: $p", "id"),
-    LiveKind.COMMENTS: _question(LiveKind.COMMENTS, _TARGET, "id"),
+# A frame only rings, the lists say what. Each field that is asked for costs the server time.
+_ALWAYS: Final = {
+    LiveKind.VERSIONS: _question(LiveKind.VERSIONS, "id: $p"),
+    LiveKind.MODELS: _question(LiveKind.MODELS, "id: $p"),
+    LiveKind.PROJECT: _question(LiveKind.PROJECT, "id: $p"),
 }
-# Speckle 4 has no such list: what a frame holds is the source. Not recorded, read off its schema.
-FRAMES: Final[Mapping[LiveKind, str]] = {
-    LiveKind.VERSIONS: _question(
-        LiveKind.VERSIONS,
-        "id: $p",
-        "type id modelId version { id message sourceApplication createdAt referencedObject "
-        "authorUser { id name } model { id name } }",
-    ),
-    LiveKind.MODELS: _question(LiveKind.MODELS, "id: $p", "type id model { id name }"),
-    LiveKind.PROJECT: _question(LiveKind.PROJECT, "id: $p", "type id"),
-    LiveKind.ISSUES: _question(
-        LiveKind.ISSUES,
-        "projectId: $p",
-        "type id reply { id } issue { id identifier title status priority resourceIdString "
-        "createdAt updatedAt activities(input: {limit: 5, sortDirection: desc}) { items { "
-        "eventType createdAt actor { id user { id name } } } } }",
-        "ID!",
-    ),
+WITH_LISTS: Final[Mapping[LiveKind, str]] = _ALWAYS | {
+    LiveKind.COMMENTS: _question(LiveKind.COMMENTS, _TARGET),
 }
+"""Of servers up to 2.31, which have activity lists."""
+WITHOUT_LISTS: Final[Mapping[LiveKind, str]] = _ALWAYS | {
+    LiveKind.ISSUES: _question(LiveKind.ISSUES, "projectId: $p", "ID!"),
+}
+"""Of Speckle 4: not recorded, read off its schema."""
 
 
 class NotAFrame(ValueError):
@@ -92,11 +74,6 @@ class Frame:
     type: str
     id: str | None
     payload: Mapping[str, Any] | None
-
-    def data_of(self, kind: LiveKind) -> Mapping[str, Any] | None:
-        """What the subscription's field holds; None if it was refused."""
-        found = child(self.payload, "data", kind.value)
-        return found if isinstance(found, Mapping) else None
 
     @property
     def is_refused_question(self) -> bool:

@@ -79,11 +79,7 @@ class LiveSockets:
         """What makes the sockets, for as long as the block lasts; `servers` are origins."""
         trace = aiohttp.TraceConfig()
         trace.on_request_redirect.append(_refuse_redirect)
-        async with aiohttp.ClientSession(
-            connector=(network or Network()).connector(limit=0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=[trace],
-        ) as session:
+        async with (network or Network()).session([trace], limit=0) as session:
             yield cls(session, servers, breakers or CircuitBreakers(), limits)
 
     @asynccontextmanager
@@ -226,7 +222,7 @@ class LiveSocket:
             return Dead(project_id, kind)
         if frame.type != "data" or frame.is_refused_question:
             return None  # `complete` follows
-        return Rang(project_id, kind, frame.data_of(kind))
+        return Rang(project_id, kind)
 
     async def _add(self, project_id: str, wanted: Mapping[LiveKind, str]) -> None:
         ids = self._of_project[project_id] = []

@@ -1,15 +1,14 @@
 """How many objects a version has, as a person counts them; no number where that cannot be said.
 
-Sources: a 2.31 server's object-stream (since 2.26.2), whose answers are lines of an id, a tab and
-JSON; and the artifacts of versions that newer connectors send as bundles of Parquet tables.
+Sources: objects, and the artifacts of versions that newer connectors send as bundles of Parquet
+tables.
 """
 
 import asyncio
-import json
 import re
 from asyncio import Semaphore
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
@@ -19,7 +18,8 @@ from urllib.parse import quote
 from bot.errors import SpeckleError
 from bot.speckle.facts import VersionFacts
 from bot.speckle_api.bundles import BundleReader
-from bot.speckle_api.http import HttpAnswer, SpeckleHttp
+from bot.speckle_api.http import SpeckleHttp
+from bot.speckle_api.object_stream import MOST_IDS, Attributes, ObjectStream, as_object
 from bot.speckle_api.types import Login
 
 OBJECT_TABLE: Final = re.compile(r"(?:.*[./])?eav\.objects(?:\.parquet)?")
@@ -33,7 +33,6 @@ class CountLimits:
     """How far counting goes; beyond it there is no number."""
 
     objects: int = 25_000
-    ids_at_once: int = 5_000  # the server takes no more
     closure_bytes: int = 4 * 1024 * 1024  # of 25,000 ids it is 1 MB
     types_bytes: int = 8 * 1024 * 1024
     artifacts_bytes: int = 256 * 1024
@@ -89,8 +88,8 @@ class ObjectCounts:
         if not isinstance(closure, dict) or len(closure) > self.limits.objects:
             return None
         ids, counted = list(closure), 0
-        for start in range(0, len(ids), self.limits.ids_at_once):
-            part = ids[start : start + self.limits.ids_at_once]
+        for start in range(0, len(ids), MOST_IDS):
+            part = ids[start : start + MOST_IDS]
             wanted, limit = ["speckle_type"], self.limits.types_bytes
             found = await self._objects(login, project_id, part, wanted, limit, until)
             of_part = None if found is None else _no_chunks(found, part)
@@ -109,14 +108,23 @@ class ObjectCounts:
         until: float,
     ) -> dict[str, dict[str, Any]] | None:
         """These objects with these attributes; None where the server has no object-stream."""
-        answer = await self.http.post(
+        found: dict[str, dict[str, Any]] = {}
+
+        def take(object_id: str, text: bytes) -> None:
+            data = as_object(text)
+            if data is not None:
+                found[object_id] = data
+
+        there = await ObjectStream(self.http).read(
             login,
-            f"/api/v2/projects/{quote(project_id, safe='')}/object-stream",
-            {"objectIds": list(ids), "attributeMask": {"include": list(attributes)}},
+            project_id,
+            ids,
+            Attributes(attributes),
+            take,
             max_bytes=max_bytes,
             within_s=_left_s(until),
         )
-        return dict(_lines(answer)) if answer.status == 200 else None
+        return found if there else None
 
     async def _of_bundle(
         self, login: Login, project_id: str, version_id: str, facts: VersionFacts, until: float
@@ -150,20 +158,6 @@ class ObjectCounts:
 
 def _left_s(until: float) -> float:
     return max(0.0, until - monotonic())
-
-
-def _lines(answer: HttpAnswer) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Ids and objects; what is no such line is left out, and so lacks."""
-    for line in answer.body.split(b"\n"):
-        object_id, tab, text = line.partition(b"\t")
-        if not tab:
-            continue
-        try:
-            read = json.loads(text)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(read, dict):
-            yield object_id.decode("ascii", "replace"), read
 
 
 def _no_chunks(found: Mapping[str, Mapping[str, Any]], ids: Sequence[str]) -> int | None:

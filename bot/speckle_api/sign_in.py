@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from cachetools import TTLCache
 
@@ -37,11 +37,26 @@ REFUSALS = {
 }
 
 
-def sign_in_url(app: SpeckleApp, challenge: Challenge) -> str:
-    """Where a person approves that the app may act for them."""
+def sign_in_url(app: SpeckleApp, challenge: Challenge, *, shows_code: bool = False) -> str:
+    """Where a person approves that the app may act for them.
+
+    `shows_code`: the page then shows a code to copy, instead of sending the person back. Only
+    servers with verifiers can do that, and nobody has said whether for every application.
+    """
     page = f"{app.server_url}/authn/verify/{quote(app.id, safe='')}"
-    hashed = "" if challenge.verifier is None else "?code_challenge_method=S256"
-    return f"{page}/{quote(challenge.text, safe='')}{hashed}"
+    page = f"{page}/{quote(challenge.text, safe='')}"
+    asked = {} if challenge.verifier is None else {"code_challenge_method": "S256"}
+    if shows_code:
+        asked["returnExchangeToken"] = "true"
+    return f"{page}?{urlencode(asked)}" if asked else page
+
+
+def has_verifiers(status: int, body: bytes) -> bool:
+    """Whether a server takes verifiers, by what it answers to GET of `BY_VERIFIER`.
+
+    Some servers show a page of their web application for whatever they do not know.
+    """
+    return status == 200 and not body.lstrip().startswith(b"<")
 
 
 class SpeckleSignIn:
@@ -98,8 +113,7 @@ class SpeckleSignIn:
             )
         except SpeckleUnavailable:
             return False
-        # Some servers show a page of their web application for whatever they do not know.
-        has = answer.status == 200 and not answer.body.lstrip().startswith(b"<")
+        has = has_verifiers(answer.status, answer.body)
         if answer.status < 500 and answer.status != 429:
             self._takes_verifiers[server_url] = has
         return has

@@ -3,7 +3,7 @@
 A real server knows who is signed in in this browser; here nobody has a password, so the page asks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,11 +34,16 @@ class AskedScope:
 
 
 class ConsentPage:
-    """The page, and what comes of its two buttons."""
+    """The page, and what comes of its two buttons.
 
-    def __init__(self, oauth: OAuth, release: str) -> None:
+    A server that `can_show_codes` shows the code to copy, where the address asks for that, instead
+    of sending the person back with it.
+    """
+
+    def __init__(self, oauth: OAuth, release: str, can_show_codes: Callable[[], bool]) -> None:
         self._oauth = oauth
         self._release = release
+        self._can_show_codes = can_show_codes
         templates = Environment(
             loader=PackageLoader("sandbox.speckle"),
             autoescape=True,
@@ -46,6 +51,7 @@ class ConsentPage:
             trim_blocks=True,
         )
         self._template = templates.get_template("consent.html")
+        self._answer_template = templates.get_template("exchange_code.html")
 
     async def show(self, request: web.Request) -> web.Response:
         """Ask."""
@@ -57,13 +63,12 @@ class ConsentPage:
             release=self._release,
             people=list(self._oauth.world.users.values()),
             scopes=[AskedScope(one, SCOPES.get(one, one)) for one in app.scopes],
-            back_to=app.redirect_url,
+            back_to=None if self._shows_code(request) else app.redirect_url,
         )
-        headers = {"Content-Security-Policy": _policy(app), "Cache-Control": "no-store"}
-        return web.Response(text=text, content_type="text/html", headers=headers)
+        return _page(text, app)
 
     async def answered(self, request: web.Request) -> web.Response:
-        """Go back to the application, with a code or with a no."""
+        """Go back to the application, with a code or with a no, or show the code."""
         app = self._app(request)
         if app is None:
             return web.Response(status=404, text="App does not exist.")
@@ -73,12 +78,23 @@ class ConsentPage:
         user = self._oauth.world.users.get(str(form.get("user")))
         back_to = URL(app.redirect_url)
         if form.get("answer") != "allow":
+            if self._shows_code(request):
+                return self._said(app, None)
             return _see(back_to.update_query(denied="true"))
         if user is None:
             return web.Response(status=400, text="Nobody here has this id. Go back and choose.")
         challenge = request.path_qs.rpartition("/")[2]
         code = self._oauth.approve(user, app, challenge)
+        if self._shows_code(request):
+            return self._said(app, code)
         return _see(back_to.update_query(access_code=code))
+
+    def _shows_code(self, request: web.Request) -> bool:
+        return self._can_show_codes() and request.query.get("returnExchangeToken") == "true"
+
+    def _said(self, app: SignInApp, code: str | None) -> web.Response:
+        text = self._answer_template.render(app=app, release=self._release, code=code)
+        return _page(text, app)
 
     def _app(self, request: web.Request) -> SignInApp | None:
         return self._oauth.world.apps.get(request.match_info["app"])
@@ -97,6 +113,11 @@ def _policy(app: SignInApp) -> str:
         f"default-src 'none'; style-src 'unsafe-inline'; form-action 'self' {back_to}; "
         "base-uri 'none'; frame-ancestors 'none'"
     )
+
+
+def _page(text: str, app: SignInApp) -> web.Response:
+    headers = {"Content-Security-Policy": _policy(app), "Cache-Control": "no-store"}
+    return web.Response(text=text, content_type="text/html", headers=headers)
 
 
 def _see(address: URL) -> web.Response:

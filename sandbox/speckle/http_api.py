@@ -73,7 +73,9 @@ class SpeckleServer(IssueWorld):
         self.requests: list[AskedQuestion] = []
         self.schema = make_schema(release, frozenset(missing))
         self.oauth = OAuth(self)
-        self.consent = ConsentPage(self.oauth, release.version.partition(".")[0])
+        self.consent = ConsentPage(
+            self.oauth, release.version.partition(".")[0], lambda: self.release.pkce
+        )
         self.front: str | None = None  # where people see what is in here: the try-out's page
         self._site: HttpSite | None = None
         self.store = bundles.BundleStore()

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
@@ -13,7 +14,7 @@ from sandbox.speckle.entities import AccessCode, SignInApp, Token, User
 from sandbox.speckle.speckle_world import SpeckleWorld
 
 CODE_LIFE = timedelta(minutes=10)
-HASHED = "code_challenge_method=S256"
+HASHED = ("code_challenge_method", "S256")
 WANTED = "Invalid request, insufficient information provided. {} is required."
 
 
@@ -65,9 +66,8 @@ class OAuth:
         `challenge` is the end of the page's address, what follows a ? included.
         """
         challenge, _, asked = challenge.partition("?")
-        code = AccessCode(
-            secrets.token_hex(21), app, user, challenge, datetime.now(UTC), asked == HASHED
-        )
+        is_hashed = HASHED in parse_qsl(asked)
+        code = AccessCode(secrets.token_hex(21), app, user, challenge, datetime.now(UTC), is_hashed)
         self.world.codes[code.text] = code
         return code.text
 

@@ -1,7 +1,7 @@
 """What is read beside GraphQL: /object-stream as a 2.31 server has it, files, issues' pictures."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from aiohttp import web
@@ -47,11 +47,9 @@ async def object_stream(
     ids, mask = asked.get("objectIds"), asked.get("attributeMask", {})
     if not isinstance(ids, list) or not 0 < len(ids) <= MOST_IDS or len(mask) > 1:
         return web.json_response({"error": "Invalid request body"}, status=400)
-    wanted = set(ids)
     lines = [
         f"{object_id}\t{json.dumps(_masked(data, mask), separators=(',', ':'))}\n"
-        for object_id, data in _objects(project)
-        if object_id in wanted
+        for object_id, data in _objects(project, dict.fromkeys(ids))
     ]
     answer = web.Response(text="".join(lines), content_type="text/plain")
     answer.enable_compression(web.ContentCoding.gzip)
@@ -80,13 +78,21 @@ def issue_picture(world: SpeckleWorld, token: Token | None, request: web.Request
     return web.Response(body=content, content_type="image/png")
 
 
-def _objects(project: ServerProject) -> Iterator[tuple[str, dict[str, Any]]]:
-    """All objects of a project; those below a root are known by their ids alone."""
-    roots = [root.get("__closure") or {} for root in project.objects.values()]
-    below = {one for closure in roots for one in closure} - project.lost
-    yield from project.objects.items()
-    for one in below:
-        yield one, {"id": one, "speckle_type": CHUNK if one in project.chunks else OBJECT}
+def _objects(project: ServerProject, ids: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Those of these that a project has; some below a root are known by their ids alone."""
+    unknown = []
+    for one in ids:
+        if one in project.lost:
+            continue
+        if one in project.objects:
+            yield one, project.objects[one]
+        else:
+            unknown.append(one)
+    if unknown:
+        roots = [root.get("__closure") or {} for root in project.objects.values()]
+        below = {one for closure in roots for one in closure}
+        for one in below.intersection(unknown):
+            yield one, {"id": one, "speckle_type": CHUNK if one in project.chunks else OBJECT}
 
 
 def _masked(data: dict[str, Any], mask: dict[str, list[str]]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from bot.cli.check import check_all
 from bot.cli.check import public_url as way_in
 from bot.cli.check.database import check_database
 from bot.cli.check.discord import check_discord
-from bot.cli.check.public_url import check_public_url, check_shared_hook
+from bot.cli.check.public_url import check_live, check_public_url, check_shared_hook
 from bot.cli.check.report import CheckMark, CheckResult
 from bot.cli.check.speckle import check_bundles, check_server, check_sign_in, check_speckle_token
 from bot.db.connections import parse_url
@@ -28,7 +28,7 @@ from bot.http_server import bind, why_not_bound
 from bot.model import HookKind, LinkDetails
 from bot.network import Network
 from bot.problems import NotReady
-from bot.settings import OperatorSettings, OrganisationSettings, Settings
+from bot.settings import LiveSettings, OperatorSettings, OrganisationSettings, Settings
 from bot.speckle.tokens import SCOPES, Tokens
 from bot.speckle_api.bundles import BundleReader
 from bot.storage import Storage, make_backup, migrate
@@ -435,8 +435,56 @@ async def test_the_shared_hook_needs_both_halves(
     secret: SecretStr | None, organisation: OrganisationSettings, mark: CheckMark
 ) -> None:
     settings = Settings(speckle_webhook_secret=secret, organisation=organisation)
+    settings = settings.model_copy(update={"public_url": "https://bot.kestrel.example"})
     (row,) = await check_shared_hook(settings)
     assert row.mark is mark
+
+
+async def test_a_shared_hook_without_a_public_url_is_for_servers_nearby() -> None:
+    settings = Settings(speckle_webhook_secret=SecretStr("ebb"), organisation=KESTREL)
+    (row,) = await check_shared_hook(settings)
+    assert row.mark is CheckMark.WARNED
+    assert "127.0.0.1 port 8003" in row.text
+
+
+async def test_what_is_live_is_said() -> None:
+    for who, words in (
+        ("public", "public projects only"),
+        ("owners", "private ones for those who own them"),
+        ("readers", "private ones for anyone who may read them"),
+    ):
+        settings = Settings(live=LiveSettings.model_validate({"who": who}))
+        (row,) = await check_live(settings)
+        assert row.mark is CheckMark.GOOD
+        assert f"{words} (who in [live] of config.toml)" in row.text
+
+
+async def test_without_a_public_url_it_says_what_works_and_what_does_not(
+    http: ClientSession,
+) -> None:
+    settings = Settings(webhook_port=free_port())
+    (row,) = await check_public_url(settings, http)
+    assert row.mark is CheckMark.SKIPPED
+    for words in ("followed live", "Webhooks and pages for signing in need it", "/readyz"):
+        assert words in row.text
+
+
+async def test_without_a_public_url_the_port_of_another_program_is_said(
+    serve: Serve, http: ClientSession
+) -> None:
+    """The bot listens on it in any case."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=200 if request.path == answers else 404)
+
+    port = int((await serve(answer)).rpartition(":")[2])
+    answers = "/healthz"  # as the bot does
+    (row,) = await check_public_url(Settings(webhook_port=port), http)
+    assert row.mark is CheckMark.SKIPPED
+    answers = "/"
+    (row,) = await check_public_url(Settings(webhook_port=port), http)
+    assert row.mark is CheckMark.BAD
+    assert f"127.0.0.1 port {port} cannot be listened on: another program uses it" in row.text
 
 
 # ── the database ──
@@ -625,11 +673,9 @@ async def test_a_redirect_url_that_speckle_cannot_keep_is_said(http: ClientSessi
     assert "Speckle allows 100" in row.text
 
 
-async def test_signing_in_without_an_application_or_a_public_url_is_said(
+async def test_signing_in_without_an_application_or_a_server_is_said(
     http: ClientSession,
 ) -> None:
-    [row] = await check_sign_in(with_app("https://speckle.kestrel.example", None), http)
-    assert (row.mark, "needs PUBLIC_URL" in row.text) == (CheckMark.BAD, True)
     settings = Settings(public_url="https://bot.kestrel.example")
     [row] = await check_sign_in(settings, http)
     assert (row.mark, REDIRECT in row.text) == (CheckMark.SKIPPED, True)
@@ -669,6 +715,7 @@ async def test_everything_good_is_healthy(
         "Speckle server",
         "Objects of bundles",
         "Speckle token",
+        "Live",
         "Signing in",
         "Public URL",
         "Shared hook",
@@ -701,6 +748,12 @@ async def test_an_application_that_a_server_has_registered_is_good(http: ClientS
         )
         (row,) = await check_sign_in(settings, http)
         assert row.mark is CheckMark.GOOD, row.text
+        at_home = settings.model_copy(update={"public_url": None})
+        (row,) = await check_sign_in(at_home, http)
+        assert (row.mark, "people paste tokens" in row.text) == (CheckMark.WARNED, True)
+        server.release = SPECKLE_4
+        (row,) = await check_sign_in(at_home, http)
+        assert (row.mark, "paste the code" in row.text) == (CheckMark.GOOD, True)
         server.oauth.remove_app(app)
         (row,) = await check_sign_in(settings, http)
         assert row.mark is CheckMark.BAD

@@ -1,12 +1,17 @@
 """/link, /unlink, /account and /privacy as people use them, with a Speckle server at the end."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
+from yarl import URL
 
+from bot.cogs.accounts.views import _addresses, _link_buttons
 from bot.errors import StorageUnavailable
 from bot.model import (
     Account,
@@ -18,12 +23,13 @@ from bot.model import (
     SubscriptionState,
 )
 from bot.notifiers.link_followups import LinkFollowUps
+from bot.services.linking import PasteCode
 from bot.services.pending_commands import PendingCommandService
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle.tokens import SpeckleApp
 from bot.storage import Storage
-from sandbox.discord import InteractionView
-from sandbox.speckle import BOT_SCOPES, Release, SpeckleServer
+from sandbox.discord import InteractionView, SandboxMember
+from sandbox.speckle import BOT_SCOPES, SPECKLE_2_31, SPECKLE_4, Release, SpeckleServer, User
 from tests.cogs.conftest import ClientWithServices, RunClient, Studio, labels_of, text_of
 from tests.db.test_accounts import linked
 from tests.db.test_failures import locked
@@ -193,6 +199,128 @@ async def settled(storage: Storage) -> None:
     raise AssertionError("the request was never done with")
 
 
+# ── by a code that Speckle shows ──────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+async def newer() -> AsyncIterator[SpeckleServer]:
+    """A server that takes verifiers, and has the bot as an application."""
+    async with SpeckleServer.start(release=SPECKLE_4) as server:
+        server.register_app("https://localhost/link/callback")
+        yield server
+
+
+def at_home(server: SpeckleServer) -> dict[str, Any]:
+    """The settings of a bot without a public address."""
+    (app,) = server.apps.values()
+    apps = {server.url: SpeckleApp(server.url, app.id, app.secret)}
+    return {"speckle_servers": (server.url,), "public_url": None, "apps": apps}
+
+
+async def code_on_speckles_page(answer: InteractionView, user: User) -> str:
+    """Open Speckle's page from Discord, say yes there as this user, and read the code."""
+    url = url_of(answer, "Sign in with Speckle")
+    headers = {"Origin": str(URL(url).origin())}
+    form = {"user": user.id, "answer": "allow"}
+    async with (
+        aiohttp.ClientSession() as browser,
+        browser.post(url, data=form, headers=headers, allow_redirects=False) as page,
+    ):
+        shown = re.search(r'<code class="code">([^<]+)</code>', await page.text())
+    assert shown is not None
+    return shown[1]
+
+
+async def test_without_a_public_address_one_pastes_the_code_that_speckle_shows(
+    run_client: RunClient, studio: Studio, newer: SpeckleServer, storage: Storage,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    ilse = newer.add_user("Ilse *Brandt*")
+    async with run_client(**at_home(newer)):
+        answer = await studio.type("link", who=studio.tobias)
+        assert answer.ephemeral
+        assert "No code shown?" in text_of(answer)
+        assert [[part["label"] for part in row["components"]] for row in answer.components] == [
+            ["Sign in with Speckle", "Paste the code"],
+            ["Create a token", "Paste the token"],
+        ]
+        assert url_of(answer, "Create a token") == f"{newer.url}/settings/user/developer"
+        code = await code_on_speckles_page(answer, ilse)
+    async with run_client(**at_home(newer)):  # after a restart
+        form = await studio.press(answer, "Paste the code", studio.tobias)
+        await studio.sandbox.submit_modal(form, {"Code": code}, studio.tobias)
+        await answer.wait_for_edits()
+        assert r"linked to the Speckle account **Ilse \*Brandt\***" in text_of(answer)
+        assert labels_of(answer) == []
+        shown = await studio.type("account", who=studio.tobias)
+    assert "by signing in" in text_of(shown)
+    account = await account_of_tobias(storage, studio, newer)
+    assert account.tokens.refresh_token is not None
+    for secret in (code, account.tokens.token, account.tokens.refresh_token):
+        assert not any(secret in str(request) for request in studio.sandbox.requests)
+    said = capsys.readouterr()
+    assert code not in said.out + said.err
+
+
+async def test_a_code_that_does_not_work_is_said_and_the_form_can_be_opened_again(
+    run_client: RunClient, studio: Studio, newer: SpeckleServer, storage: Storage
+) -> None:
+    ilse, (app,) = newer.add_user("Ilse Brandt"), newer.apps.values()
+
+    async def sent_off(code: str, by: SandboxMember = studio.tobias) -> str:
+        form = await studio.press(answer, "Paste the code", by)
+        refused = await (await studio.sandbox.submit_modal(form, {"Code": code}, by)).settled()
+        assert refused.ephemeral
+        assert code not in text_of(refused)
+        return text_of(refused)
+
+    async with run_client(**at_home(newer)) as bot:
+        answer = await studio.type("link", who=studio.tobias)
+        code = await code_on_speckles_page(answer, ilse)
+        assert "made for someone else" in await sent_off(code, studio.maren)
+        assert "is not a code" in await sent_off("two words")
+        refused = await sent_off("f" * 42)
+        assert "does not accept this code" in refused
+        assert "*Sign in with Speckle* again" in refused
+        app.scopes = ("streams:read",)
+        lacking = await sent_off(await code_on_speckles_page(answer, ilse))
+        assert "application there lacks `profile:read`" in lacking
+        assert "*Paste the token*" in lacking
+        newer.faults.status, newer.faults.path = 503, "/oauth/token"
+        assert "nothing was linked. Try the same again in a minute" in await sent_off(code)
+        assert await storage.read(lambda tx: tx.accounts.all_of_user(studio.tobias.id)) == []
+        newer.faults.clear()
+        token = newer.token(ilse, scopes=BOT_SCOPES)
+        form = await studio.press(answer, "Paste the token", studio.tobias)
+        await studio.sandbox.submit_modal(form, {"Token": token}, studio.tobias)
+        await answer.wait_for_edits(timeout_s=10.0)
+        assert "Ilse Brandt" in text_of(answer)
+        assert len(await bot.services.lender.all_of_user(studio.tobias.id)) == 1
+
+
+async def test_a_server_without_verifiers_is_linked_with_a_token_as_before(
+    run_client: RunClient, studio: Studio, speckle: SpeckleServer
+) -> None:
+    speckle.release = SPECKLE_2_31
+    speckle.register_app("https://localhost/link/callback")
+    async with run_client(**at_home(speckle)):
+        answer = await studio.type("link", who=studio.tobias)
+        assert labels_of(answer) == ["Create a token", "Paste it"]
+        assert "a token can do without this one" in text_of(answer)
+        token = speckle.token(speckle.add_user("Ilse"), scopes=("streams:read", "profile:read"))
+        linked = await link_by_token(studio, token)
+    assert "**Ilse**" in text_of(linked)
+    assert "webhooks" not in text_of(linked)
+
+
+async def test_on_a_host_that_no_button_takes_both_addresses_are_written_out() -> None:
+    way = PasteCode("http://speckle", "http://speckle/authn/verify/a/b", "http://speckle/t", "n")
+    assert [getattr(one, "label", None) for one in _link_buttons(way)] == [
+        None, "Paste the code", None, "Paste the token",
+    ]  # fmt: skip
+    assert _addresses(way) == (way.url, way.tokens_url)
+
+
 async def test_whoever_cannot_be_answered_any_more_gets_a_direct_message(
     run_client: RunClient, studio: Studio, speckle: SpeckleServer, storage: Storage
 ) -> None:
@@ -308,7 +436,7 @@ async def test_everything_about_oneself_is_shown_and_erased_after_a_question(
         for words in (
             "**Ilse Brandt**",
             "encrypted",
-            "the person who made 1 subscription and 1 webhook.",
+            "the person who made 1 subscription, and let the bot follow 1 project.",
             "the person who paused 1 subscription.",
             "in 1 answer to who sees a project",
             "chose the channel for the audit log in 1 Discord server.",

@@ -167,6 +167,8 @@ def test_each_group_permission_and_button_is_on_the_page() -> None:
         *((look.label, "subscribe") for look in subscribe_flow.LOOKS.values()),
         ("Sign in with Speckle", "link"),
         ("Paste it", "link"),
+        ("Paste the code", "link"),
+        ("Paste the token", "link"),
         *((look.label, "doctor") for look in diagnosis_views.LOOKS.values()),
         (accounts_views.LOOKS[accounts_views.AccountAction.UNLINK].label, "unlink"),
         (accounts_views.LOOKS[accounts_views.AccountAction.ERASE].label, "privacy"),
@@ -185,7 +187,7 @@ async def test_no_custom_id_means_two_components(client: ClientWithServices) -> 
     ids += [f"card:pick:{what}:730000000000000001" for what in Narrowing]
     ids += [f"card:undo:{what}:{'t' * 22}" for what in Narrowing]
     ids += [f"wait:{way}:{'t' * 22}" for way in subscribe_flow.PendingChoice]
-    ids += [f"link:{what}:{'n' * 43}" for what in ("paste", "token")]
+    ids += [f"link:{what}:{'n' * 43}" for what in ("paste", "token", "paste-code", "code")]
     ids += ["events:list:730000000000000001", "events:why:730000000000000001"]
     ids += [f"sub:filters:7:{scope}", f"wait:pick:{'t' * 22}", "notice:access:take:7"]
     for custom_id in ids:

@@ -45,7 +45,7 @@ from bot.services.webhook_triggers import triggers_of
 from bot.speckle.filters import FilterWhy
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api.types import CallStatus, RecordedCall
-from bot.trace import MissingWhy, ReadWith, TraceLine, TraceStep
+from bot.trace import HeardBy, MissingWhy, ReadWith, TraceLine, TraceStep
 from bot.work import (
     FallbackLevel,
     InboxState,
@@ -119,6 +119,7 @@ def text_of(event: ChannelEvent, *, manages: bool = True) -> str:
         (ReadWith, step_texts.READERS),
         (MissingWhy, step_texts.MISSING),
         (InboxSource, stages.SOURCES),
+        (HeardBy, stages.HEARD),
         (FallbackLevel, stages.FORMS),
         (Outcome, trace_texts.OUTCOMES),
         (Outcome, texts.HEADLINES),
@@ -177,8 +178,9 @@ def test_where_a_sign_in_was_refused_its_person_is_asked_first_to_link_again() -
         pause_reason=PauseReason.ACCESS_LOST,
         pause_detail=PauseWhy.TOKEN_REFUSED,
     )
-    assert pause_remedy(paused).startswith("That person types `/link` again")
-    forbidden = replace(paused, pause_detail=PauseWhy.FORBIDDEN)
+    entry = Followed(HOOK, paused)
+    assert pause_remedy(entry).startswith("That person types `/link` again")
+    forbidden = replace(entry, subscription=replace(paused, pause_detail=PauseWhy.FORBIDDEN))
     assert pause_remedy(forbidden).startswith("Someone who can see the project")
 
 
@@ -350,7 +352,7 @@ def test_a_list_says_first_that_further_events_were_refused(over_quota: bool) ->
     log = ChannelLog(CHANNEL, AT, [event.followed], [event], over_quota)
     text = texts.log_embed(log).description or ""
     assert f"In <#{CHANNEL}>:" in text
-    assert text.startswith("❌ Further events are refused until tomorrow") is over_quota
+    assert text.startswith("❌ This server's quota for today is used up") is over_quota
     assert text.endswith("🔕 <t:1772442000:R> **version created**: filtered (by `events`)")
 
 

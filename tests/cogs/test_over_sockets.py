@@ -66,13 +66,15 @@ async def test_a_further_channel_is_live_at_once_and_the_same_channel_again_tell
     assert "first event" not in studio.sandbox.messages(studio.facade.id)[0].content
 
 
-async def test_without_a_public_url_the_caller_reads_who_has_to_set_it(
-    run_client: RunClient, studio: Studio
+async def test_without_a_public_url_a_webhook_by_hand_is_not_offered(
+    run_client: RunClient, studio: Studio, storage: Storage
 ) -> None:
     async with run_client(public_url=None):
         answer = await studio.type("subscribe", stream_id=LINK)
-    assert "PUBLIC_URL" in text_of(answer)
-    assert "/webhooks/" in text_of(answer)
+    assert labels_of(answer) == ["Link my account"]
+    assert "through your account" in text_of(answer)
+    assert "by hand" not in text_of(answer)
+    assert await storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id)) == []
 
 
 async def test_a_served_guild_is_live_at_once(run_client: RunClient, studio: Studio) -> None:

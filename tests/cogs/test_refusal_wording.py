@@ -48,7 +48,11 @@ def test_each_reason_and_each_retry_has_its_words() -> None:
         (ProjectNotPublic(CLOUD), ("`/link`", "in the whole server", "Nothing was changed")),
         (
             NoRoom(Limited.HOOKS, 1, 1),
-            ("another webhook: it has 1 of 1", "`/subscriptions`", "person who runs this bot"),
+            (
+                "another webhook or live project: it has 1 of 1",
+                "`/subscriptions`",
+                "person who runs this bot",
+            ),
         ),
         (NoRoom(Limited.SUBSCRIPTIONS, 2, 2), ("another subscription: it has 2 of 2",)),
     ],

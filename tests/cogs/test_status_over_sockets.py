@@ -96,7 +96,7 @@ def test_a_used_up_quota_is_said_as_events_are_refused() -> None:
     used_up = GuildStatus(Clock()(), replace(WELL, over_quota=True), ())
     said = str(status_embed(used_up).to_dict())
     assert "The bot has trouble" in said
-    assert "further events are refused until tomorrow" in said
+    assert "What its webhook sends is refused until tomorrow" in said
 
 
 def test_what_waits_for_access_alone_is_not_said_to_be_nothing() -> None:

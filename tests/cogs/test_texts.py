@@ -359,5 +359,6 @@ def test_the_days_quota_ends_at_a_time_of_each_reader() -> None:
     usage = Usage(GuildLimits(20_000, 2 * 10**9, 100, 500, 5_000), QuotaUse(1, 10**6, 1, 1), NOW)
     assert quota_texts.in_all(usage) == (
         "Used today: 1 of 20,000 events, 1.0 MB of 2.0 GB; it counts from zero again at "
-        f"<t:{int(NOW.timestamp())}:t>. In all: 1 of 100 webhooks, 1 of 500 subscriptions."
+        f"<t:{int(NOW.timestamp())}:t>. In all: 1 of 100 webhooks and live projects, "
+        "1 of 500 subscriptions."
     )

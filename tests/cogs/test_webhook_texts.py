@@ -11,6 +11,7 @@ from bot.cogs.subscriptions.subscribe_texts import subscribed, unsubscribed
 from bot.cogs.webhooks import texts as wording
 from bot.model import HookState, HookTrouble, PauseReason, SubscriptionState
 from bot.permissions import Audience
+from bot.services.access_rules import LiveFor
 from bot.services.public_url import ProbeProblem, ProbeResult
 from bot.services.subscribe_results import (
     Followed,
@@ -167,12 +168,18 @@ def test_a_paused_channel_says_what_is_wrong_with_its_webhook_too() -> None:
 
 @pytest.mark.parametrize("why", [None, *EnsureProblem])
 def test_the_ways_to_go_on_are_named(why: EnsureProblem | None) -> None:
-    text = subscribe_texts.needs_account_text(
-        NeedsAccount(REQUEST, CLOUD, why, "no answer within 5 s")
-    )
-    assert "Nothing was changed" in text or "nothing was changed" in text
-    assert "by hand" in text
-    lost = subscribe_texts.needs_account_text(NeedsAccount(REQUEST, CLOUD, why, "", paused=True))
+    needs = NeedsAccount(REQUEST, CLOUD, why, "no answer within 5 s")
+    for live_for in LiveFor:
+        text = subscribe_texts.needs_account_text(needs, live_for, by_hand=True)
+        assert "othing was changed" in text
+        assert "by hand" in text
+        at_home = subscribe_texts.needs_account_text(needs, live_for, by_hand=False)
+        assert "othing was changed" in at_home
+        assert "by hand" not in at_home
+        away = why is EnsureProblem.SPECKLE_AWAY
+        assert away or subscribe_texts.MAY_BE_LIVE[live_for] in at_home
+    paused = replace(needs, paused=True)
+    lost = subscribe_texts.needs_account_text(paused, LiveFor.OWNERS, by_hand=True)
     assert "by hand" not in lost
     assert "paused" in lost
 

@@ -80,6 +80,7 @@ SCENARIOS: Final[Mapping[str, Values]] = {
     "SpeckleBotSpeckleNotAnswering": plain(
         "speckle_bot_speckle_breaker_open", 0, 1, ', server="https://speckle.example.org"'
     ),
+    "SpeckleBotLiveUnread": plain("speckle_bot_live_unread_seconds", 20, 1500),
     "SpeckleBotEventsMayBeMissing": trouble("catch_up_too_short"),
     "SpeckleBotQuotaNearlyUsed": plain(
         "speckle_bot_quota_used_ratio", 0.1, 0.95, ', quota="bytes"'

@@ -186,6 +186,7 @@ def parts_of(storage: Storage, trouble: list[ActiveTrouble]) -> RunningParts:
         silent_servers=lambda: {SERVER},
         gateway_problems=lambda: (),
         gateway_latency_s=lambda: 0.02,
+        live_unread_s=lambda: 12.0,
         now=utc_now,
     )
 

@@ -9,12 +9,14 @@ from functools import partial
 import pytest
 
 from bot.app import App, Timings
+from bot.lookups import EventFilter
 from bot.model import PauseReason, Subscription, SubscriptionState
 from bot.pipeline.access import AccessTimings
 from bot.pipeline.listening.pace import ListeningPace
 from bot.speckle_api.circuit_breaker import BreakerLimits
 from bot.storage import Transaction
 from bot.timing import Backoff, utc_now
+from bot.trace import TraceStep
 from sandbox.discord import InteractionView, SandboxChannel, SandboxMember
 from sandbox.speckle import (
     Release,
@@ -224,6 +226,7 @@ async def test_a_project_is_followed_without_a_public_address(workshop: Workshop
         await workshop.shows("slab poured")
         workshop.publish("columns set")
         await workshop.shows("columns set")
+        assert "No card was sent" not in text_of(await workshop.type("status"))
     workshop.publish("while the bot was off")
     async with workshop.start() as app:
         await workshop.shows("slab poured", "columns set", "while the bot was off")
@@ -258,6 +261,58 @@ async def test_a_socket_tells_of_issues_where_the_server_has_them(
         await until(lambda: workshop.server.live.subscriptions(field=field))
 
 
+async def test_the_trace_says_what_led_to_an_event(workshop: Workshop) -> None:
+    async with workshop.start(pace=replace(PACE, soonest_s=3.0, sockets_from=0)) as app:
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        await workshop.subscribe()
+        await until(lambda: workshop.server.live.subscriptions())
+        await asyncio.sleep(0.5)
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")
+        assert await heard(app, "slab poured") == {"heard": "ring"}
+        await asyncio.sleep(0.5)  # a frame that came late rings once more
+        workshop.server.live.faults.lose_frames()
+        workshop.publish("columns set")
+        await workshop.shows("slab poured", "columns set")
+        assert await heard(app, "columns set") == {"heard": "turn", "every_s": 3}
+        workshop.server.live.faults.clear()
+        workshop.server.faults.rate_limit(60.0)  # longer than a question may take
+        workshop.publish("while speckle refused")
+        await asyncio.sleep(1.0)
+        workshop.server.faults.clear()
+        workshop.publish("rebar tied")
+        await workshop.shows("while speckle refused", "rebar tied")
+        assert await heard(app, "while speckle refused") == {"heard": "later"}
+    workshop.publish("while the bot was off")
+    async with workshop.start(pace=replace(PACE, soonest_s=3.0, sockets_from=0)) as app:
+        await workshop.shows("rebar tied", "while the bot was off")
+        assert await heard(app, "while the bot was off") == {"heard": "later"}
+        why = text_of(await workshop.type("why"))
+        assert "could not look when it happened" in why
+        await asyncio.sleep(0.5)
+        workshop.publish("roof on")
+        await workshop.shows("while the bot was off", "roof on")
+        assert await heard(app, "roof on") == {"heard": "ring"}
+
+
+async def heard(app: App, name: str, channel: SandboxChannel | None = None) -> object:
+    """What the trace of a version says of how it was heard."""
+
+    def there(tx: Transaction) -> object:
+        (facts,) = [
+            line.facts
+            for event in tx.event_log.newest(EventFilter(), 100)
+            for line in event.trace
+            for card in event.cards
+            if line.step == TraceStep.HEARD and name in str(card.title)
+            if card.title and "version" in card.title
+            if channel is None or card.channel_id == channel.id
+        ]
+        return facts
+
+    return await app.storage.read(there)
+
+
 @pytest.mark.parametrize("who", ["public", "owners", "readers"])
 async def test_who_may_be_heard_is_the_hosts_to_say(workshop: Workshop, who: str) -> None:
     workshop.tower.visibility = "PRIVATE"
@@ -266,6 +321,8 @@ async def test_who_may_be_heard_is_the_hosts_to_say(workshop: Workshop, who: str
         of_reader = await workshop.subscribe(workshop.juno)
         assert (LIVE in of_reader) == (who == "readers")
         assert ("cannot be live through your account" in of_reader) == (who != "readers")
+        assert ("has no public address" in of_reader) == (who != "readers")
+        assert "/webhooks/" not in of_reader  # nobody could reach it
         await workshop.link(workshop.studio.maren, workshop.ilse)
         of_owner = await workshop.subscribe(where=workshop.studio.facade)
         assert (LIVE in of_owner) == (who != "public")
@@ -293,6 +350,7 @@ async def test_what_an_account_hears_is_shown_in_its_persons_channels_alone(
         taken = await workshop.subscribe(workshop.studio.maren, facade)
         assert "active again" in taken, taken
         await workshop.shows("slab poured", "columns set", channel=facade)
+        assert await heard(app, "columns set", facade) == {"heard": "later"}
 
 
 async def test_a_members_pause_is_passed_over(workshop: Workshop) -> None:

@@ -33,7 +33,7 @@ without_list = pytest.mark.parametrize(
 by_one_release = pytest.mark.parametrize(
     "release", [SPECKLE_4_AS_ANNOUNCED], indirect=True, ids=name_of
 )
-LISTS = ("Versions", "ModelsMade", "IssuesMoved", "IssuesThere")
+LISTS = ("FirstPages", "Versions", "ModelsMade", "IssuesMoved", "IssuesThere")
 NOT_KNOWN = "The time is when the bot noticed it"
 
 

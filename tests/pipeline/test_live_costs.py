@@ -1,13 +1,16 @@
 """What it costs to listen while nothing happens, and who listens where there are two processes."""
 
 import asyncio
+import re
+from collections import Counter
 from pathlib import Path
 
+import aiohttp
 from cryptography.fernet import Fernet
 
 from sandbox.bot_process import HOST, BotProcess, bot_environment, free_port
 from sandbox.discord import Sandbox, SandboxError
-from sandbox.speckle import SpeckleServer
+from sandbox.speckle import SPECKLE_4_AS_ANNOUNCED, SpeckleServer
 from tests.conftest import PostgresServer
 from tests.pipeline.conftest import StartBot, Studio
 from tests.pipeline.test_statements import counted
@@ -37,6 +40,7 @@ async def test_a_turn_without_news_is_one_question_and_one_statement_and_writes_
 ) -> None:
     async with SpeckleServer.start() as server:
         ilse = server.add_user("Ilse Brandt")
+        port = free_port()
         towers = [
             server.add_project(name, owner=ilse, visibility="PUBLIC") for name in ("East", "West")
         ]
@@ -45,6 +49,7 @@ async def test_a_turn_without_news_is_one_question_and_one_statement_and_writes_
             speckle_servers=(server.url,),
             speckle={"enrich_deadline_s": 3.0},
             live={"every_s": 1.0},
+            metrics={"port": port},
         ):
             await _link(studio.sandbox, studio, server.token(ilse))
             for tower in towers:
@@ -67,6 +72,77 @@ async def test_a_turn_without_news_is_one_question_and_one_statement_and_writes_
             assert {one.lists for one in asked} == {len(towers)}
             assert len(accounts) <= len(asked) + 3  # others read them too, now and then
             assert [one for one in found.statements if one.startswith(WRITES)] == []
+            assert 0 < await _live_unread_s(port) < TURNS
+            async with server.away():
+                await asyncio.sleep(TURNS)
+                assert await _live_unread_s(port) >= TURNS
+
+
+async def _live_unread_s(port: int) -> float:
+    async with aiohttp.ClientSession() as http, http.get(f"http://{HOST}:{port}/metrics") as page:
+        (line,) = re.findall(r"^speckle_bot_live_unread_seconds (.+)$", await page.text(), re.M)
+        return float(line)
+
+
+async def test_a_start_reads_nothing_again_that_was_read_before(
+    studio: Studio, start_bot: StartBot
+) -> None:
+    """All projects of an account are one question, and their rows one look at the database."""
+    names = [f"Tower {number}" for number in range(5)]
+    async with SpeckleServer.start() as server:
+        ilse = server.add_user("Ilse Brandt")
+        towers = [server.add_project(name, owner=ilse, visibility="PUBLIC") for name in names]
+        settings = {
+            "public_url": None,
+            "speckle_servers": (server.url,),
+            "speckle": {"enrich_deadline_s": 3.0},
+            "live": {"every_s": 1.0},
+        }
+
+        def shown() -> str:
+            return str([one.embeds for one in studio.sandbox.messages(studio.structure.id)])
+
+        async with start_bot(**settings):
+            await _link(studio.sandbox, studio, server.token(ilse))
+            for tower in towers:
+                await _follow(studio.sandbox, studio, f"{server.url}/projects/{tower.id}")
+            for tower in towers:
+                model = server.add_model(tower, f"{tower.name} slab")
+                server.add_version(tower, model, message=f"poured in {tower.name}")
+            await until(lambda: all(f"poured in {name}" in shown() for name in names))
+        before = len(server.asked_lists())
+        async with start_bot(**settings):
+            await until(lambda: len(server.asked_lists()) > before + 1)
+        asked = {one.operation for one in server.asked_lists()[before:]}
+        assert asked == {"ActivityOfMany"}
+        server.add_version(towers[0], server.add_model(towers[0], "roof"), message="while away")
+        async with start_bot(**settings):
+            await until(lambda: "while away" in shown())
+        for name in names:
+            assert shown().count(f"poured in {name}'") == 1
+
+
+async def test_a_look_without_activity_list_is_one_request(
+    studio: Studio, start_bot: StartBot
+) -> None:
+    """Versions, models, issues that moved and issues that are there, all at once."""
+    async with SpeckleServer.start(release=SPECKLE_4_AS_ANNOUNCED) as server:
+        ilse = server.add_user("Ilse Brandt")
+        tower = server.add_project("Kestrel Tower", owner=ilse, visibility="PUBLIC")
+        async with start_bot(
+            public_url=None,
+            speckle_servers=(server.url,),
+            speckle={"enrich_deadline_s": 3.0},
+            live={"every_s": 1.0},
+        ):
+            await _link(studio.sandbox, studio, server.token(ilse))
+            await _follow(studio.sandbox, studio, f"{server.url}/projects/{tower.id}")
+            await until(lambda: server.asked("FirstPages"))
+            await asyncio.sleep(2.0)
+            before = len(server.requests)
+            await until(lambda: len(server.requests) > before + 3)
+            asked = Counter(one.operation for one in server.requests[before:])
+    assert set(asked) == {"FirstPages"}
 
 
 async def test_of_two_processes_the_leading_one_holds_the_sockets(

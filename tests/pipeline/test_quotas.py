@@ -153,7 +153,7 @@ async def test_settings_shows_how_much_is_used(studio: Studio, start_bot: StartB
         answer = await studio.sandbox.command(studio.guild, studio.structure, manager, "settings")
         shown = str(answer.embeds)
         assert "2 of 1,234 events" in shown
-        assert "1 of 100 webhooks, 1 of 500 subscriptions" in shown
+        assert "1 of 100 webhooks and live projects, 1 of 500 subscriptions" in shown
 
 
 async def test_one_subscription_too_many_is_refused_at_the_command(

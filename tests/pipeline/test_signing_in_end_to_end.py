@@ -7,7 +7,7 @@ import aiohttp
 
 from bot.model import HookState
 from sandbox.discord import InteractionView
-from sandbox.speckle import SpeckleServer
+from sandbox.speckle import SPECKLE_4, SpeckleServer
 from tests.pipeline.conftest import StartBot, Studio
 from tests.pipeline.test_owner_end_to_end import free_port
 from tests.waiting import until
@@ -75,3 +75,35 @@ async def test_signing_in_completes_the_subscribe_that_waited_also_after_a_resta
             assert await app.storage.read(lambda tx: tx.link_requests.linked()) == []
             async with browser.get(f"{public_url}/link/{'n' * 43}") as page:
                 assert page.status == 404
+
+
+async def test_a_code_that_speckle_shows_completes_the_subscribe_that_waited(
+    studio: Studio, start_bot: StartBot
+) -> None:
+    """Without a public address: the project is then live through the account."""
+    async with SpeckleServer.start(release=SPECKLE_4) as server:
+        ilse = server.add_user("Ilse Brandt")
+        tower = server.add_project("Kestrel Tower", owner=ilse, visibility="PUBLIC")
+        registered = server.register_app("https://localhost/link/callback")
+        settings = {
+            "public_url": None,
+            "speckle_servers": (server.url,),
+            "speckle_apps": (f"{registered.id}:{registered.secret}",),
+            "speckle": {"enrich_deadline_s": 3.0},
+        }
+        async with start_bot(**settings):
+            answer = await studio.sandbox.command(
+                studio.guild, studio.structure, studio.maren, "subscribe",
+                stream_id=f"{server.url}/projects/{tower.id}",
+            )  # fmt: skip
+            await studio.sandbox.press(await answer.settled(), "Link my account", studio.maren)
+            await until(lambda: "Sign in with Speckle" in str(answer.components))
+        async with start_bot(**settings) as app:
+            challenge = url_of(answer, "Sign in with Speckle").rpartition("/")[2]
+            code = server.approve(ilse, registered, challenge)
+            form = await studio.sandbox.press(answer, "Paste the code", studio.maren)
+            await studio.sandbox.submit_modal(form, {"Code": code}, studio.maren)
+            await until(lambda: "now follows" in str(studio.sandbox.messages(studio.structure.id)))
+            (hook,) = await app.storage.read(lambda tx: tx.hooks.of_guild(studio.guild.id))
+            assert hook.is_heard
+            assert server.webhooks(tower) == []

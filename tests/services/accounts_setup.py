@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.model import Account
-from bot.services.linking import AccountLinking, AnswerTo, DetachAccount, PasteToken, SignIn
+from bot.services.linking import AccountLinking, AnswerTo, DetachAccount, LinkWay
 from bot.services.personal_data import PersonalDataService
 from bot.services.token_lending import TokenLender
 from bot.speckle.tokens import SpeckleApp
@@ -28,7 +28,7 @@ class Office:
 
     storage: Storage
     server: SpeckleServer
-    public_url: str
+    public_url: str | None
     clock: Clock
     client: SpeckleClient
     sign_in_client: SpeckleSignIn
@@ -71,7 +71,7 @@ class Office:
         """What happens to a command that waited for an account."""
         self.resumed.append((account, pending))
 
-    async def start(self, who: int = MAREN, pending: str | None = None) -> SignIn | PasteToken:
+    async def start(self, who: int = MAREN, pending: str | None = None) -> LinkWay:
         """/link."""
         return await self.linking.start_link(
             who, self.server.url, pending, person="Maren Oduya (@maren.o)"
@@ -112,14 +112,14 @@ async def open_office(
     clock: Clock,
     *,
     release: Release = SPECKLE_2_31,
-    public_url: str = PUBLIC_URL,
+    public_url: str | None = PUBLIC_URL,
     with_app: bool = True,
 ) -> AsyncIterator[Office]:
     async with (
         SpeckleServer.start(release=release) as server,
         SpeckleHttp.open((server.url,)) as http,
     ):
-        app = server.register_app(f"{public_url}/link/callback")
+        app = server.register_app(f"{public_url or 'https://localhost'}/link/callback")
         apps = {server.url: SpeckleApp(server.url, app.id, app.secret)} if with_app else {}
         client = SpeckleClient(servers=(server.url,), deadline_s=5.0)
         office = Office(

@@ -10,11 +10,12 @@ from cryptography.fernet import Fernet
 
 from bot.model import Hook, RetentionPolicy
 from bot.permissions import Actor, Audience, ChannelKind, ChannelPermission, TargetChannel
+from bot.services.access_rules import LiveFor
 from bot.services.consent_check import ConsentCheck
 from bot.services.former_addresses import FormerAddresses
 from bot.services.known_names import KnownNames
 from bot.services.linking import AccountLinking
-from bot.services.listening import ListeningStart, LiveFor
+from bot.services.listening import ListeningStart
 from bot.services.personal_data import PersonalDataService
 from bot.services.public_access import UNKNOWN, PublicAccess, PublicAnswer
 from bot.services.public_url import PublicUrlProbe

@@ -27,6 +27,7 @@ from bot.services.access_rules import (
     AccessAnswers,
     Decision,
     LastAnswer,
+    LiveFor,
     Pause,
     Show,
     Wait,
@@ -352,3 +353,32 @@ def test_an_answer_goes_with_the_account_that_it_was_given_with(
         AccessAnswer.NO_ANSWER: Wait(),
     }
     assert said[everyone.answer] in (decision, as_whom(decision))
+
+
+@pytest.mark.parametrize("standing", [Entitlement.OWNER, Entitlement.READER])
+@pytest.mark.parametrize("live_for", LiveFor)
+@pytest.mark.parametrize("visibility", ["private", "public"])
+@pytest.mark.parametrize("owner", [True, False, None])
+@pytest.mark.parametrize("everyone", [YES, NO, NEVER_ANSWERED])
+def test_of_what_is_live_the_host_says_whose_account_is_heard(
+    standing: Entitlement,
+    live_for: LiveFor,
+    visibility: str,
+    owner: bool | None,
+    everyone: LastAnswer,
+) -> None:
+    one = subscription(answer=consent(standing, visibility=visibility))
+    answers = AccessAnswers(replace(YES, owner=owner), everyone, live_for=live_for)
+    owns = standing is Entitlement.OWNER and owner is not False
+    heard = visibility == "public" or live_for.allows(private=True, owner=owns)
+
+    def of(source: InboxSource) -> Decision:
+        return decide(one, BY_HAND, source, answers, MemberPresence.SEES, FEW, NOW)
+
+    without = of(InboxSource.ACTIVITY)
+    if heard or everyone is YES:
+        assert of(InboxSource.LIVE) == without
+    elif everyone is NO:
+        assert of(InboxSource.LIVE) == Pause(PauseReason.ACCESS_LOST, PauseWhy.NOT_LIVE)
+    else:
+        assert of(InboxSource.LIVE) == Wait()

@@ -1,15 +1,23 @@
 """Linking and unlinking accounts, against a server that answers as recorded."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot.db.accounts import Accounts
 from bot.errors import SpeckleUnavailable, StorageUnavailable
 from bot.model import Account
-from bot.services.linking import AnswerTo, LinkFailed, PasteToken, SignIn, WhyNotLinked
+from bot.services.linking import (
+    AnswerTo,
+    LinkFailed,
+    PasteCode,
+    PasteToken,
+    SignIn,
+    WhyNotLinked,
+)
 from bot.speckle.tokens import TokenScope
 from bot.storage import Storage
 from sandbox.speckle import BOT_SCOPES, SPECKLE_4, Release
@@ -41,10 +49,9 @@ async def test_with_an_app_linking_is_a_page_of_ours_else_a_token_to_paste(
     assert isinstance(way, SignIn)
     assert way.url == f"{PUBLIC_URL}/link/{way.nonce}"
     assert way.nonce not in repr(way)
-    for other in (office.new_linking(apps={}), office.new_linking(public_url=None)):
-        pasted = await other.start_link(MAREN, office.server.url)
-        assert isinstance(pasted, PasteToken)
-        assert pasted.tokens_url == f"{office.server.url}/settings/user/developer"
+    pasted = await office.new_linking(apps={}).start_link(MAREN, office.server.url)
+    assert isinstance(pasted, PasteToken)
+    assert pasted.tokens_url == f"{office.server.url}/settings/user/developer"
 
 
 async def test_signing_in_links_the_account_and_lets_what_waited_go_on(office: Office) -> None:
@@ -166,7 +173,8 @@ async def test_a_server_that_is_down_when_the_code_comes_costs_nothing(office: O
     failed = await failure(office.linking.link_by_code(cookie, code))
     assert failed.why is WhyNotLinked.SERVER_AWAY
     office.server.faults.clear()
-    assert (await again_until_it_answers(office, cookie, code)).name == "Ilse Brandt"
+    account = await again_until_it_answers(lambda: office.linking.link_by_code(cookie, code))
+    assert account.name == "Ilse Brandt"
 
 
 async def test_a_server_that_goes_down_behind_the_code_does_not_burn_it(office: Office) -> None:
@@ -176,7 +184,8 @@ async def test_a_server_that_goes_down_behind_the_code_does_not_burn_it(office: 
     assert failed.why is WhyNotLinked.SERVER_AWAY
     assert code not in office.server.codes
     office.server.faults.clear()
-    assert (await again_until_it_answers(office, cookie, code)).name == "Ilse Brandt"
+    account = await again_until_it_answers(lambda: office.linking.link_by_code(cookie, code))
+    assert account.name == "Ilse Brandt"
 
 
 @pytest.mark.parametrize("at", ["begin", "exchange", "keep"])
@@ -208,11 +217,11 @@ async def test_a_sign_in_that_was_killed_on_its_way_can_be_continued(
     assert account.speckle_user_id == office.ilse.id
 
 
-async def again_until_it_answers(office: Office, cookie: str, code: str) -> Account:
+async def again_until_it_answers(link: Callable[[], Awaitable[Account]]) -> Account:
     """The same call again: a server that was away is left alone for some seconds."""
     for _ in range(100):
         try:
-            return await office.linking.link_by_code(cookie, code)
+            return await link()
         except LinkFailed as failed:
             if failed.why is not WhyNotLinked.SERVER_AWAY:
                 raise
@@ -230,6 +239,156 @@ async def test_an_app_that_is_no_longer_configured_is_said(office: Office) -> No
     way = await office.start()
     without = office.new_linking(apps={})
     assert (await failure(without.begin_sign_in(way.nonce))).why is WhyNotLinked.NO_APP
+
+
+# ── by a code that Speckle shows: an application, and no public address ───────────────────────
+
+
+@pytest.fixture
+async def at_home(storage: Storage, clock: Clock) -> AsyncIterator[Office]:
+    async with open_office(storage, clock, release=SPECKLE_4, public_url=None) as opened:
+        yield opened
+
+
+async def shown_code(office: Office, pending: str | None = None) -> tuple[str, str]:
+    """/link, and the yes on Speckle: the request's nonce, and the code that Speckle shows."""
+    way = await office.start(pending=pending)
+    assert isinstance(way, PasteCode)
+    return way.nonce, office.approve(way.url)
+
+
+async def test_without_a_public_address_speckle_shows_a_code_where_it_takes_verifiers(
+    storage: Storage, clock: Clock, release: Release
+) -> None:
+    async with open_office(storage, clock, release=release, public_url=None) as office:
+        way = await office.start()
+        assert isinstance(way, PasteCode if release.pkce else PasteToken)
+        assert way.tokens_url == f"{office.server.url}/settings/user/developer"
+        if isinstance(way, PasteCode):
+            assert way.url.startswith(f"{office.server.url}/authn/verify/{office.app.id}/")
+            assert way.url.endswith("?code_challenge_method=S256&returnExchangeToken=true")
+            assert way.nonce not in repr(way)
+            assert way.url not in repr(way)
+
+
+async def test_a_server_that_cannot_be_asked_is_linked_with_a_token(at_home: Office) -> None:
+    at_home.server.faults.status = 503
+    assert isinstance(await at_home.start(), PasteToken)
+
+
+async def test_a_shown_code_links_the_account_and_lets_what_waited_go_on(at_home: Office) -> None:
+    nonce, code = await shown_code(at_home, pending=TOKEN)
+    account = await at_home.new_linking().link_by_pasted_code(MAREN, nonce, f" {code}\n")
+    assert account == await at_home.lender.of_user(MAREN, at_home.server.url)
+    assert (account.name, account.scopes) == ("Ilse Brandt", frozenset(TokenScope))
+    assert account.tokens.refresh_token
+    [(request, _)] = await at_home.linking.completed_links()
+    assert request.details.notified  # in answer to the form
+    await at_home.resume_all()
+    assert at_home.resumed == [(account, TOKEN)]
+    again = await failure(at_home.linking.link_by_pasted_code(MAREN, nonce, code))
+    assert again.why is WhyNotLinked.EXPIRED  # it is over, and so forgotten
+
+
+async def test_the_address_of_the_page_that_a_person_was_sent_on_to_has_the_code(
+    at_home: Office,
+) -> None:
+    nonce, code = await shown_code(at_home)
+    typed = f"https://localhost/link/callback?access_code={code}&more=1#top"
+    assert (await at_home.linking.link_by_pasted_code(MAREN, nonce, typed)).name == "Ilse Brandt"
+
+
+async def test_of_one_code_sent_off_several_times_one_links(at_home: Office) -> None:
+    nonce, code = await shown_code(at_home)
+    outcomes = await asyncio.gather(
+        *(at_home.linking.link_by_pasted_code(MAREN, nonce, code) for _ in range(4)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(one, Account) for one in outcomes) == 1
+    assert {one.why for one in outcomes if isinstance(one, LinkFailed)} == {WhyNotLinked.USED}
+
+
+async def test_a_code_is_of_use_for_15_minutes_to_one_person(at_home: Office, clock: Clock) -> None:
+    nonce, code = await shown_code(at_home)
+    other = await failure(at_home.linking.link_by_pasted_code(TOBIAS, nonce, code))
+    assert other.why is WhyNotLinked.OTHER_PERSON
+    clock.forward(minutes=15)
+    late = await failure(at_home.linking.link_by_pasted_code(MAREN, nonce, code))
+    assert late.why is WhyNotLinked.EXPIRED
+
+
+async def test_a_code_that_was_shown_to_somebody_else_links_nothing(at_home: Office) -> None:
+    nonce, _ = await shown_code(at_home)
+    mallorys = await at_home.start(TOBIAS)
+    assert isinstance(mallorys, PasteCode)
+    code = at_home.approve(mallorys.url, at_home.server.add_user("Mallory Quist"))
+    failed = await failure(at_home.linking.link_by_pasted_code(MAREN, nonce, code))
+    assert failed.why is WhyNotLinked.CODE_REFUSED
+    assert await at_home.lender.of_user(MAREN, at_home.server.url) is None
+
+
+async def test_after_a_wrong_code_the_right_one_links(at_home: Office) -> None:
+    nonce, code = await shown_code(at_home)
+    wrong = await failure(at_home.linking.link_by_pasted_code(MAREN, nonce, code[:-1]))
+    assert wrong.why is WhyNotLinked.CODE_REFUSED
+    before = len(at_home.server.requests)
+    for typed in ("", "two words", "ümlaut", "x" * 201):
+        untried = await failure(at_home.linking.link_by_pasted_code(MAREN, nonce, typed))
+        assert untried.why is WhyNotLinked.NOT_A_CODE
+    assert len(at_home.server.requests) == before
+    await at_home.linking.link_by_pasted_code(MAREN, nonce, code)
+
+
+async def test_where_no_code_is_shown_a_token_links_in_its_place(at_home: Office) -> None:
+    nonce, code = await shown_code(at_home)
+    token = at_home.server.token(at_home.ilse, scopes=BOT_SCOPES)
+    account = await at_home.linking.link_by_token(MAREN, nonce, token)
+    assert account.tokens.refresh_token is None
+    used = await failure(at_home.linking.link_by_pasted_code(MAREN, nonce, code))
+    assert used.why is WhyNotLinked.USED
+
+
+@pytest.mark.parametrize("path", ["/oauth/token", "/graphql"])
+async def test_while_the_server_is_away_a_shown_code_is_not_lost(
+    at_home: Office, path: str
+) -> None:
+    nonce, code = await shown_code(at_home)
+    at_home.server.faults.status, at_home.server.faults.path = 503, path
+    failed = await failure(at_home.linking.link_by_pasted_code(MAREN, nonce, code))
+    assert failed.why is WhyNotLinked.SERVER_AWAY
+    assert (code in at_home.server.codes) == (path == "/oauth/token")
+    at_home.server.faults.clear()
+    await again_until_it_answers(lambda: at_home.linking.link_by_pasted_code(MAREN, nonce, code))
+
+
+async def test_a_link_that_leads_to_our_page_takes_no_shown_code(office: Office) -> None:
+    """Its sign-in is one browser's."""
+    way = await office.start()
+    leaving = await office.linking.begin_sign_in(way.nonce)
+    code = office.approve(leaving.url)
+    failed = await failure(office.linking.link_by_pasted_code(MAREN, way.nonce, code))
+    assert failed.why is WhyNotLinked.EXPIRED
+    await office.linking.link_by_code(leaving.cookie, code)
+
+
+async def test_a_wrong_secret_of_the_application_is_in_the_log_and_no_code_is(
+    at_home: Office,
+) -> None:
+    nonce, code = await shown_code(at_home)
+    at_home.app.secret = "another one"
+    with capture_logs() as lines:
+        failed = await failure(at_home.linking.link_by_pasted_code(MAREN, nonce, code))
+    assert failed.why is WhyNotLinked.CODE_REFUSED
+    assert "the application's secret is wrong" in str(lines)
+    assert code not in str(lines)
+
+
+async def test_without_its_application_a_shown_code_is_of_no_use(at_home: Office) -> None:
+    nonce, code = await shown_code(at_home)
+    without = at_home.new_linking(apps={})
+    failed = await failure(without.link_by_pasted_code(MAREN, nonce, code))
+    assert failed.why is WhyNotLinked.NO_APP
+    assert at_home.server.codes
 
 
 # ── by a token ────────────────────────────────────────────────────────────────────────────────

@@ -79,6 +79,8 @@ async def test_the_server_sees_a_verifier_only_when_the_code_is_traded(desk: Sig
     assert challenge.text == base64.urlsafe_b64encode(digest).decode().rstrip("=")
     page = f"{desk.server.url}/authn/verify/{desk.app.id}/{challenge.text}"
     assert sign_in_url(desk.app, challenge) == f"{page}?code_challenge_method=S256"
+    shows = sign_in_url(desk.app, challenge, shows_code=True)
+    assert shows == f"{page}?code_challenge_method=S256&returnExchangeToken=true"
     assert challenge.verifier not in repr(challenge)
 
 

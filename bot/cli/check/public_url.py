@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -17,6 +18,12 @@ from bot.hosts import is_private_host
 from bot.http_server import BELOW_PUBLIC_PATH, Limits, PublicPath, bind, serving, why_not_bound
 from bot.settings import Settings
 
+LIVE_FOR: Final = {
+    "public": "public projects only",
+    "owners": "public projects, and private ones for those who own them",
+    "readers": "public projects, and private ones for anyone who may read them",
+}
+
 
 async def check_public_url(
     settings: Settings, http: aiohttp.ClientSession
@@ -24,11 +31,7 @@ async def check_public_url(
     """Whether PUBLIC_URL leads to this very process, or to the bot that holds the port."""
     what, url = "Public URL", settings.public_url
     if url is None:
-        text = (
-            "PUBLIC_URL is not set, so no Speckle server can reach the bot. Put the address of "
-            "your tunnel or reverse proxy in .env as PUBLIC_URL=https://..."
-        )
-        return [CheckResult(CheckMark.BAD, what, text)]
+        return [await _without(settings, http)]
     if settings.webhook_port == 0:
         return [
             CheckResult(
@@ -42,11 +45,50 @@ async def check_public_url(
         error = cannot.reason
         if error.errno == errno.EADDRINUSE:
             return [await _reached(http, url, None)]
-        text = (
-            f"{settings.webhook_host} port {settings.webhook_port} cannot be listened on: "
-            f"{why_not_bound(error)}"
-        )
-        return [CheckResult(CheckMark.BAD, what, text)]
+        return [CheckResult(CheckMark.BAD, what, _not_bound(settings, error))]
+
+
+async def _without(settings: Settings, http: aiohttp.ClientSession) -> CheckResult:
+    """What works all the same; the port is bound in any case."""
+    what, host, port = "Public URL", settings.webhook_host, settings.webhook_port
+    try:
+        for one in bind(host, port):
+            one.close()
+    except OSError as error:
+        runs = error.errno == errno.EADDRINUSE and await _is_healthy(http, host, port)
+        if not runs:
+            return CheckResult(CheckMark.BAD, what, _not_bound(settings, error))
+    text = (
+        "PUBLIC_URL is not set, and need not be: projects are followed live, and people link "
+        "accounts by pasting a token or a code. Webhooks and pages for signing in need it: the "
+        "address of your tunnel or reverse proxy, in .env as PUBLIC_URL=https://... "
+        f"{host} port {port} is listened on all the same, for GET /healthz and /readyz."
+    )
+    return CheckResult(CheckMark.SKIPPED, what, text)
+
+
+async def _is_healthy(http: aiohttp.ClientSession, host: str, port: int) -> bool:
+    """Whether a bot is what listens there."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # to ask, not to bind
+    try:
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}/healthz"
+        return (await get(http, url, {})).status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
+def _not_bound(settings: Settings, error: OSError) -> str:
+    at = f"{settings.webhook_host} port {settings.webhook_port}"
+    return f"{at} cannot be listened on: {why_not_bound(error)}"
+
+
+async def check_live(settings: Settings) -> Sequence[CheckResult]:
+    """Of which projects accounts may hear."""
+    text = (
+        "projects can be followed through the account of the person who subscribes: "
+        f"{LIVE_FOR[settings.live.who]} (who in [live] of config.toml)."
+    )
+    return [CheckResult(CheckMark.GOOD, "Live", text)]
 
 
 class _CannotListen(Exception):
@@ -132,8 +174,12 @@ async def check_shared_hook(settings: Settings) -> Sequence[CheckResult]:
     guilds = len(settings.organisation.guilds)
     match settings.speckle_webhook_secret is not None, guilds > 0:
         case True, True:
-            text = f"POST /webhook serves {counted(guilds, 'Discord server')}."
-            row = CheckResult(CheckMark.GOOD, "Shared hook", text)
+            text = f"POST /webhook serves {counted(guilds, 'Discord server')}"
+            row = CheckResult(CheckMark.GOOD, "Shared hook", f"{text}.")
+            if settings.public_url is None:
+                at = f"{settings.webhook_host} port {settings.webhook_port}"
+                text += f", of Speckle servers that reach {at} themselves: PUBLIC_URL is not set."
+                row = CheckResult(CheckMark.WARNED, "Shared hook", text)
         case True, False:
             text = "off, as guilds in [organisation] of config.toml names no guild."
             row = CheckResult(CheckMark.BAD, "Shared hook", f"{text} Add their ids there.")

@@ -7,7 +7,14 @@ import aiohttp
 from pydantic import SecretStr
 
 from bot.cards.text import joined
-from bot.cli.check.http_probe import ProbeResponse, origin, read_response, where_to_look, why_failed
+from bot.cli.check.http_probe import (
+    ProbeResponse,
+    get,
+    origin,
+    read_response,
+    where_to_look,
+    why_failed,
+)
 from bot.cli.check.report import CheckMark, CheckResult, printable
 from bot.program import IS_CHECKOUT, NAME, PROGRAM
 from bot.settings import SECRET_HINTS, Settings
@@ -16,6 +23,7 @@ from bot.speckle_api.activity_list import ACTIVITY
 from bot.speckle_api.answers import child, items
 from bot.speckle_api.bundles import BundleReader
 from bot.speckle_api.optional_questions import ANY_COMMENTS, ANY_ISSUES
+from bot.speckle_api.sign_in import BY_VERIFIER, has_verifiers
 
 SERVER_QUERY: Final = "query { serverInfo { name version } }"
 MIGRATION_QUERY: Final = "query { serverInfo { migration { movedTo } } }"
@@ -142,10 +150,7 @@ async def check_sign_in(settings: Settings, http: aiohttp.ClientSession) -> Sequ
         hint = "" if redirect is None else f" An application for it has the redirect URL {redirect}"
         found = "SPECKLE_APPS is not set; people link accounts with tokens that they create."
         return [CheckResult(CheckMark.SKIPPED, "Signing in", found + hint)]
-    if redirect is None:
-        found = "SPECKLE_APPS needs PUBLIC_URL, where sign-ins end. Until then people paste tokens."
-        return [CheckResult(CheckMark.BAD, "Signing in", found)]
-    if len(redirect) > MAX_REDIRECT:
+    if redirect is not None and len(redirect) > MAX_REDIRECT:
         found = (
             f"the redirect URL {redirect} has {len(redirect)} characters, and Speckle allows "
             f"{MAX_REDIRECT}. Choose a shorter PUBLIC_URL."
@@ -154,7 +159,9 @@ async def check_sign_in(settings: Settings, http: aiohttp.ClientSession) -> Sequ
     return [await _app_row(http, app, redirect) for app in settings.apps().values()]
 
 
-async def _app_row(http: aiohttp.ClientSession, app: SpeckleApp, redirect: str) -> CheckResult:
+async def _app_row(
+    http: aiohttp.ClientSession, app: SpeckleApp, redirect: str | None
+) -> CheckResult:
     server, what = app.server_url, f"Signing in on {app.server_url}"
     try:
         answer = await _ask_speckle(http, server, APP_QUERY, None, {"id": app.id})
@@ -169,7 +176,7 @@ async def _app_row(http: aiohttp.ClientSession, app: SpeckleApp, redirect: str) 
         found = f"it knows no application with this id. {SECRET_HINTS['speckle_apps']}"
         return CheckResult(CheckMark.BAD, what, found)
     registered = answer.at("data", "app", "redirectUrl")
-    if registered != redirect:
+    if redirect is not None and registered != redirect:
         found = (
             f"the application's redirect URL is {printable(str(registered))}. Change it to "
             f"{redirect} in Speckle under {TOKENS_PATH}. {KILLS}"
@@ -180,7 +187,30 @@ async def _app_row(http: aiohttp.ClientSession, app: SpeckleApp, redirect: str) 
     if missing := [scope for scope in SCOPES if scope not in names]:
         found = f"the application lacks {', '.join(missing)}. Add it there. {KILLS}"
         return CheckResult(CheckMark.BAD, what, found)
+    if redirect is None:
+        return await _code_row(http, server, what)
     return CheckResult(CheckMark.GOOD, what, f"the application sends people back to {redirect}")
+
+
+async def _code_row(http: aiohttp.ClientSession, server: str, what: str) -> CheckResult:
+    """How people sign in without PUBLIC_URL."""
+    try:
+        answer = await get(http, f"{server}{BY_VERIFIER}", {})
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return CheckResult(
+            CheckMark.SKIPPED, what, f"not tried, it cannot be reached: {why_failed(error)}."
+        )
+    if has_verifiers(answer.status, answer.text.encode()):
+        found = (
+            "without PUBLIC_URL, /link asks people to paste the code that Speckle shows after "
+            "signing in. If your server shows none, they paste a token instead."
+        )
+        return CheckResult(CheckMark.GOOD, what, found)
+    found = (
+        "this server can show no code, so without PUBLIC_URL the application is not used, and "
+        "people paste tokens."
+    )
+    return CheckResult(CheckMark.WARNED, what, found)
 
 
 async def _ask_speckle(

@@ -1,6 +1,7 @@
 """Texts about linked accounts. Names that people chose are escaped here."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import assert_never
 from urllib.parse import urlsplit
 
 import discord
@@ -8,7 +9,7 @@ import discord
 from bot.cards.text import counted, escape_name, moment_text, one_line, shorten_plain
 from bot.cogs.responses import COLOUR
 from bot.model import Account, Dependents, RetentionPolicy
-from bot.services.linking import LinkFailed, PasteToken, SignIn, WhyNotLinked
+from bot.services.linking import LinkFailed, LinkWay, PasteCode, PasteToken, SignIn, WhyNotLinked
 from bot.services.personal_data import PersonalData
 from bot.services.token_lending import TokenStatus
 from bot.speckle.links import Links
@@ -19,14 +20,18 @@ MAX_GUILDS = 10
 
 SCOPE_LIST = ", ".join(f"`{scope}`" for scope in SCOPES)
 WHAT_FOR: Mapping[TokenScope, str] = {
-    TokenScope.STREAMS_READ: "read the projects that you see: names, versions, comments, issues",
+    TokenScope.STREAMS_READ: "read what happens in the projects that you see: versions, comments, "
+    "issues, and their names",
     TokenScope.STREAMS_WRITE: "create and maintain webhooks in the projects that you own",
     TokenScope.PROFILE_READ: "see who you are, and find your projects by name",
 }
+NONE_MADE = (
+    "; this bot makes none as long as it has no public address, so a token can do without this one"
+)
 NO_WRITE = (
     "The token lacks `streams:write`, which is fine, but the bot cannot create webhooks for you "
-    "then: `/subscribe` shows what to enter in Speckle by hand, and events that were missed while "
-    "the bot was down are fetched only in part. `/link` with another token changes that."
+    "then: projects are live through your account where the person who runs the bot allows that, "
+    "otherwise set up in Speckle by hand. `/link` with another token changes that."
 )
 
 GuildName = Callable[[int], str | None]
@@ -58,7 +63,7 @@ def name_of(account: Account) -> str:
     return f"**{escape_name(shorten_plain(name, MAX_NAME))}**"
 
 
-def link_lead(way: SignIn | PasteToken, linked: Account | None) -> str:
+def link_lead(way: LinkWay, linked: Account | None, *, makes_webhooks: bool) -> str:
     """The text above the buttons that link an account."""
     host = host_of(way.server_url)
     before = ""
@@ -67,25 +72,48 @@ def link_lead(way: SignIn | PasteToken, linked: Account | None) -> str:
             f"You have linked {name_of(linked)} on {host}. Another account, or the same one again, "
             "replaces it; everything that depends on it continues with the new account.\n\n"
         )
-    if isinstance(way, SignIn):
-        return (
-            f"{before}**Link your Speckle account on {host}.** The button opens a page of this bot "
-            "that explains what the bot will be allowed to do; from there you sign in to Speckle.\n"
-            "The link is for you only and works for 15 minutes. Do not share it: a person who "
-            "signs in with it links their Speckle account to your Discord account."
-        )
-    return (
-        f"{before}**Link your Speckle account on {host}.**\n"
-        "1. *Create a token* opens Speckle's developer settings: create a personal access token "
-        "there.\n"
-        f"2. Give it exactly these scopes: {SCOPE_LIST}. Their purpose:\n{_what_for()}\n"
-        "3. Press *Paste it* here, within 15 minutes, and put the token into the form.\n"
-        "Only the bot receives the form. Never write the token into a channel."
-    )
+    return f"{before}**Link your Speckle account on {host}.**{_steps(way, makes_webhooks)}"
 
 
-def _what_for() -> str:
-    return "\n".join(f"  - `{scope}`: {WHAT_FOR[scope]}" for scope in SCOPES)
+def _steps(way: LinkWay, makes_webhooks: bool) -> str:
+    what_for = _what_for(makes_webhooks)
+    match way:
+        case SignIn():
+            return (
+                " The button opens a page of this bot that explains what the bot will be allowed "
+                "to do; from there you sign in to Speckle.\n"
+                "The link is for you only and works for 15 minutes. Do not share it: a person who "
+                "signs in with it links their Speckle account to your Discord account."
+            )
+        case PasteCode():
+            return (
+                "\n1. *Sign in with Speckle* opens Speckle's page. Sign in and allow what it asks "
+                f"for:\n{what_for}\n"
+                "2. Speckle then shows a code. Copy it.\n"
+                "3. Press *Paste the code* here, within 10 minutes, and put it into the form.\n"
+                "**No code shown?** Create a token instead: *Create a token* opens Speckle's "
+                "developer settings. Give the token the scopes above and no others, press *Paste "
+                "the token* here, within 15 minutes, and put it into the form.\n"
+                "Only the bot receives the forms. Never write a code or a token into a channel, "
+                "and give them to nobody."
+            )
+        case PasteToken():
+            return (
+                "\n1. *Create a token* opens Speckle's developer settings: create a personal "
+                "access token there.\n"
+                f"2. Give it these scopes and no others: {SCOPE_LIST}. Their purpose:\n{what_for}\n"
+                "3. Press *Paste it* here, within 15 minutes, and put the token into the form.\n"
+                "Only the bot receives the form. Never write the token into a channel."
+            )
+        case _:
+            assert_never(way)
+
+
+def _what_for(makes_webhooks: bool) -> str:
+    purposes = dict(WHAT_FOR)
+    if not makes_webhooks:
+        purposes[TokenScope.STREAMS_WRITE] += NONE_MADE
+    return "\n".join(f"  - `{scope}`: {purposes[scope]}" for scope in SCOPES)
 
 
 def form_text(server_url: str) -> str:
@@ -96,13 +124,22 @@ def form_text(server_url: str) -> str:
     )
 
 
-def account_linked(account: Account) -> str:
-    """What a person reads once their account is linked."""
+def code_form_text(server_url: str) -> str:
+    """The same, of the form for a code."""
+    return (
+        f"The code that {host_of(server_url)} showed after you allowed the bot to use your "
+        "account. It works once, within 10 minutes. If you were sent on to a page that does not "
+        "open, paste that page's address, which has the code in it."
+    )
+
+
+def account_linked(account: Account, *, makes_webhooks: bool = True) -> str:
+    """What a person reads once their account is linked, to a bot that makes webhooks or none."""
     text = (
         f"Your Discord account is linked to the Speckle account {name_of(account)} on "
         f"{host_of(account.server_url)}."
     )
-    if TokenScope.STREAMS_WRITE not in account.scopes:
+    if makes_webhooks and TokenScope.STREAMS_WRITE not in account.scopes:
         text += f"\n{NO_WRITE}"
     return f"{text}\n`/account` shows it, `/unlink` removes it."
 
@@ -132,20 +169,20 @@ def account_not_linked(failed: LinkFailed, servers: Collection[str]) -> str:
         case WhyNotLinked.NOT_A_TOKEN:
             return (
                 "That is not a Speckle token: it contains spaces or characters that no token has. "
-                "Copy it again, without anything around it, and press *Paste it* once more."
+                "Copy it again, without anything around it, and open the form once more."
             )
         case WhyNotLinked.TOKEN_REFUSED:
             return (
                 f"{host_of(server)} does not accept this token. Perhaps it was not copied "
                 "completely, has expired, or belongs to another server. Create a new one at "
-                f"{tokens} with the scopes {SCOPE_LIST}, then press *Paste it* once more."
+                f"{tokens} with the scopes {SCOPE_LIST}, then open the form once more."
             )
         case WhyNotLinked.SCOPES_MISSING:
             missing = " and ".join(f"`{scope}`" for scope in failed.scopes)
             return (
                 f"Nothing was linked: the token lacks the scope{'s' * (len(failed.scopes) > 1)} "
                 f"{missing}. Scopes cannot be added later, so create a new token at {tokens} with "
-                f"{SCOPE_LIST}, then press *Paste it* once more."
+                f"{SCOPE_LIST}, then open the form once more."
             )
         case WhyNotLinked.SERVER_AWAY:
             return (
@@ -157,6 +194,39 @@ def account_not_linked(failed: LinkFailed, servers: Collection[str]) -> str:
                 f"{host_of(server)} answered something that the bot does not understand, so "
                 "nothing was linked. If this continues, tell the person who runs the bot."
             )
+
+
+def not_signed_in(failed: LinkFailed, servers: Collection[str]) -> str:
+    """Why a code that Speckle showed linked no account, and what to do."""
+    host = host_of(failed.server_url or next(iter(servers)))
+    instead = "or use *Create a token* and *Paste the token* instead"
+    match failed.why:
+        case WhyNotLinked.NOT_A_CODE:
+            return (
+                "That is not a code of Speckle's: it contains spaces or characters that no code "
+                "has. Copy it again, without anything around it, and press *Paste the code* once "
+                "more."
+            )
+        case WhyNotLinked.CODE_REFUSED:
+            return (
+                f"{host} does not accept this code, so nothing was linked. A code works once, "
+                "within 10 minutes, and only if the button above it led you to Speckle. Press "
+                "*Sign in with Speckle* again for a new one and copy all of it, "
+                f"{instead}. If new codes are refused too, tell the person who runs the bot: the "
+                "secret of its application may be wrong."
+            )
+        case WhyNotLinked.SCOPES_MISSING | WhyNotLinked.TOKEN_REFUSED | WhyNotLinked.NO_APP:
+            missing = ", ".join(f"`{scope}`" for scope in failed.scopes)
+            why = (
+                f"the bot's application there lacks {missing}"
+                if missing
+                else "the bot's application there cannot be used at the moment"
+            )
+            return (
+                f"Nothing was linked on {host}: {why}. Tell the person who runs the bot, {instead}."
+            )
+        case _:
+            return account_not_linked(failed, servers)
 
 
 def dependents_text(dependents: Dependents, guild_name: GuildName) -> str:
@@ -192,10 +262,15 @@ def _what_stops(dependents: Dependents, guild_name: GuildName) -> str:
     lines = dependents_text(dependents, guild_name)
     if not lines:
         return "Nothing depends on it, so nothing stops."
+    what = (
+        "The webhooks are removed from Speckle and the channels are paused"
+        if dependents.webhooks
+        else "The channels are paused"
+    )
     return (
-        f"This depends on it:\n{lines}\nThe webhooks are removed from Speckle and the channels are "
-        "paused, and the people who made their subscriptions are notified. Subscriptions and new "
-        "events are kept: someone else with a linked account can take them over."
+        f"This depends on it:\n{lines}\n{what}, and the people who made their subscriptions are "
+        "notified. Subscriptions and new events are kept: someone else with a linked account can "
+        "take them over."
     )
 
 
@@ -215,8 +290,8 @@ def account_unlinked(account: Account, *, tidy: bool) -> str:
 
 
 NOTHING_LINKED = (
-    "You have not linked a Speckle account. `/link` does that; `/subscribe` then creates the "
-    "webhooks for you and finds your projects by name."
+    "You have not linked a Speckle account. `/link` does that; `/subscribe` then finds your "
+    "projects by name, and needs nothing to be set up in Speckle in most cases."
 )
 NOTHING_TO_UNLINK = "You have not linked a Speckle account, so there is nothing to unlink."
 KEPT = "Nothing was changed."
@@ -323,8 +398,8 @@ def _of_traces(data: PersonalData, retention: RetentionPolicy) -> Iterator[str]:
     if made:
         yield (
             "- Your Discord id, as the person who made "
-            f"{counted(data.subscriptions, 'subscription')} and {counted(data.hooks, 'webhook')}. "
-            "Until they are removed."
+            f"{counted(data.subscriptions, 'subscription')}, and let the bot follow "
+            f"{counted(data.hooks, 'project')}. Until that ends."
         )
     if data.paused:
         yield (

@@ -1,4 +1,5 @@
-"""What is shown of a person's accounts, the buttons below it, and the form that takes a token.
+"""What is shown of a person's accounts, the buttons below it, and the forms that take a token or
+a code.
 
 Each component carries in its custom_id all that it needs, and works for its own caller alone: each
 press looks up again whose account it is.
@@ -7,14 +8,14 @@ press looks up again whose account it is.
 import re
 from collections.abc import Awaitable, Mapping
 from enum import StrEnum
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, assert_never
 
 import discord
 
 from bot.cogs.accounts import texts as account_texts
 from bot.cogs.components import Handlers, form_values
 from bot.cogs.followups import followup_address
-from bot.cogs.persistent import ButtonLook, PersistentButton, link_button, view_of, with_address
+from bot.cogs.persistent import ButtonLook, PersistentButton, link_button, view_of, with_addresses
 from bot.cogs.responses import (
     Interaction,
     Response,
@@ -23,7 +24,16 @@ from bot.cogs.responses import (
     with_contact,
 )
 from bot.model import Account
-from bot.services.linking import MAX_TOKEN, AccountLinking, LinkFailed, PasteToken, SignIn
+from bot.services.linking import (
+    MAX_TOKEN,
+    MAX_TYPED_CODE,
+    AccountLinking,
+    LinkFailed,
+    LinkWay,
+    PasteCode,
+    PasteToken,
+    SignIn,
+)
 from bot.services.personal_data import PersonalDataService
 from bot.services.token_lending import TokenLender, TokenStatus
 
@@ -31,6 +41,8 @@ T = TypeVar("T")
 
 MODAL_LIFE_S: Final = 900.0  # as long as the request that it is for
 MAX_BUTTONS: Final = 25
+SIGN_IN: Final = "Sign in with Speckle"
+CREATE_TOKEN: Final = "Create a token"  # noqa: S105  # a label
 NONCE: Final = r"(?P<nonce>[A-Za-z0-9_-]{43})"
 
 
@@ -71,6 +83,8 @@ class AccountViews:
         self.handlers: Handlers = {
             f"link:paste:{NONCE}": self._on_paste,
             f"link:token:{NONCE}": self._on_token,
+            f"link:paste-code:{NONCE}": self._on_code,
+            f"link:code:{NONCE}": self._on_signed_in,
             f"account:{action}:(?P<id>[0-9]{{1,18}})": self._on_action,
         }
         self._actions = {
@@ -99,14 +113,25 @@ class AccountViews:
             person=_person(user),
             answer_to=followup_address(interaction),
         )
-        shown = with_address(account_texts.link_lead(way, linked), _address(way))
+        makes_webhooks = self._linking.has_public_url
+        lead = account_texts.link_lead(way, linked, makes_webhooks=makes_webhooks)
+        shown = with_addresses(lead, *_addresses(way))
         return Response(shown.content, view=view_of(*_link_buttons(way)))
 
     async def _on_paste(self, interaction: Interaction, match: re.Match[str]) -> None:
-        """Open the form, while the request is still open."""
+        """Open the form for a token, while the request is still open."""
+        await self._open_form(interaction, match["nonce"], TokenModal)
+
+    async def _on_code(self, interaction: Interaction, match: re.Match[str]) -> None:
+        """Open the form for a code, while the request is still open."""
+        await self._open_form(interaction, match["nonce"], CodeModal)
+
+    async def _open_form(
+        self, interaction: Interaction, nonce: str, form: type["TokenModal | CodeModal"]
+    ) -> None:
         # A form has to be the first answer: no "please wait" before it.
-        request = await self._or_refused(self._linking.request(match["nonce"]))
-        await interaction.response.send_modal(TokenModal(match["nonce"], request.server_url))
+        request = await self._or_refused(self._linking.request(nonce))
+        await interaction.response.send_modal(form(nonce, request.server_url))
 
     async def _on_token(self, interaction: Interaction, match: re.Match[str]) -> None:
         """Link the account of the token, in place of the message with the button; a refusal leaves
@@ -117,16 +142,28 @@ class AccountViews:
     async def _link_by_token(self, interaction: Interaction, nonce: str) -> Response:
         token = form_values(interaction)["token"]
         work = self._linking.link_by_token(interaction.user.id, nonce, token)
-        return Response(account_texts.account_linked(await self._or_refused(work)))
+        return self._linked(await self._or_refused(work))
 
-    async def _or_refused(self, work: Awaitable[T]) -> T:
-        """Do it; a failed link is said in words."""
+    async def _on_signed_in(self, interaction: Interaction, match: re.Match[str]) -> None:
+        """The same with the code that Speckle showed."""
+        await edit_with(interaction, self._link_by_code(interaction, match["nonce"]))
+
+    async def _link_by_code(self, interaction: Interaction, nonce: str) -> Response:
+        code = form_values(interaction)["code"]
+        work = self._linking.link_by_pasted_code(interaction.user.id, nonce, code)
+        return self._linked(await self._or_refused(work, signs_in=True))
+
+    def _linked(self, account: Account) -> Response:
+        makes_webhooks = self._linking.has_public_url
+        return Response(account_texts.account_linked(account, makes_webhooks=makes_webhooks))
+
+    async def _or_refused(self, work: Awaitable[T], *, signs_in: bool = False) -> T:
+        """Do it; a failed link is said in words. `signs_in`: with a code, and not with a token."""
         try:
             return await work
         except LinkFailed as failed:
-            raise UserError(
-                account_texts.account_not_linked(failed, self._linking.servers)
-            ) from failed
+            say = account_texts.not_signed_in if signs_in else account_texts.account_not_linked
+            raise UserError(say(failed, self._linking.servers)) from failed
 
     # ── what is linked and stored, and forgetting it ──────────────────────────────────────────
 
@@ -223,25 +260,60 @@ class TokenModal(discord.ui.Modal):
         self.add_item(discord.ui.Label(text="Token", component=token))
 
 
+class CodeModal(discord.ui.Modal):
+    """Takes the code that Speckle shows to a person who signed in, and trades it at once."""
+
+    def __init__(self, nonce: str, server_url: str) -> None:
+        super().__init__(
+            title="Sign in with Speckle",
+            timeout=MODAL_LIFE_S,
+            custom_id=f"link:code:{nonce}",
+        )
+        code: discord.ui.TextInput[Any] = discord.ui.TextInput(
+            custom_id="code", placeholder="About 42 letters and digits", max_length=MAX_TYPED_CODE
+        )
+        self.add_item(discord.ui.TextDisplay(account_texts.code_form_text(server_url)))
+        self.add_item(discord.ui.Label(text="Code", component=code))
+
+
 def _person(user: discord.User | discord.Member) -> str:
     """How the sign-in's page names a person: the handle, which nobody else has, comes along."""
     return f"{user.display_name} (@{user.name})"
 
 
-def _address(way: SignIn | PasteToken) -> str:
-    return way.url if isinstance(way, SignIn) else way.tokens_url
+def _addresses(way: LinkWay) -> tuple[str, ...]:
+    match way:
+        case SignIn():
+            return (way.url,)
+        case PasteCode():
+            return (way.url, way.tokens_url)
+        case PasteToken():
+            return (way.tokens_url,)
+        case _:
+            assert_never(way)
 
 
-def _link_buttons(way: SignIn | PasteToken) -> list["discord.ui.Item[Any] | None"]:
-    if isinstance(way, SignIn):
-        return [link_button("Sign in with Speckle", way.url)]
-    return [link_button("Create a token", way.tokens_url), _paste_button(way.nonce)]
+def _link_buttons(way: LinkWay) -> list["discord.ui.Item[Any] | None"]:
+    match way:
+        case SignIn():
+            return [link_button(SIGN_IN, way.url)]
+        case PasteCode():
+            paste = _paste_button("Paste the code", f"link:paste-code:{way.nonce}")
+            tokens = link_button(CREATE_TOKEN, way.tokens_url)
+            instead = ButtonLook("Paste the token").button(f"link:paste:{way.nonce}")
+            for other in (tokens, instead):
+                if other is not None:
+                    other.row = 1  # below the way that is the shorter one
+            return [link_button(SIGN_IN, way.url), paste, tokens, instead]
+        case PasteToken():
+            paste = _paste_button("Paste it", f"link:paste:{way.nonce}")
+            return [link_button(CREATE_TOKEN, way.tokens_url), paste]
+        case _:
+            assert_never(way)
 
 
-def _paste_button(nonce: str) -> PersistentButton:
-    return PersistentButton(
-        label="Paste it", style=discord.ButtonStyle.primary, custom_id=f"link:paste:{nonce}"
-    )
+def _paste_button(label: str, custom_id: str) -> PersistentButton:
+    return ButtonLook(label, discord.ButtonStyle.primary).button(custom_id)
 
 
 def account_button(action: AccountAction, account_id: int = 0) -> PersistentButton:

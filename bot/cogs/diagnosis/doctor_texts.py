@@ -14,6 +14,7 @@ from bot.cogs.refusal_texts import cannot_post_text
 from bot.cogs.responses import COLOUR
 from bot.cogs.subscriptions.panel_texts import (
     REMEDIES,
+    account_owner,
     last_event_text,
     pause_remedy,
     pause_text,
@@ -24,6 +25,7 @@ from bot.model import Hook, HookKind, HookState, HookTrouble, PauseReason, Subsc
 from bot.problem_texts import not_ready_text
 from bot.services.doctor import AccountLook, ChannelLook, Diagnosis
 from bot.services.quotas import Usage
+from bot.services.subscribe_results import Followed
 from bot.services.webhook_results import EnsureFailed, EnsureProblem, WebhookLook
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.types import CallStatus, RecordedCall
@@ -73,8 +75,8 @@ def findings(diagnosis: Diagnosis) -> Sequence[Finding]:
         *_of_bot(diagnosis),
         *_of_address(diagnosis),
         *_of_webhook(diagnosis),
-        *_of_quota(diagnosis.over_quota),
-        *(_of_account(one, diagnosis.hook) for one in diagnosis.accounts),
+        *_of_quota(diagnosis.over_quota, diagnosis.hook),
+        *(_of_account(one, diagnosis) for one in diagnosis.accounts),
         *_of_subscription(diagnosis),
         *_of_channels(diagnosis),
     ]
@@ -166,11 +168,7 @@ def _of_webhook(diagnosis: Diagnosis) -> Iterator[Finding]:
         )
         return
     if hook.is_heard:
-        yield Finding(
-            Health.GOOD,
-            "The channel is live through the account of the person who subscribed it: there is no "
-            "webhook, and nothing to set up in Speckle.",
-        )
+        yield _of_hearing(diagnosis.entry)
         return
     if hook.unopenable:
         yield Finding(
@@ -194,6 +192,16 @@ def _of_webhook(diagnosis: Diagnosis) -> Iterator[Finding]:
             )
     yield from _of_refused(diagnosis)
     yield from _of_first_event(hook)
+
+
+def _of_hearing(entry: Followed) -> Finding:
+    nothing = "there is no webhook, and nothing to set up in Speckle"
+    if entry.subscription.state is SubscriptionState.PAUSED:
+        return Finding(
+            Health.UNKNOWN, f"The project is followed through linked accounts: {nothing}."
+        )
+    who = account_owner(entry.subscription)
+    return Finding(Health.GOOD, f"The channel is live through the account of {who}: {nothing}.")
 
 
 def _of_look(diagnosis: Diagnosis, look: WebhookLook) -> Iterator[Finding]:
@@ -364,10 +372,18 @@ def _of_first_event(hook: Hook) -> Iterator[Finding]:
         )
 
 
-def _of_quota(usage: Usage | None) -> Iterator[Finding]:
+def _of_quota(usage: Usage | None, hook: Hook) -> Iterator[Finding]:
     if usage is None:
         return
     until = moment_text(usage.ends_at, "t")
+    if hook.is_heard:
+        yield Finding(
+            Health.BAD,
+            f"Today's quota is used up ({today(usage)}), so what happens in the project is read "
+            f"only from {until} on. Nothing is lost: it is shown then, in order. If it happens "
+            f"every day, let fewer channels follow the project, or ask {OPERATOR} to allow more.",
+        )
+        return
     yield Finding(
         Health.BAD,
         f"Today's quota is used up ({today(usage)}), so further events are refused until {until}. "
@@ -380,7 +396,8 @@ def _of_quota(usage: Usage | None) -> Iterator[Finding]:
 # ── accounts ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _of_account(look: AccountLook, hook: Hook) -> Finding:
+def _of_account(look: AccountLook, diagnosis: Diagnosis) -> Finding:
+    hook = diagnosis.hook
     who = f"The Speckle account of <@{look.user_id}>"
     does = (
         "created the webhook and may maintain it"
@@ -402,11 +419,14 @@ def _of_account(look: AccountLook, hook: Hook) -> Finding:
         if look.problem is EnsureProblem.NOT_OWNER
         else _why_not(look.problem)
     )
+    if diagnosis.entry.subscription.is_paused_for_rights:  # what to do is said with the pause
+        return Finding(Health.BAD, f"{who} cannot show the project in this channel: {why}.")
+    when = "when Speckle is asked again" if hook.is_heard else "at the next event"
     return Finding(
         Health.BAD,
         f"{who}, which shows the project in this channel, cannot be used: {why}. The channel is "
-        "paused at the next event. They link it again with `/link`, or someone else who can see "
-        "the project presses *Resume* then.",
+        f"paused {when}. They link it again with `/link`, or someone else who can see the project "
+        "presses *Resume* then.",
         Remedy.LINK,
     )
 
@@ -418,7 +438,7 @@ def _of_subscription(diagnosis: Diagnosis) -> Iterator[Finding]:
     subscription = diagnosis.entry.subscription
     if subscription.state is SubscriptionState.PAUSED:
         reason = subscription.pause_reason or PauseReason.MEMBER
-        remedy = pause_remedy(subscription) or REMEDIES[reason]
+        remedy = pause_remedy(diagnosis.entry) or REMEDIES[reason]
         text = f"This channel is {pause_text(subscription)}. {remedy}"
         gone = reason is PauseReason.PROJECT_DELETED
         yield Finding(Health.BAD, text, None if gone else Remedy.RESUME)

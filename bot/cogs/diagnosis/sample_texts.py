@@ -59,7 +59,7 @@ def report_embed(report: SampleReport) -> discord.Embed:
         embed.add_field(name=f"{mark} What Speckle adds", value=text, inline=False)
     return embed.set_footer(
         text="A test changes nothing and counts towards no quota. It does not come from Speckle: "
-        "whether the webhook works, /doctor says."
+        "whether real events arrive, /doctor says."
     )
 
 

@@ -14,7 +14,7 @@ from bot.problem_texts import reason_text
 from bot.problems import SendReason
 from bot.services.channel_event import ChannelEvent
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.trace import TraceLine, TraceStep
+from bot.trace import HEARD_FACT, HeardBy, TraceLine, TraceStep
 from bot.work import FallbackLevel, OutboxState
 
 
@@ -71,10 +71,24 @@ SOURCES: Final[Mapping[InboxSource, str]] = {
     ),
 }
 
+# Behind the one of InboxSource.LIVE.
+HEARD: Final[Mapping[str, str]] = {
+    HeardBy.RING: "Speckle had said over a WebSocket that something changed.",
+    HeardBy.TURN: "It was found when the bot looked, which it does every {every_s} s.",
+    HeardBy.LATER: (
+        "The bot could not look when it happened: it was off, for example, or the channel was "
+        "paused, or Speckle did not answer."
+    ),
+}
+
 
 def _received(event: ChannelEvent) -> EventStage:
     at, received = (moment_text(one, "T") for one in (event.at, event.received_at))
     text = SOURCES[event.source].format(at=at, received=received)
+    for line in event.lines:
+        heard = HEARD.get(str(line.facts.get(HEARD_FACT)))
+        if heard is not None:
+            text += f" {heard.format_map(line.facts)}"
     if event.is_new:
         text += " It is kept, and waits for its turn."
         return EventStage(StageName.RECEIVED, Mark.WAITING, text)

@@ -58,9 +58,9 @@ HEADLINES: Final[Mapping[Outcome, str]] = {
     Outcome.REFUSED: "Discord did not take this",
 }
 OVER_QUOTA: Final = (
-    "❌ Further events are refused until tomorrow (UTC): this server's quota for today is used up. "
-    "Members with *Manage Server* see it in `/settings`; the person who runs the bot can allow "
-    "more."
+    "❌ This server's quota for today is used up. What webhooks send is refused until tomorrow "
+    "(UTC), and what is live through an account waits until then. Members with *Manage Server* see "
+    "it in `/settings`; the person who runs the bot can allow more."
 )
 ASK_A_MANAGER: Final = "Ask someone with *Manage Webhooks* in this channel."
 FORMS: Final = (
@@ -118,7 +118,7 @@ def _title(event: ChannelEvent, limit: int) -> str:
 
 
 def _next(answer: OneEvent) -> str:
-    event, subscription = answer.event, answer.event.followed.subscription
+    event = answer.event
     match event.outcome:
         case Outcome.SHOWN:
             return _not_wanted(answer)
@@ -128,7 +128,7 @@ def _next(answer: OneEvent) -> str:
                 "person who runs the bot."
             )
         case Outcome.PAUSED:
-            remedy = pause_remedy(subscription)
+            remedy = pause_remedy(event.followed)
             how = (
                 f"{remedy} The buttons are in `/subscriptions`."
                 if answer.manages

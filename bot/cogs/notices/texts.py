@@ -10,6 +10,8 @@ from bot.cards.text import counted, joined, moment_text, shorten
 from bot.cogs.responses import COLOUR
 from bot.cogs.subscriptions.panel_texts import (
     ALL_PERMISSIONS,
+    BARRED,
+    IF_DELETED,
     MAX_LISTED_NAME,
     project_name,
     why_paused,
@@ -56,15 +58,21 @@ NEXT = {
         "profile → *Remove Timeout*), then press *Resume*."
     ),
 }
-ANSWER = (
+WITH_ACCOUNT = (
     "Someone must confirm again who will see the project in the channel: press *Resume*, and the "
     "bot shows who will see it there before it continues.\n"
     "- You can if your linked Speckle account can see the project. `/account` shows it, `/link` "
     "links it again; for access, ask an owner of the project in Speckle.\n"
+)
+WITHOUT_ACCOUNT = (
     "- Where nobody has linked one, a member with *Manage Webhooks* in the whole server can too.\n"
+)
+TAKE_OVER = (
     "- Another member who can see it presses *Take over* here, or *Resume* in `/subscriptions`. "
     "From then on the channel depends on their account."
 )
+ANSWER = f"{WITH_ACCOUNT}{WITHOUT_ACCOUNT}{TAKE_OVER}"
+ANSWER_LIVE = f"{WITH_ACCOUNT}{TAKE_OVER}"
 LINK_AGAIN = (
     "The person whose account that is types `/link` again: then the channel continues "
     "automatically.\nOr without that account: "
@@ -189,8 +197,13 @@ def _what_to_do(context: NoticeContext, listed: str) -> str:
     reason = context.group.notice.reason
     if reason in RIGHTS_PAUSES:
         whys = {one.subscription.pause_detail for one in context.group.entries}
+        if whys == {PauseWhy.NOT_LIVE}:
+            return BARRED
+        answer = ANSWER_LIVE if context.group.is_heard else ANSWER
+        if whys == {PauseWhy.NOT_FOUND}:
+            answer = f"{answer}\n- {IF_DELETED}"
         refused = whys == {PauseWhy.TOKEN_REFUSED}
-        return f"{LINK_AGAIN}{ANSWER[0].lower()}{ANSWER[1:]}" if refused else ANSWER
+        return f"{LINK_AGAIN}{answer[0].lower()}{answer[1:]}" if refused else answer
     if reason is PauseReason.NO_PERMISSION and context.missing is not None and not context.missing:
         return ALLOWED_BY_NOW
     return NEXT[reason].format(permissions=listed if context.missing else ALL_PERMISSIONS)
@@ -205,10 +218,12 @@ def _what_happened(context: NoticeContext) -> str:
     stopped = STOPPED if group.notice.reason in RIGHTS_PAUSES else PAUSED_BY
     place = f"<#{group.notice.channel_id}>{_of(context.guild)}"
     happened = stopped.format(projects=projects(group.entries, context.read_by_others), place=place)
-    return (
-        f"{happened} Nothing is lost: {_kept(group.cards)}, and new ones are kept too until it "
-        "continues."
+    new = (
+        "what happens until it continues is shown then"
+        if group.is_heard and group.notice.reason in RIGHTS_PAUSES
+        else "new ones are kept too until it continues"
     )
+    return f"{happened} Nothing is lost: {_kept(group.cards)}, and {new}."
 
 
 def _kept(cards: int) -> str:

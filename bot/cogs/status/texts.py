@@ -17,9 +17,9 @@ TROUBLE_COLOUR: Final = 0xE5A50A
 TELL: Final = "Tell the person who runs this bot."
 KEPT: Final = "Nothing is lost: cards are kept and come later, in order."
 OVER_QUOTA: Final = (
-    "It is used up by at least one project, whose further events are refused until tomorrow (UTC). "
-    "Members with *Manage Server* see it in `/settings`; the person who runs the bot can allow "
-    "more."
+    "It is used up by at least one project. What its webhook sends is refused until tomorrow "
+    "(UTC); where it is live through an account, it waits until then. Members with *Manage Server* "
+    "see it in `/settings`; the person who runs the bot can allow more."
 )
 
 TROUBLES: Final[Mapping[TroubleKind, str]] = {

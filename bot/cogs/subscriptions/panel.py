@@ -328,11 +328,11 @@ class SubscriptionPanel:
 def entry_page(entry: Followed, scope: ListScope, note: str | None = None) -> Response:
     """One subscription with its buttons."""
     paused = entry.subscription.state is SubscriptionState.PAUSED
-    webhook = (
-        (PanelAction.SETUP_AGAIN,)
-        if entry.hook.unopenable
-        else (PanelAction.SETUP, PanelAction.RENEW)
-    )
+    webhook: tuple[PanelAction, ...] = (PanelAction.SETUP, PanelAction.RENEW)
+    if entry.hook.is_heard:
+        webhook = (PanelAction.SETUP,)  # there is no secret, and an owner's way to a webhook
+    elif entry.hook.unopenable:
+        webhook = (PanelAction.SETUP_AGAIN,)
     first = PanelAction.RESUME if paused else PanelAction.PAUSE
     view = _buttons(entry, scope, first, PanelAction.EDIT, PanelAction.REMOVE, *webhook)
     view.add_item(_back_button(scope, row=1))

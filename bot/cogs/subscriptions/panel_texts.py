@@ -42,6 +42,10 @@ WHY = {
         "the bot's database was restored from a copy, and {who} has not confirmed with `/account` "
         "yet that their Speckle account may be used"
     ),
+    PauseWhy.NOT_LIVE: (
+        "the person who runs the bot does not let it show this project live through the account of "
+        "{who} any more"
+    ),
     PauseWhy.PERSON_LEFT: "{who}, whose Speckle account showed it here, left this server",
     PauseWhy.PERSON_BLIND: "{who}, whose Speckle account showed it here, cannot see the channel",
     PauseWhy.NOT_ANSWERED: "nobody has confirmed yet that this project may be shown here",
@@ -52,15 +56,20 @@ WHY = {
 UNKNOWN = "access to the project was lost"
 """Of a channel that an older release paused."""
 
-RESUMES = (
+WITH_ACCOUNT = (
     "who can see the project and has linked their Speckle account (`/link`) presses *Resume* and "
-    "checks who will see it here. Where nobody has linked one, a member with *Manage Webhooks* in "
-    "the whole server can. Events are kept until then."
+    "checks who will see it here."
 )
-WHAT_NEXT = f"Someone {RESUMES}"
-LINK_AGAIN = (
-    "That person types `/link` again, and the channel continues automatically. Or someone else "
-    f"{RESUMES}"
+RESUMES = (
+    f"{WITH_ACCOUNT} Where nobody has linked one, a member with *Manage Webhooks* in the whole "
+    "server can. Events are kept until then."
+)
+RESUMES_LIVE = f"{WITH_ACCOUNT} What happens until then is shown then."
+IF_DELETED = "If the project was deleted in Speckle, use `/unsubscribe`."
+LINKS_AGAIN = "That person types `/link` again, and the channel continues automatically. Or"
+BARRED = (
+    "Press *Resume*: the bot says what is possible instead, such as a webhook. Whether an account "
+    "may show it is for the person who runs the bot to say."
 )
 
 PAUSES = {
@@ -89,8 +98,6 @@ REMEDIES = {
     "until then.",
     PauseReason.SILENCED: "The bot tries again automatically. If a moderator has ended its "
     "time-out, press *Resume* to continue now. New cards are kept until then.",
-    PauseReason.ACCESS_LOST: WHAT_NEXT,
-    PauseReason.ASK_AGAIN: WHAT_NEXT,
 }
 
 ASK_OR_AGAIN = (
@@ -115,12 +122,18 @@ SURE_TO_RENEW_MADE = (
 )
 
 
-def pause_remedy(subscription: Subscription) -> str:
+def pause_remedy(entry: Followed) -> str:
     """What to do about a pause; "" where there is none."""
-    reason, why = subscription.pause_reason, subscription.pause_detail
-    if reason is PauseReason.ACCESS_LOST and why == PauseWhy.TOKEN_REFUSED:
-        return LINK_AGAIN
-    return "" if reason is None else REMEDIES[reason]
+    reason, why = entry.subscription.pause_reason, entry.subscription.pause_detail
+    if reason not in RIGHTS_PAUSES:
+        return "" if reason is None else REMEDIES[reason]
+    if why == PauseWhy.NOT_LIVE:
+        return BARRED
+    resumes = RESUMES_LIVE if entry.hook.is_heard else RESUMES
+    if why == PauseWhy.NOT_FOUND:
+        resumes = f"{resumes} {IF_DELETED}"
+    links_again = reason is PauseReason.ACCESS_LOST and why == PauseWhy.TOKEN_REFUSED
+    return f"{LINKS_AGAIN} someone else {resumes}" if links_again else f"Someone {resumes}"
 
 
 def project_name(entry: Followed, limit: int = MAX_NAME) -> str:
@@ -192,7 +205,7 @@ def account_owner(subscription: Subscription) -> str:
 
 
 def _remedy(entry: Followed) -> str:
-    remedy = pause_remedy(entry.subscription)
+    remedy = pause_remedy(entry)
     if entry.subscription.state is SubscriptionState.PAUSED and remedy:
         return f"\n{remedy}"
     if entry.hook.unopenable:
@@ -343,7 +356,8 @@ def _url_text(setup: WebhookSetup) -> str:
     return (
         f"```\n{setup.path}\n```**This is only the end of the URL.** The bot does not know its own "
         "public address: the person who runs it must set `PUBLIC_URL` and restart it. Then "
-        "`/subscriptions`, *Show set-up* shows the whole URL; key and secret stay the same."
+        "`/subscriptions`, *Show set-up* shows the whole URL; key and secret stay the same. "
+        "Without one the project can be live through an account: `/link`, then `/subscribe` again."
     )
 
 

@@ -119,11 +119,15 @@ class SubscribeFlow:
             content = "\n".join(filter(None, (said.content, trouble)))
             return Response(content, said.embed, said.view)
         token = await self._pending_commands.add(_command(outcome))
-        view = view_of(*(_choice_button(choice, token) for choice in _choices(outcome)))
+        by_hand = self._subscriptions.has_public_url
+        choices = [one for one in _choices(outcome) if by_hand or one is not PendingChoice.BY_HAND]
+        view = view_of(*(_choice_button(choice, token) for choice in choices))
         if isinstance(outcome, NeedsChoice):
             return Response(needs_choice_text(outcome), view=view)
         if isinstance(outcome, NeedsAccount):
-            return Response(subscribe_texts.needs_account_text(outcome), view=view)
+            live_for = self._subscriptions.live_for
+            text = subscribe_texts.needs_account_text(outcome, live_for, by_hand=by_hand)
+            return Response(text, view=view)
         if outcome.also:
             guild = self._client.get_guild(outcome.request.guild_id)
             view.add_item(_channels_select(token, guild, outcome))

@@ -8,9 +8,9 @@ from bot.cards.text import counted, escape_name, joined, one_line, shorten_plain
 from bot.cogs.responses import COLOUR, Response
 from bot.cogs.subscriptions.filter_texts import hint_lines, target_text
 from bot.cogs.subscriptions.panel_texts import (
-    WHAT_NEXT,
     account_owner,
     options_text,
+    pause_remedy,
     project_name,
     setup_embed,
     why_paused,
@@ -25,7 +25,7 @@ from bot.cogs.webhooks.texts import (
 from bot.discord_api.outcomes import ChannelUnavailable, SendFailure
 from bot.model import HookKind, HookState
 from bot.permissions import Audience
-from bot.services.listening import LiveFor
+from bot.services.access_rules import LiveFor
 from bot.services.subscribe_results import (
     Followed,
     NeedsAccount,
@@ -46,14 +46,20 @@ OR_LINK = (
     "If you own the project, the bot can do the rest: link your account with `/link`, then type "
     "the same `/subscribe` again. Or by hand:"
 )
+NO_ADDRESS = (
+    "**Nothing arrives yet**, as the bot has no public address that a webhook could lead to. The "
+    "channel is live as soon as somebody for whom that is allowed links an account (`/link`) and "
+    "uses `/subscribe` here. Or the person who runs the bot sets `PUBLIC_URL` and restarts it; "
+    "then `/subscriptions`, *Show set-up* has what to enter in Speckle."
+)
 LIVE_THROUGH_ACCOUNT = (
     "**Live through your account.** Nothing to do in Speckle: the bot reads there what happens, "
     "with your linked account and for this channel alone."
 )
-NOT_LIVE = {
+MAY_BE_LIVE = {
     LiveFor.PUBLIC: "public projects",
     LiveFor.OWNERS: "public projects, and private ones for those who own them",
-    LiveFor.READERS: "projects that the account sees",
+    LiveFor.READERS: "all projects that the account sees",
 }
 ALL_EVENTS = "all: every event of the project"
 NOT_SHOWN = "Nothing was changed."
@@ -100,6 +106,9 @@ def subscribed(outcome: Subscribed) -> Response:
     also = _also(outcome, news)
     changed = _what_changed(outcome, nothing_else=not also)
     lines = [changed, *_defaulted(outcome), *about_filters(outcome), *also]
+    if outcome.setup is not None and outcome.setup.url is None:
+        lines.append(NO_ADDRESS)
+        return Response("\n".join(lines))
     if outcome.setup is not None:
         lines.append("To set it up by hand:" if news else OR_LINK)
         return Response("\n".join(lines), embed=setup_embed(outcome.setup))
@@ -116,7 +125,7 @@ def subscribed(outcome: Subscribed) -> Response:
             "A member with *Manage Webhooks* in all channels of that webhook, or in the whole "
             "server, sees what to enter there: `/subscriptions`, then *Show set-up*."
         )
-    elif not news and outcome.paused is None and _is_news(outcome):
+    elif not (news or hook.is_heard) and outcome.paused is None and _is_news(outcome):
         lines.append(_live_text(outcome))
     lines.append(
         f"Change, pause or remove it: `/subscriptions channel:`<#{subscription.channel_id}>"
@@ -153,15 +162,15 @@ def _also(outcome: Subscribed, news: str) -> list[str]:
         lines.append(f"It was paused and is active again.{kept}")
     if outcome.paused is not None:
         why = why_paused(outcome.entry.subscription)
-        lines.append(f"**It is paused now, because {why}.** {WHAT_NEXT}")
+        lines.append(f"**It is paused now, because {why}.** {pause_remedy(outcome.entry)}")
     if news:
         lines.append(news)
-    if outcome.becomes_live:
+    if outcome.begins_live:
         lines.append(LIVE_THROUGH_ACCOUNT)
     if outcome.not_live is not None:
         lines.append(
             "It cannot be live through your account either: the person who runs the bot allows "
-            f"that for {NOT_LIVE[outcome.not_live]}."
+            f"that for {MAY_BE_LIVE[outcome.not_live]}."
         )
     if outcome.lacking:
         lines.append(_missing(outcome))
@@ -231,8 +240,6 @@ def _is_news(outcome: Subscribed) -> bool:
 
 
 def _live_text(outcome: Subscribed) -> str:
-    if outcome.entry.hook.is_heard:
-        return LIVE_THROUGH_ACCOUNT
     if outcome.entry.hook.kind is HookKind.SHARED:
         return (
             "It is live now: this Speckle server uses the shared webhook of the person who runs "
@@ -290,8 +297,12 @@ def not_followed(outcome: NotFollowed, channel_id: int) -> str:
 # ── what is to be decided first ───────────────────────────────────────────────────────────────
 
 
-def needs_account_text(outcome: NeedsAccount) -> str:
-    """Why nothing was done yet, and the ways to continue."""
+def needs_account_text(outcome: NeedsAccount, live_for: LiveFor, *, by_hand: bool) -> str:
+    """Why nothing was done yet, and the ways to continue.
+
+    `by_hand`: there is that way, as the bot has a public address. `live_for`: of which projects
+    accounts may hear.
+    """
     server = outcome.server_url
     if outcome.paused:
         return (
@@ -300,14 +311,25 @@ def needs_account_text(outcome: NeedsAccount) -> str:
             "automatically."
         )
     if outcome.why is EnsureProblem.SPECKLE_AWAY:
+        instead = ", or set the webhook up by hand" if by_hand else ""
         return (
             f"{server} does not answer at the moment, so nothing was changed. Use `/subscribe` "
-            "again in a minute, or set the webhook up by hand."
+            f"again in a minute{instead}."
+        )
+    through = (
+        "through your account, with nothing to do in Speckle (the person who runs the bot allows "
+        f"that for {MAY_BE_LIVE[live_for]})"
+    )
+    if not by_hand:
+        return (
+            f"{_why_link(outcome)} **Link my account**, and this `/subscribe` completes itself: "
+            f"the bot then hears of the project {through}. Nothing was changed yet."
         )
     return (
         f"{_why_link(outcome)} There are two ways to continue:\n"
-        "- **Link my account**: if you own the project, the bot creates the webhook in Speckle for "
-        "you, and this `/subscribe` completes itself.\n"
+        "- **Link my account**, and this `/subscribe` completes itself: if you own the project, "
+        "the bot creates the webhook in Speckle for you; otherwise it hears of the project "
+        f"{through}.\n"
         "- **Set it up by hand**: you get an address and a secret to enter in Speckle, or to give "
         "to an owner of the project.\n"
         "Nothing was changed yet."

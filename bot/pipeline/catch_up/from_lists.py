@@ -15,7 +15,7 @@ from typing import TypeAlias
 import structlog
 
 from bot.cards.notes import CardNote, NoteKind
-from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable
+from bot.errors import ACCOUNT_REFUSED, NotADelivery, SpeckleError, SpeckleUnavailable
 from bot.log import MOST_EVENTS
 from bot.model import (
     KEEPING_PAUSES,
@@ -35,6 +35,7 @@ from bot.speckle.remembered import ProjectState, differences
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import Login
 from bot.storage import Storage, Transaction
+from bot.trace import TraceFacts
 from bot.work import LISTENED_AGAIN, FetchedEvent, SeenProject, TakenIn
 
 log = structlog.get_logger()
@@ -46,6 +47,7 @@ LISTED = 500
 LISTED_LIVE = 20_000  # whatever happened while nobody listened is read
 OVERLAP = timedelta(minutes=15)
 SETTLED = timedelta(minutes=2)  # until then its webhook may still come
+NOBODY: Mapping[int, TraceFacts] = {}
 
 Decide: TypeAlias = Callable[
     [Hook, Sequence[Subscription], InboxSource], Awaitable[Mapping[int, Decision]]
@@ -55,12 +57,16 @@ Decide: TypeAlias = Callable[
 
 @dataclass(frozen=True, slots=True)
 class _ListReader:
-    """A subscription that the list is read for, with leave, from a moment on."""
+    """A subscription that the list is read for, with leave, from a moment on.
+
+    `heard`: what led to it, for the traces.
+    """
 
     hook: Hook
     subscription: Subscription
     permit: ReadPermit
     after: datetime
+    heard: TraceFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +100,15 @@ class ListsCatchUp:
         look_back: timedelta,
         now: Callable[[], datetime],
         quota: Callable[[int], DayQuota | None],
+        on_full: Callable[[Hook], Awaitable[object]] | None = None,
+        decide_again: Decide | None = None,
     ) -> None:
+        """`on_full` is told of a hook that the day has no room for; `decide_again` is the rule that
+        believes no last yes.
+        """
+        self._decide_again = decide_again or decide
         self._quota = quota
+        self._on_full = on_full
         self._storage = storage
         self._client = client
         self._lender = lender
@@ -108,13 +121,14 @@ class ListsCatchUp:
         self,
         hooks: Sequence[Hook],
         accounts: Collection[int] | None = None,
-        expected: Collection[int] = (),
+        expected: Mapping[int, TraceFacts] = NOBODY,
     ) -> set[int]:
         """Take in what is missing, for hooks of one project; those where it is not settled.
 
         Hooks that listen are for themselves, as they are read to the end and no webhook is there to
         pause their channels. With `accounts`, for their channels alone. Each reader is asked for
-        once. It is not settled either while one of the `expected` subscriptions is paused. Errors:
+        once. It is not settled either while one of the `expected` subscriptions is paused; with
+        each is given what its events' traces are to say. Errors:
             SpeckleUnavailable: the server cannot be asked.
             StorageUnavailable: the database does not answer.
         """
@@ -132,10 +146,11 @@ class ListsCatchUp:
             )
             for subscription, decision in decisions:
                 if isinstance(decision, Pause) and hook.listens:
-                    await self.pause(subscription.id, decision)
+                    await self._pause(subscription.id, decision)
                 if isinstance(decision, Show) and decision.permit is not None:
                     after = await self._after(hook, subscription, at)
-                    reading = _ListReader(hook, subscription, decision.permit, after)
+                    heard = expected.get(subscription.id, {})
+                    reading = _ListReader(hook, subscription, decision.permit, after, heard)
                     by_reader[decision.permit.reader].append(reading)
         for readings in by_reader.values():
             left |= await self._read(readings, at, live=live)
@@ -151,7 +166,14 @@ class ListsCatchUp:
             await self._storage.write(note)
         return left
 
-    async def pause(self, subscription_id: int, why: Pause) -> None:
+    async def ask_again(self, hook: Hook, subscriptions: Sequence[Subscription]) -> None:
+        """Ask the rule about channels that are live, and pause those that it says."""
+        decisions = await self._decide_again(hook, subscriptions, InboxSource.LIVE)
+        for subscription_id, decision in decisions.items():
+            if isinstance(decision, Pause):
+                await self._pause(subscription_id, decision)
+
+    async def _pause(self, subscription_id: int, why: Pause) -> None:
         """Pause a channel; its events are fetched once somebody has answered for it."""
         pause = AccessPause(why.reason, why.why)
         await self._storage.write(
@@ -211,7 +233,12 @@ class ListsCatchUp:
         except SpeckleError as error:
             project_id = readings[0].hook.project_id
             log.warning("catch_up.refused", project_id=project_id, reason=error.reason)
-            return {one.hook.id for one in readings} if live else set()
+            if not live:
+                return set()
+            if isinstance(error, ACCOUNT_REFUSED):
+                for one in readings:
+                    await self.ask_again(one.hook, [one.subscription])
+            return {one.hook.id for one in readings}
         done_with = [one.subscription.id for one in going]
         await self._storage.write(lambda tx: tx.missed_events.readers(done_with, at))
         return {one.hook.id for one in readings if one not in going}
@@ -305,6 +332,7 @@ class ListsCatchUp:
                 short,
                 self._quota(hook.guild_id),
                 live=hook.listens,
+                heard=reading.heard,
                 live_until=portion.last_at if hook.listens else None,
                 seen=seen,
             )
@@ -315,13 +343,16 @@ class ListsCatchUp:
         if done.rows:
             self._on_stored()
             log.info(
-                "catch_up.activity",
+                "listening.read" if hook.listens else "catch_up.activity",
                 subscription_id=subscription.id,
                 taken=len(done.rows),
                 events=done.rows[:MOST_EVENTS],
+                **reading.heard,
             )
         if done.full:
             log.info("catch_up.quota_full", hook_id=hook.id)
+            if self._on_full is not None:
+                await self._on_full(hook)
         return done
 
     async def _seen(self, reading: _ListReader, now: ProjectState, at: datetime) -> SeenProject:

@@ -13,10 +13,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from bot.errors import (
+    NOT_FOR_ACCOUNT,
     SpeckleError,
-    SpeckleForbidden,
-    SpeckleNotFound,
-    SpeckleScopeMissing,
     SpeckleUnavailable,
     StorageUnavailable,
 )
@@ -194,7 +192,7 @@ class CatchUp:
             return True
         try:
             return await self._history.take(hook, hook.account_id, hook.webhook_id)
-        except (SpeckleForbidden, SpeckleScopeMissing, SpeckleNotFound) as error:
+        except NOT_FOR_ACCOUNT as error:
             log.warning("catch_up.no_history", hook_id=hook.id, reason=error.reason)
             lists[hook.project_id].append(hook.id)
             return True

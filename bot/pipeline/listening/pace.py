@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from bot.timing import Backoff
 
+GOLDEN = 0.618034  # its multiples are spread evenly over the numbers from 0 to 1
+
 
 @dataclass(frozen=True, slots=True)
 class ListeningPace:
@@ -24,6 +26,14 @@ class ListeningPace:
     debounce_s: float = 0.25  # what happens together is read together
     plan_s: float = 60.0  # until it is looked for what is listened to, where nobody said so
     retry: Backoff = Backoff((5.0, 15.0, 60.0, 300.0), jitter=0.3)
+
+    @staticmethod
+    def next_turn(account_id: int, now: float, every_s: float) -> float:
+        """When an account's next turn is, by the clock of `now`: each has a moment of its own
+        within `every_s`, so that turns that came together, as at a start, do not stay together.
+        """
+        own = account_id * GOLDEN
+        return now + every_s * (1.0 - (now / every_s - own) % 1.0)
 
     def every_s(self, projects: int) -> float:
         """Between two questions of an account, on a server with so many projects listened to."""

@@ -10,7 +10,15 @@ import structlog
 
 from bot.errors import SpeckleError, StorageUnavailable
 from bot.services.token_lending import TokenLender
-from bot.speckle_api.live_frames import FRAMES, RINGS, Dead, Heard, LiveKind, Rang, Settled
+from bot.speckle_api.live_frames import (
+    WITH_LISTS,
+    WITHOUT_LISTS,
+    Dead,
+    Heard,
+    LiveKind,
+    Rang,
+    Settled,
+)
 from bot.speckle_api.live_socket import LiveSocket, LiveSockets
 from bot.speckle_api.types import Login
 from bot.timing import Backoff
@@ -38,12 +46,11 @@ class _Held:
 
     wanted: Wanted
     task: asyncio.Task[None] | None = None
-    socket: LiveSocket | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Rings:
-    """Holds the sockets that are wanted.
+    """Holds the sockets that are wanted, each in a task that `start` begins under a name.
 
     `on_ring` is told an account and a project; `on_settled` an account whose socket tells of all of
     its projects from now on: what happened before, somebody has to look for.
@@ -54,27 +61,20 @@ class Rings:
         sockets: LiveSockets,
         lender: TokenLender,
         *,
+        start: Callable[[Coroutine[None, None, None], str], asyncio.Task[None]],
         on_ring: Callable[[int, str], None],
         on_settled: Callable[[int], None],
         retry: Backoff = RETRY,
     ) -> None:
         self._sockets = sockets
         self._lender = lender
+        self._start = start
         self._on_ring = on_ring
         self._on_settled = on_settled
         self._retry = retry
         self._held: dict[int, _Held] = {}
 
-    @property
-    def open(self) -> int:
-        """How many sockets are open."""
-        return sum(one.socket is not None for one in self._held.values())
-
-    def keep(
-        self,
-        wanted: Mapping[int, Wanted],
-        start: Callable[[Coroutine[None, None, None]], asyncio.Task[None]],
-    ) -> None:
+    def keep(self, wanted: Mapping[int, Wanted]) -> None:
         """Hold these accounts' sockets from now on, and no others."""
         for account_id in self._held.keys() - wanted.keys():
             task = self._held.pop(account_id).task
@@ -86,7 +86,7 @@ class Rings:
                 held = self._held[account_id] = _Held(one)
                 alike = sum(o.wanted.server_url == one.server_url for o in self._held.values())
                 spread_s = min(alike * OPEN_S, LONGEST_SPREAD_S)
-                held.task = start(self._hold(account_id, held, spread_s))
+                held.task = self._start(self._hold(account_id, held, spread_s), "socket")
             elif held.wanted != one:
                 held.wanted = one
                 held.changed.set()
@@ -108,8 +108,6 @@ class Rings:
             except Exception:  # a fault of ours over one socket; questions are asked all the same
                 log.exception("listening.socket_failed", account_id=account_id)
                 ended = "fault"
-            finally:
-                held.socket = None
             failures = 0 if loop.time() - begun_at > HELD_S else failures + 1
             log.info("listening.socket_ended", account_id=account_id, reason=ended)
             wait_s = self._retry.delay_s(failures - 1) if failures else 0.0
@@ -118,7 +116,6 @@ class Rings:
     async def _listen(self, account_id: int, held: _Held, login: Login) -> str:
         """Hear until the socket ends; why it did."""
         async with self._sockets.connect(login) as socket, asyncio.TaskGroup() as tasks:
-            held.socket = socket
             held.changed.set()
             following = tasks.create_task(_follow(held, socket))
             async for heard in socket:
@@ -131,6 +128,7 @@ class Rings:
             case Rang(project_id):
                 self._on_ring(account_id, project_id)
             case Settled():
+                log.info("listening.socket_open", account_id=account_id)
                 self._on_settled(account_id)
             case Dead(project_id, kind):
                 log.info("listening.subscription_ended", project_id=project_id, kind=kind.value)
@@ -154,4 +152,4 @@ async def _follow(held: _Held, socket: LiveSocket) -> None:
 
 
 def _questions(wanted: Wanted) -> Mapping[LiveKind, str]:
-    return RINGS if wanted.lists else FRAMES
+    return WITH_LISTS if wanted.lists else WITHOUT_LISTS

@@ -8,7 +8,7 @@ turns do not depend on it.
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,66 +16,53 @@ from functools import partial
 
 import structlog
 
-from bot.errors import (
-    AccountUnconfirmed,
-    AccountUnopenable,
-    SpeckleError,
-    SpeckleForbidden,
-    SpeckleNotFound,
-    SpeckleScopeMissing,
-    SpeckleTokenRefused,
-    SpeckleUnavailable,
-    StorageUnavailable,
-)
+from bot.errors import ACCOUNT_REFUSED, SpeckleError, SpeckleUnavailable, StorageUnavailable
 from bot.fairness import current_tenant
-from bot.model import DayQuota, Hook, InboxSource, Subscription
-from bot.pipeline.access import AccessCheck
+from bot.model import DayQuota, Hook, Subscription
 from bot.pipeline.catch_up.from_lists import ListsCatchUp
 from bot.pipeline.listening.pace import ListeningPace
 from bot.pipeline.listening.rings import Rings, Wanted
-from bot.services.access_rules import Pause
+from bot.services.access_rules import LiveFor, hears_if_public
 from bot.services.token_lending import TokenLender
 from bot.services.webhook_triggers import sends_all
 from bot.speckle.activity import Activity
+from bot.speckle_api.activity_list import NEWEST
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.live_socket import LiveSockets
 from bot.speckle_api.types import Login
 from bot.storage import Storage, Transaction
 from bot.timing import set_within
-from bot.work import LISTENED_AGAIN, Listened
+from bot.trace import HEARD_FACT, HeardBy, TraceFacts
+from bot.work import LISTENED_AGAIN, Listened, ToldEntry
 
 log = structlog.get_logger()
 
-REFUSED = (
-    SpeckleForbidden,
-    SpeckleNotFound,
-    SpeckleScopeMissing,
-    SpeckleTokenRefused,
-    AccountUnconfirmed,
-    AccountUnopenable,
-)
 ASK_WITHIN_S = 20.0
 QUESTIONS_WITHOUT_LIST = 4  # versions, models, issues that moved, issues that are there
-GOLDEN = 0.618034  # its multiples are spread evenly over the numbers from 0 to 1
-NOBODY: frozenset[int] = frozenset()
+NONE: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class _Ear:
-    """One account that listens: its projects, and what it last saw of each.
+    """One account that listens: for what, and what it last saw of each project.
 
-    `subscriptions` are those that it listens for, by project. `seen` are the ids of the entries
-    that its last answer had, by project; `rung` the projects that are to be read before its turn;
-    `failures` are those in a row; `lists`: its server has activity lists.
+    `listened` are the subscriptions that it listens for, `since` is from when on each project is to
+    be read, and `seen` are the ids of the entries that its last answer had, all by project; `rung`
+    are the projects that are to be read before its turn, which comes every `every_s`; `failures`
+    are those in a row; `lists`: its server has activity lists; `looked_at` is when it was last
+    read, or began. `current` are the subscriptions that
+    have all there was when their project was last looked at: what they lack happened since.
     """
 
     account_id: int
     server_url: str
+    looked_at: float
+    listened: Mapping[str, Sequence[Listened]] = field(default_factory=dict)
     since: dict[str, datetime | None] = field(default_factory=dict)
-    hook_ids: Mapping[str, frozenset[int]] = field(default_factory=dict)
-    subscriptions: Mapping[str, frozenset[int]] = field(default_factory=dict)  # their ids
     seen: dict[str, frozenset[str]] = field(default_factory=dict)
+    current: set[int] = field(default_factory=set)
     rung: set[str] = field(default_factory=set)
+    every_s: float = 0.0
     due: float = 0.0
     failures: int = 0
     lists: bool = True
@@ -86,31 +73,44 @@ class _Ear:
         """How many questions' worth its turn is: without activity lists, each project has four."""
         return len(self.since) * (1 if self.lists else QUESTIONS_WITHOUT_LIST)
 
+    def hook_ids(self, project_id: str) -> frozenset[int]:
+        """The hooks of a project that it listens for."""
+        return frozenset(one.hook_id for one in self.listened.get(project_id, ()))
+
+    def subscription_ids(self, project_id: str) -> frozenset[int]:
+        """The subscriptions to a project that it listens for."""
+        return frozenset(one.subscription_id for one in self.listened.get(project_id, ()))
+
     def follow(self, those: Sequence[Listened]) -> bool:
         """Take over what is listened to through the account; whether some of it is new.
 
         What was seen was not read for a subscription that is new, or was paused meanwhile.
         """
-        new = {one.project_id for one in those if self._is_ahead_of(one)}
-        self.since, self.hook_ids = _since(those), _hook_ids(those)
-        self.subscriptions = _subscriptions(those)
+        lacking = [one for one in those if self._is_ahead_of(one)]
+        new = {one.project_id for one in lacking}
+        there = {one.subscription_id for one in those}
+        self.current &= there.difference(one.subscription_id for one in lacking)
+        self.listened = _by_project(those)
+        self.since = {project_id: _since(some) for project_id, some in self.listened.items()}
         self.seen = {one: ids for one, ids in self.seen.items() if one in self.since.keys() - new}
         return bool(new)
 
     def _is_ahead_of(self, one: Listened) -> bool:
         """Whether more was read of the project than this subscription was given."""
-        known = self.subscriptions.get(one.project_id, NOBODY)
         since = self.since.get(one.project_id)
+        known = self.subscription_ids(one.project_id)
         if one.subscription_id not in known or one.listened_until is None:
             return True
         return since is not None and one.listened_until < since
 
-    def next_turn(self, now: float, every_s: float) -> float:
-        """When its next turn is: each account has a moment of its own within `every_s`, so that
-        turns that came together, as at a start, do not stay together.
-        """
-        own = self.account_id * GOLDEN
-        return now + every_s * (1.0 - (now / every_s - own) % 1.0)
+    def heard(self, project_id: str, rung: Collection[str]) -> Mapping[int, TraceFacts]:
+        """What leads to reading a project now, by subscription; `rung`: what is read has rung."""
+        by: TraceFacts = {HEARD_FACT: HeardBy.TURN, "every_s": round(self.every_s)}
+        if project_id in rung or project_id in self.rung:
+            by = {HEARD_FACT: HeardBy.RING}
+        later: TraceFacts = {HEARD_FACT: HeardBy.LATER}
+        expected = self.subscription_ids(project_id)
+        return {one: by if one in self.current else later for one in expected}
 
 
 class Listener:
@@ -122,10 +122,11 @@ class Listener:
         client: SpeckleClient,
         lender: TokenLender,
         lists: ListsCatchUp,
-        access: AccessCheck,
         sockets: LiveSockets,
         *,
+        live_for: LiveFor,
         quota: Callable[[int], DayQuota | None],
+        on_full: Callable[[Hook], Awaitable[object]],
         pace: ListeningPace,
         now: Callable[[], datetime],
         clock: Callable[[], float] = time.monotonic,
@@ -134,20 +135,29 @@ class Listener:
         self._client = client
         self._lender = lender
         self._lists = lists
-        self._access = access
+        self._live_for = live_for
         self._quota = quota
+        self._on_full = on_full
         self._pace = pace
         self._now = now
         self._clock = clock
         self._ears: dict[int, _Ear] = {}
         self._changed = asyncio.Event()
         self._servers: dict[str, asyncio.Event] = {}
-        self._rings = Rings(sockets, lender, on_ring=self._rang, on_settled=self._settled)
-        self._tasks: asyncio.TaskGroup | None = None
+        self._tasks = asyncio.TaskGroup()
+        self._rings = Rings(
+            sockets, lender, start=self._start, on_ring=self._rang, on_settled=self._settled
+        )
 
     def changed(self) -> None:
         """Say that something may be listened to that was not, or no longer is."""
         self._changed.set()
+
+    @property
+    def longest_unread_s(self) -> float:
+        """How long ago the account was read where that is longest; 0 where none listens."""
+        now = self._clock()
+        return max((now - one.looked_at for one in self._ears.values()), default=0.0)
 
     async def read(self, hook: Hook) -> None:
         """Read now what a hook that listens has not heard yet.
@@ -159,18 +169,28 @@ class Listener:
     async def run(self) -> None:
         """Listen until cancelled."""
         current_tenant.set("listening")  # people's questions to a server take turns with it
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
+        looked = False
+        async with self._tasks:
             while True:
                 self._changed.clear()
                 with suppress(StorageUnavailable):
+                    if not looked:
+                        await self._pause_barred()
+                        looked = True
                     await self._plan()
                     for server_url in {one.server_url for one in self._ears.values()}:
                         if server_url not in self._servers:
                             self._servers[server_url] = asyncio.Event()
-                            tasks.create_task(self._server(server_url), name="listening")
-                    self._rings.keep(self._sockets_wanted(), self._start)
+                            self._start(self._server(server_url), "listening")
+                    self._rings.keep(self._sockets_wanted())
                 await set_within(self._changed, self._pace.plan_s)
+
+    async def _pause_barred(self) -> None:
+        """Pause what the operator lets accounts hear no more, since the last start."""
+        for hook, subscriptions in await self._storage.read(_listened):
+            barred = [one for one in subscriptions if hears_if_public(one, self._live_for)]
+            if barred:
+                await self._lists.ask_again(hook, barred)
 
     async def _plan(self) -> None:
         """Learn what is listened to now; an account that is new is asked at once."""
@@ -183,7 +203,7 @@ class Listener:
         for account_id, those in wanted.items():
             ear = self._ears.get(account_id)
             if ear is None:
-                ear = self._ears[account_id] = _Ear(account_id, those[0].server_url)
+                ear = self._ears[account_id] = _Ear(account_id, those[0].server_url, self._clock())
             if ear.follow(those):
                 ear.due = self._clock()
                 if ear.server_url in self._servers:
@@ -225,9 +245,8 @@ class Listener:
             if self._pace.holds_sockets(count[ear.server_url])
         }
 
-    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        assert self._tasks is not None, "it runs"  # noqa: S101
-        return self._tasks.create_task(work, name="socket")
+    def _start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        return self._tasks.create_task(work, name=name)
 
     def _rang(self, account_id: int, project_id: str) -> None:
         """Read a project soon, with all that rings until then."""
@@ -235,7 +254,7 @@ class Listener:
         if ear is None:
             return
         if not ear.rung:
-            self._start(self._answer_rings(ear))
+            self._start(self._answer_rings(ear), "ring")
         ear.rung.add(project_id)
 
     async def _answer_rings(self, ear: _Ear) -> None:
@@ -274,9 +293,9 @@ class Listener:
             await set_within(wake, max(0.0, nearest - self._clock()))
 
     async def _turn(self, ear: _Ear, mine: Sequence[_Ear]) -> None:
-        every_s = self._pace.every_s(sum(one.questions for one in mine))
+        ear.every_s = every_s = self._pace.every_s(sum(one.questions for one in mine))
         # Before, as a socket may ask for another look while this one is under way.
-        ear.due = ear.next_turn(self._clock(), every_s)
+        ear.due = self._pace.next_turn(ear.account_id, self._clock(), every_s)
         failures, ear.failures = ear.failures, 0
         try:
             if not await self.look(ear.account_id):
@@ -304,36 +323,64 @@ class Listener:
         if ear is None:
             return True
         async with ear.looking:
-            return await self._look(ear, projects)
+            try:
+                done = await self._look(ear, projects)
+                if projects is None:
+                    ear.looked_at = self._clock()
+                return done
+            except (SpeckleUnavailable, StorageUnavailable):
+                ear.current.clear()
+                raise
 
     async def _look(self, ear: _Ear, projects: Collection[str] | None) -> bool:
         wanted = [one for one in ear.since if projects is None or one in projects]
+        rung = NONE if projects is None else projects
         after = {one: _after(ear.since[one]) for one in wanted}
         question = partial(self._ask, after)
         try:
             found = await self._lender.as_account(ear.account_id, question)
-        except REFUSED as error:
+        except ACCOUNT_REFUSED as error:
             await self._lost(ear, wanted, error)
             return True
         ear.lists = found is not None
         if found is None:
-            return all([await self._read(ear, project_id) for project_id in wanted])
+            return all([await self._read(ear, project_id, rung) for project_id in wanted])
+        await self._know_again(ear, found)
         done = True
         for project_id, answer in found.items():
             if isinstance(answer, SpeckleError):
                 await self._lost(ear, [project_id], answer)
-            elif not await self._note(ear, project_id, answer):
+            elif not await self._note(ear, project_id, answer, rung):
                 done = False
         return done
 
-    async def _note(self, ear: _Ear, project_id: str, lines: Sequence[Activity]) -> bool:
+    async def _know_again(
+        self, ear: _Ear, found: Mapping[str, Sequence[Activity] | SpeckleError]
+    ) -> None:
+        """Find out what was taken in before this start, so that it is not read once more."""
+        new = {
+            project_id: answer
+            for project_id, answer in found.items()
+            if project_id not in ear.seen and not isinstance(answer, SpeckleError) and answer
+        }
+        if not new:
+            return
+        told = await self._storage.read(partial(_told, ear, new))
+        for project_id, lines in new.items():
+            if _are_told(lines, ear.listened.get(project_id, ()), told[project_id]):
+                ear.seen[project_id] = frozenset(line.id for line in lines)
+
+    async def _note(
+        self, ear: _Ear, project_id: str, lines: Sequence[Activity], rung: Collection[str]
+    ) -> bool:
         """Read a project if its newest lines have some that were not there before; False if that
         is not done.
         """
         ids = frozenset(line.id for line in lines)
         if not ids - ear.seen.get(project_id, frozenset()):
+            ear.current |= ear.subscription_ids(project_id)
             return True
-        if not await self._read(ear, project_id):
+        if not await self._read(ear, project_id, rung):
             return False
         ear.seen[project_id] = ids
         newest, since = max(line.at for line in lines), ear.since.get(project_id)
@@ -346,37 +393,42 @@ class Listener:
     ) -> Mapping[str, Sequence[Activity] | SpeckleError] | None:
         return await self._client.activity.of_many(login, after, within_s=ASK_WITHIN_S)
 
-    async def _read(self, ear: _Ear, project_id: str) -> bool:
+    async def _read(self, ear: _Ear, project_id: str, rung: Collection[str]) -> bool:
         """Read what is new in a project; whether that is done."""
-        hooks = await self._storage.read(
-            lambda tx: tx.hooks.these(ear.hook_ids.get(project_id, frozenset()))
-        )
+        hooks = await self._storage.read(lambda tx: tx.hooks.these(ear.hook_ids(project_id)))
         listening = [one for one in hooks if one.listens and await self._has_room(one)]
-        expected = ear.subscriptions.get(project_id, NOBODY)
+        expected = ear.heard(project_id, rung)
+        ear.current -= expected.keys()
         left = await self._lists.take(listening, [ear.account_id], expected)
         if left:
             self._changed.set()  # who is expected may have been paused
-        return not left and len(listening) == len(hooks)
+        if left or len(listening) < len(hooks):
+            return False
+        ear.current |= expected.keys()
+        return True
 
     async def _has_room(self, hook: Hook) -> bool:
         """Whether today has room for anything of a hook; a later turn asks again."""
         quota = self._quota(hook.guild_id)
-        return quota is None or await self._storage.read(
+        if quota is None or await self._storage.read(
             lambda tx: tx.day_use.has_room_now(quota, hook.id)
-        )
+        ):
+            return True
+        await self._on_full(hook)
+        return False
 
     async def _lost(self, ear: _Ear, projects: Sequence[str], error: SpeckleError) -> None:
         """Ask the rule about channels whose account was refused, and pause those it says."""
         log.info("listening.refused", account_id=ear.account_id, reason=error.reason)
         for project_id in projects:
             for hook, mine in await self._storage.read(partial(_channels, ear, project_id)):
-                decisions = await self._access.decide_and_record(
-                    hook, mine, InboxSource.LIVE, fresh=True
-                )
-                for subscription_id, decision in decisions.items():
-                    if isinstance(decision, Pause):
-                        await self._lists.pause(subscription_id, decision)
+                await self._lists.ask_again(hook, mine)
         self._changed.set()
+
+
+def _listened(tx: Transaction) -> Sequence[tuple[Hook, Sequence[Subscription]]]:
+    ids = {one.subscription_id for one in tx.listening.all()}
+    return [(found.hook, found.subscriptions) for found in tx.hooks.followed_by(ids)]
 
 
 def _followed(
@@ -389,39 +441,51 @@ def _end(hook_id: int, tx: Transaction) -> None:
     tx.listening.end(hook_id)
 
 
+def _told(
+    ear: _Ear, project_ids: Collection[str], tx: Transaction
+) -> Mapping[str, Counter[ToldEntry]]:
+    return {
+        one: tx.listening.told(ear.hook_ids(one), NEWEST * len(ear.listened.get(one, ())))
+        for one in project_ids
+    }
+
+
 def _channels(
     ear: _Ear, project_id: str, tx: Transaction
 ) -> Sequence[tuple[Hook, Sequence[Subscription]]]:
     """The hooks of an account's project, with the subscriptions that it listens for."""
     return [
         (hook, [o for o in tx.subscriptions.of_hook(hook.id) if o.account_id == ear.account_id])
-        for hook in tx.hooks.these(ear.hook_ids.get(project_id, frozenset()))
+        for hook in tx.hooks.these(ear.hook_ids(project_id))
     ]
 
 
-def _since(those: Sequence[Listened]) -> dict[str, datetime | None]:
-    """From when on each project is to be read: as the subscription that has read least."""
-    times: defaultdict[str, list[datetime | None]] = defaultdict(list)
+def _by_project(those: Sequence[Listened]) -> Mapping[str, Sequence[Listened]]:
+    found: defaultdict[str, list[Listened]] = defaultdict(list)
     for one in those:
-        times[one.project_id].append(one.listened_until)
-    return {
-        project_id: None if None in some else min(filter(None, some))
-        for project_id, some in times.items()
-    }
+        found[one.project_id].append(one)
+    return found
 
 
-def _hook_ids(those: Sequence[Listened]) -> Mapping[str, frozenset[int]]:
-    found: defaultdict[str, set[int]] = defaultdict(set)
-    for one in those:
-        found[one.project_id].add(one.hook_id)
-    return {project_id: frozenset(ids) for project_id, ids in found.items()}
+def _since(those: Sequence[Listened]) -> datetime | None:
+    """From when on a project is to be read: as the subscription that has read least."""
+    times = [one.listened_until for one in those]
+    return None if None in times else min(filter(None, times))
 
 
-def _subscriptions(those: Sequence[Listened]) -> Mapping[str, frozenset[int]]:
-    found: defaultdict[str, set[int]] = defaultdict(set)
-    for one in those:
-        found[one.project_id].add(one.subscription_id)
-    return {project_id: frozenset(ids) for project_id, ids in found.items()}
+def _are_told(
+    lines: Sequence[Activity], those: Sequence[Listened], told: Counter[ToldEntry]
+) -> bool:
+    """Whether each of a project's newest lines was taken in for each subscription before."""
+    if len(lines) >= NEWEST or any(one.listened_until is None for one in those):
+        return False
+    wanted = Counter(
+        (one.subscription_id, line.action, line.at)
+        for one in those
+        for line in lines
+        if (after := _after(one.listened_until)) is None or line.at >= after
+    )
+    return wanted <= told
 
 
 def _after(until: datetime | None) -> datetime | None:

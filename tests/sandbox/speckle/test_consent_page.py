@@ -82,6 +82,23 @@ async def test_who_denies_it_goes_back_without_a_code(visit: Visit) -> None:
     assert visit.server.codes == {}
 
 
+async def test_a_server_with_verifiers_shows_the_code_where_it_is_asked_to(visit: Visit) -> None:
+    visit.page = visit.page.update_query(returnExchangeToken="true")
+    async with visit.browser.get(visit.page) as page:
+        asks = await page.text()
+    async with await visit.press("allow") as answer:
+        (code,) = visit.server.codes
+        if not visit.server.release.pkce:  # which knows nothing of that
+            assert URL(answer.headers["Location"]).query == {"access_code": code}
+            return
+        assert f'<code class="code">{code}</code>' in await answer.text()
+        assert answer.headers["Cache-Control"] == "no-store"
+    assert "you get a code to paste" in asks
+    assert visit.server.codes[code].is_hashed
+    async with await visit.press("deny") as answer:
+        assert "You said no" in await answer.text()
+
+
 @pytest.mark.parametrize("origin", ["http://evil.test", "null", ""])
 async def test_another_site_cannot_press_the_button(visit: Visit, origin: str) -> None:
     async with await visit.press("allow", Origin=origin) as refused:
