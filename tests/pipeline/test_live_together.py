@@ -59,7 +59,7 @@ async def test_of_two_servers_one_pauses_when_its_account_is_refused(workshop: W
 async def test_a_webhook_by_hand_that_is_waited_for_becomes_live(workshop: Workshop) -> None:
     """Then somebody makes it after all, and what it sends is shown once."""
     studio, server, tower = workshop.studio, workshop.server, workshop.tower
-    async with workshop.start() as app:
+    async with workshop.start(public=True) as app:
         offer = await workshop.type("subscribe", stream_id=tower.id)
         shown = await studio.sandbox.press(offer, BY_HAND, studio.maren)
         fields = {
@@ -84,7 +84,7 @@ async def test_a_webhook_by_hand_that_is_waited_for_becomes_live(workshop: Works
         await workshop.shows("slab poured", "columns set", "beam laid")
         await workshop.delivered(beam)
         await workshop.two_turns_more(app)
-    async with workshop.start() as app:
+    async with workshop.start(public=True) as app:
         await workshop.two_turns_more(app)
         await workshop.happens("roof on")
         await workshop.shows("slab poured", "columns set", "beam laid", "roof on")
