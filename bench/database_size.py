@@ -17,7 +17,8 @@ from cryptography.fernet import Fernet
 
 from bench.results import Options, Row, folder_on_disk, say
 from bot.cards.card import Picture
-from bot.model import HookKind, RetentionPolicy, Subscription
+from bot.database_content import RetentionPolicy
+from bot.model import HookKind, Subscription
 from bot.settings.settings import RetentionSettings
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage

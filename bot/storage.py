@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 import structlog
 
 from bot.audit import BY_BOT, BY_HOST, AuditActor, by_person
+from bot.database_content import DatabaseContent, Restored, SupportReport, TableRows, Unopenable
 from bot.db import backups, schema
 from bot.db.accounts import Accounts
 from bot.db.audit_channels import AuditChannels
@@ -57,7 +58,6 @@ from bot.db.totals import TotalsRepository
 from bot.db.webhook_removals import WebhookRemovals
 from bot.lookups import OutboxActionResult
 from bot.metrics import Metrics
-from bot.model import DatabaseContent, Restored, SupportReport, TableRows, Unopenable
 from bot.timing import utc_now
 from bot.vault import Vault
 

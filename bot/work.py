@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Any, Self, TypeAlias
 
 from bot.cards.card import Card, Picture
-from bot.model import AccessPause, DayQuota, Hook, InboxSource, Subscription
+from bot.model import AccessPause, Hook, InboxSource, Subscription
+from bot.quota import DayQuota
 from bot.speckle.events import KnownThread
 from bot.trace import TraceLine
 

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from bot.amounts import GB
 from bot.app.timings import Timings
+from bot.database_content import RetentionPolicy
 from bot.discord_api.rate_limits import RateLimiter
 from bot.errors import ConfigError, Problem
-from bot.model import RetentionPolicy
 from bot.program import PROGRAM
 from bot.services.quotas import GuildLimits, QuotaService
 from bot.settings import RetentionSettings, Settings

@@ -8,7 +8,7 @@ from typing import Final
 from bot.amounts import size_text
 from bot.cards.text import counted
 from bot.cli.terminal import print_line
-from bot.model import DatabaseContent
+from bot.database_content import DatabaseContent
 from bot.pipeline.catch_up.from_lists import OVERLAP
 from bot.settings import Settings
 from bot.storage import copy_database, make_backup, restore_backup

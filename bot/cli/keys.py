@@ -8,8 +8,8 @@ from bot.audit import BY_HOST, AuditAction
 from bot.cli.lost_keys import how_to_make_one, missing_key_hint
 from bot.cli.migrate import require_tables
 from bot.cli.terminal import print_line
+from bot.database_content import RotationReport
 from bot.errors import ConfigError, Problem
-from bot.model import RotationReport
 from bot.settings import Settings
 from bot.storage import Storage
 from bot.timing import utc_now

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from bot.cards.text import counted
+from bot.database_content import Unopenable
 from bot.errors import BotError, Problem
-from bot.model import Unopenable
 from bot.program import PROGRAM
 from bot.settings import KEY_AMONG_OTHERS, SECRET_HINTS
 from bot.storage import database_file, unopenable_with

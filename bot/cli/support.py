@@ -18,8 +18,8 @@ from pydantic import BaseModel
 from bot.cli.check import check_all
 from bot.cli.check.report import CheckMark, CheckResult
 from bot.cli.terminal import print_line, write_private
+from bot.database_content import SMALLEST_ID
 from bot.errors import BotError
-from bot.model import SMALLEST_ID
 from bot.program import version
 from bot.settings import Settings
 from bot.storage import database_file, support_report

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
+from bot.database_content import DatabaseContent
 from bot.db.connections import POSTGRESQL_CONNECT_ARGS, SQLITE
 from bot.db.content import read_content
 from bot.db.failures import driver_errors_translated
@@ -38,7 +39,6 @@ from bot.db.schema import WANTED, migrate_now, needs_migration, version_of
 from bot.db.sqlite_file import BESIDE, MARK_SUFFIX, beside, sqlite_path
 from bot.db.table_copy import copy_tables
 from bot.errors import CopyProblem, DatabaseCopyError, StorageUnavailable
-from bot.model import DatabaseContent
 from bot.new_file import begins_with
 
 WITHOUT_TIME_OUTS: Final = (

@@ -5,9 +5,9 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from bot.database_content import DatabaseContent
 from bot.db.key_values import LAST_BACKUP
 from bot.db.schema import version_of
-from bot.model import DatabaseContent
 
 # In words that databases of every release that can be upgraded know.
 COUNTS: Final = text(

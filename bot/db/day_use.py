@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, bindparam, func, literal, select, union_all, 
 
 from bot.db.session import Insert, NewInsert, Session
 from bot.db.tables import day_use, hooks, quota_notices, subscriptions
-from bot.model import DayQuota, QuotaNotice, QuotaUse
+from bot.quota import DayQuota, QuotaNotice, QuotaUse
 from bot.work import new_nonce
 
 # What was seen in a transaction is enough to refuse more without one, for so long: a hook that was

@@ -13,15 +13,8 @@ from bot.db.rows import Row, value_of
 from bot.db.session import Session
 from bot.db.tables import link_requests
 from bot.errors import SealError
-from bot.model import (
-    CLAIM_HOLDS,
-    LINK_VALID,
-    NOTIFY_WITHIN,
-    Account,
-    LinkDetails,
-    LinkRequest,
-    is_claimed,
-)
+from bot.model import Account
+from bot.pending import CLAIM_HOLDS, LINK_VALID, NOTIFY_WITHIN, LinkDetails, LinkRequest, is_claimed
 from bot.speckle.tokens import Challenge, Tokens
 from bot.vault import Vault
 

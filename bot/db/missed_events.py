@@ -28,7 +28,6 @@ from bot.db.remembered_projects import RememberedProjects
 from bot.db.session import Session
 from bot.db.tables import IS_NEW, history_taken, hooks, inbox, subscriptions
 from bot.model import (
-    DayQuota,
     Hook,
     HookKind,
     HookState,
@@ -37,6 +36,7 @@ from bot.model import (
     Subscription,
     own_ordering_key,
 )
+from bot.quota import DayQuota
 from bot.trace import CATCH_UP_STAGE, NOTE_FACT, TraceFacts, TraceLine, TraceStep
 from bot.work import (
     CountingWindow,

@@ -11,7 +11,7 @@ from bot.db.rows import Row
 from bot.db.session import Session
 from bot.db.tables import pending_commands
 from bot.errors import SealError
-from bot.model import PendingSubscribe
+from bot.pending import PendingSubscribe
 from bot.vault import Vault
 
 log = structlog.get_logger()

@@ -13,6 +13,7 @@ from typing import Final
 
 from sqlalchemy import URL, Connection, delete, insert, make_url, update
 
+from bot.database_content import Restored, TableRows
 from bot.db.backups import (
     changed_file,
     connected,
@@ -32,7 +33,6 @@ from bot.db.sqlite_marks import MARK_KEY, CopyMark
 from bot.db.table_copy import copy_tables, empty_tables, holds_rows, lock_tables
 from bot.db.tables import hooks, key_values, subscriptions
 from bot.errors import CopyProblem, DatabaseCopyError, StorageError, StorageUnavailable
-from bot.model import Restored, TableRows
 
 FOREIGN: Final = "another"  # no server calls its tables so
 

@@ -21,6 +21,7 @@ from sqlalchemy import (
     update,
 )
 
+from bot.database_content import RetentionPolicy
 from bot.db.engine import Database
 from bot.db.session import Session
 from bot.db.tables import (
@@ -46,7 +47,6 @@ from bot.db.tables import (
     subscriptions,
     threads,
 )
-from bot.model import RetentionPolicy
 from bot.work import (
     BatchState,
     InboxState,

@@ -10,12 +10,12 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Select, select, update
 
+from bot.database_content import RotationReport
 from bot.db.engine import Database
 from bot.db.key_values import KeyValues
 from bot.db.session import Session
 from bot.db.tables import accounts, hooks, link_requests, pending_commands
 from bot.errors import SealError
-from bot.model import RotationReport
 from bot.vault import Vault
 
 STEP_ROWS = 100  # sealed again in one transaction: some milliseconds, which no webhook notices

@@ -13,10 +13,10 @@ from typing import Any, Final
 from sqlalchemy import Column, Connection, cast, func, select
 from sqlalchemy.types import Text
 
+from bot.database_content import SMALLEST_ID, SupportReport
 from bot.db.column_types import EnumText
 from bot.db.schema import WANTED
 from bot.db.tables import inbox, metadata, outbox
-from bot.model import SMALLEST_ID, SupportReport
 from bot.problems import SendProblem, SendReason
 from bot.trace import TraceLine, TraceStep
 from bot.work import FallbackLevel, InboxState, OutboxState

@@ -25,10 +25,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
+from bot.database_content import TableRows
 from bot.db.column_types import CleanText, EnumText, JsonValue
 from bot.db.tables import key_values, metadata
 from bot.errors import CopyProblem, DatabaseCopyError
-from bot.model import TableRows
 
 ROWS_AT_ONCE: Final = 500
 COUNTERS: Final = Table("sqlite_sequence", MetaData(), Column("name", Text))  # SQLite's own

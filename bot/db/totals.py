@@ -19,7 +19,8 @@ from bot.db.tables import (
     subscriptions,
 )
 from bot.lookups import Totals, Waiting
-from bot.model import PauseReason, QuotaUse
+from bot.model import PauseReason
+from bot.quota import QuotaUse
 
 # The index holds the ids, not the times: the row with the least id is the oldest.
 NEW_EVENTS = select(func.count(), func.min(inbox.c.id)).where(IS_NEW)

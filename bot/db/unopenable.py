@@ -4,8 +4,8 @@ from typing import Final
 
 from sqlalchemy import Connection, inspect, text
 
+from bot.database_content import Unopenable, UnopenableAccount, UnopenableWebhook
 from bot.errors import SealError
-from bot.model import Unopenable, UnopenableAccount, UnopenableWebhook
 from bot.vault import Vault
 
 # In words that databases of every release that can be upgraded know.

@@ -9,7 +9,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from bot.cards.text import one_line, shorten_plain
-from bot.model import Account, LinkRequest
+from bot.model import Account
+from bot.pending import LinkRequest
 from bot.services.linking import LinkFailed, WhyNotLinked
 from bot.speckle.tokens import SCOPES, TokenScope
 

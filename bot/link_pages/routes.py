@@ -22,7 +22,7 @@ from bot.link_pages.pages import (
     denied,
     failed,
 )
-from bot.model import LINK_VALID
+from bot.pending import LINK_VALID
 from bot.services.linking import AccountLinking, LinkFailed
 
 log = structlog.get_logger()

@@ -8,7 +8,8 @@ from bot.cogs.accounts import texts as account_texts
 from bot.cogs.followups import send_followup
 from bot.cogs.responses import Response
 from bot.discord_api.client import SpeckleBot
-from bot.model import Account, LinkRequest
+from bot.model import Account
+from bot.pending import LinkRequest
 from bot.services.linking import AccountLinking, ResumePending
 from bot.timing import periodic
 

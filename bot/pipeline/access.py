@@ -162,7 +162,7 @@ class AccessCheck:
         words = {account_id: _word(answer, None) for account_id, answer in answers.items()}
         denied = any(word.answer is AccessAnswer.NO for word in words.values())
         asks = denied and not is_private(hook.visibility)
-        if source is InboxSource.LIVE:
+        if source is InboxSource.LIVE and hook.is_heard:
             asks |= any(self._hears_if_public(one, words) for one in subscriptions)
         if asks and everyone == NEVER_ANSWERED:
             everyone, visibility = await self._openness(hook, fresh=fresh)

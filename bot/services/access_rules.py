@@ -153,7 +153,7 @@ def decide(
         return Show(permit)
     if subscription.account_id is not None:
         hindrance = _of_account(answers.account, presence, now)
-        if source is InboxSource.LIVE:
+        if source is InboxSource.LIVE and hook.is_heard:
             hindrance = hindrance or _of_hearing(subscription, answers, now)
         return hindrance or _of_consent(subscription, answers, audience, now) or Show(permit)
     if subscription.consent is None and hook.is_by_hand:

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from bot.cards.text import is_blank, one_line
 from bot.errors import NotASpeckleLink
-from bot.model import PendingSubscribe
+from bot.pending import PendingSubscribe
 from bot.permissions import Actor, TargetChannel
 from bot.services.channel_rules import require_manager
 from bot.services.message_cards import MessageCard, MessageCards

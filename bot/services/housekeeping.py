@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import structlog
 
-from bot.model import RetentionPolicy
+from bot.database_content import RetentionPolicy
 from bot.services.guilds import GuildService
 from bot.storage import Storage
 from bot.timing import periodic

@@ -22,7 +22,8 @@ from bot.errors import (
     SpeckleUnavailable,
     StorageUnavailable,
 )
-from bot.model import Account, Dependents, LinkDetails, LinkRequest, is_claimed
+from bot.model import Account, Dependents
+from bot.pending import LinkDetails, LinkRequest, is_claimed
 from bot.speckle.links import Links
 from bot.speckle.tokens import Challenge, SpeckleApp, Tokens, TokenScope
 from bot.speckle_api.client import SpeckleClient

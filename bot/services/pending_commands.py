@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from bot.model import LINK_VALID, NOTIFY_WITHIN, PendingSubscribe
+from bot.pending import LINK_VALID, NOTIFY_WITHIN, PendingSubscribe
 from bot.services.refusals import CommandRefused, RefusalReason
 from bot.storage import Storage
 

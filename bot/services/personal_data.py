@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from bot.model import Account, Dependents, RetentionPolicy
+from bot.database_content import RetentionPolicy
+from bot.model import Account, Dependents
 from bot.services.linking import AccountLinking
 from bot.storage import Storage, Transaction
 

@@ -8,7 +8,8 @@ from datetime import date, datetime, time, timedelta
 import structlog
 
 from bot.errors import StorageUnavailable
-from bot.model import DayQuota, Guild, Hook, QuotaNotice, QuotaUse
+from bot.model import Guild, Hook
+from bot.quota import DayQuota, QuotaNotice, QuotaUse
 from bot.services.refusals import CommandRefused, Limited, NoRoom
 from bot.storage import Storage, Transaction
 

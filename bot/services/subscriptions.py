@@ -1,53 +1,41 @@
 """Which channel follows which project: the rules behind /subscribe and its companions."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from bot.audit import by_person
 from bot.model import (
-    PREVIOUS_SECRET_VALID,
     AccessPause,
-    Hook,
-    HookKind,
-    HookState,
     PauseReason,
     PauseWhy,
-    Subscription,
     SubscriptionState,
 )
 from bot.permissions import Actor, TargetChannel
 from bot.services.access_rules import LiveFor
+from bot.services.autocomplete import Autocomplete, project_of
 from bot.services.channel_rules import require_manager, require_posting
-from bot.services.completion import (
-    Choice,
-    complete_projects,
-    last_typed,
-    merged,
-    offer_names,
-    with_folders,
-)
 from bot.services.consent_check import ConsentCheck
 from bot.services.former_addresses import FormerAddresses
 from bot.services.known_names import KnownNames
 from bot.services.listening import ListeningStart
+from bot.services.managed_entries import managed_entries, managed_entry
 from bot.services.options_form import OptionsForm, options_form
-from bot.services.project_followers import entry_of, names_in_filters, right_kind
+from bot.services.project_followers import entry_of
 from bot.services.project_input import ProjectInput, may_be_name
 from bot.services.quotas import QuotaService
-from bot.services.refusals import CommandRefused, RefusalReason, Retry
+from bot.services.refusals import CommandRefused, Retry
 from bot.services.search import Search
+from bot.services.setup_service import SetUpService
 from bot.services.subscribe_results import (
     AudienceOf,
     CommandCaller,
     Followed,
-    MadeSetUp,
     NeedsAccount,
     NeedsChoice,
     NeedsConsent,
     NotFollowed,
-    NothingToSetUp,
     Resumed,
     Subscribed,
     SubscribeRequest,
@@ -55,13 +43,10 @@ from bot.services.subscribe_results import (
 )
 from bot.services.subscribing import SubscribeOutcome, Subscribing
 from bot.services.webhook_page import WebhookPages
-from bot.services.webhook_results import Ensured
-from bot.services.webhook_setup import WebhookSetup, webhook_setup
 from bot.services.webhooks import WebhookService
 from bot.speckle.events import ProjectNames
 from bot.speckle.filter_hints import FilterHint, NoEffect, hints_for, names_issues, server_hints
 from bot.speckle.links import Links, SpeckleLink
-from bot.speckle.seen_text import as_seen
 from bot.speckle.subscription_options import SubscriptionOptions, TypedOptions
 from bot.storage import Storage, Transaction
 
@@ -117,11 +102,18 @@ class SubscriptionService:
         )
         self._pages = pages
         self._input = ProjectInput(search, former_addresses, speckle_servers)
-        self._servers = tuple(speckle_servers)
-        self._public_url = public_url
+        self.autocomplete = Autocomplete(storage, search, self._input, speckle_servers)
+        self.setups = SetUpService(
+            storage,
+            webhooks,
+            pages,
+            changing=self._changing,
+            public_url=public_url,
+            served_guilds=served_guilds,
+            now=now,
+        )
         self.has_public_url = public_url is not None
         self.live_for = live_for
-        self._served_guilds = served_guilds
         self._now = now
 
     # ── /subscribe ────────────────────────────────────────────────────────────────────────────
@@ -141,7 +133,7 @@ class SubscriptionService:
         if not isinstance(outcome, Subscribed):
             return outcome
         names = await self._names(request, link, outcome)
-        entry, setup = await self._setup_for(outcome.entry, request.actor)
+        entry, setup = await self.setups.of_new(outcome.entry, request.actor)
         options, before = entry.subscription.options, outcome.old_options or SubscriptionOptions()
         shown = {*options.models, *before.models} & names.models.keys()
         known = {**entry.models, **{one: names.models[one] for one in shown}}
@@ -196,23 +188,6 @@ class SubscriptionService:
         here = replace(outcome.entry, subscription=replace(subscription, options=before))
         return await self._search.names(request.caller, hook.server_url, hook.project_id, here)
 
-    async def _setup_for(
-        self, entry: Followed, actor: Actor
-    ) -> tuple[Followed, WebhookSetup | None]:
-        """What is left to do by hand, if the caller may see it; the entry as it is then.
-
-        A secret that no key opens makes way for a new one.
-        """
-        unopenable = entry.hook.unopenable
-        waits = entry.hook.state is HookState.WAITING or unopenable
-        if not entry.hook.is_by_hand or not waits:
-            return entry, None
-        if not await self._may_see_secret(entry.hook, actor):
-            return entry, None
-        if unopenable:
-            entry = await self._started_again(entry, actor)
-        return entry, await self._set_up(entry, renewed=unopenable)
-
     # ── /unsubscribe ──────────────────────────────────────────────────────────────────────────
 
     async def unsubscribe(
@@ -233,7 +208,7 @@ class SubscriptionService:
         """
         listed = await self.listing(guild_id, actor)
         meant = self._input.offline(project, listed)
-        return [entry for entry in listed if len(meant) == 1 and _project_of(entry) in meant]
+        return [entry for entry in listed if len(meant) == 1 and project_of(entry) in meant]
 
     async def _delete(self, entry: Followed, actor: Actor) -> Unsubscribed:
         async with self._changing:
@@ -255,28 +230,11 @@ class SubscriptionService:
         self, guild_id: int, actor: Actor, channel_id: int | None = None
     ) -> list[Followed]:
         """Subscriptions of the guild, or of one channel, that the caller may manage."""
-
-        def read(tx: Transaction) -> list[Followed]:
-            hooks = {hook.id: hook for hook in tx.hooks.of_guild(guild_id)}
-            return [
-                Followed(
-                    hooks[one.hook_id], one, True, names_in_filters(tx, hooks[one.hook_id], one)
-                )
-                for one in tx.subscriptions.of_guild(guild_id)
-                if channel_id in (None, one.channel_id)
-                and one.hook_id in hooks
-                and actor.manages(one.channel_id)
-            ]
-
-        entries = [_as_seen(entry, actor) for entry in await self._storage.read(read)]
-        entries.sort(key=lambda entry: (entry.label, entry.subscription.id))
-        return entries
+        return await managed_entries(self._storage, guild_id, actor, channel_id)
 
     async def entry(self, guild_id: int, actor: Actor, subscription_id: int) -> Followed:
         """One subscription of this guild that the caller may manage."""
-        entry = await entry_of(self._storage, guild_id, subscription_id)
-        require_manager(actor, entry.subscription.channel_id)
-        return _as_seen(entry, actor)
+        return await managed_entry(self._storage, guild_id, actor, subscription_id)
 
     async def pause(self, guild_id: int, actor: Actor, subscription_id: int) -> Followed:
         """Stop showing events in the channel until somebody resumes."""
@@ -386,176 +344,8 @@ class SubscriptionService:
         entry = await self.entry(guild_id, actor, subscription_id)
         channel_id = entry.subscription.channel_id
         caller = CommandCaller(guild_id, actor, channel_id, audience_of(channel_id))
-        names = await self._search.names(caller, *_project_of(entry), entry, within_s=FORM_WITHIN_S)
+        names = await self._search.names(caller, *project_of(entry), entry, within_s=FORM_WITHIN_S)
         return options_form(entry.subscription.options, names, typed)
-
-    # ── the webhook on the Speckle side ───────────────────────────────────────────────────────
-
-    async def show_setup(
-        self, guild_id: int, actor: Actor, subscription_id: int
-    ) -> WebhookSetup | NothingToSetUp | MadeSetUp:
-        """What to enter in Speckle for the subscription's project.
-
-        Where the bot made the webhook that is nothing, and nobody is shown its secret.
-        """
-        async with self._changing:
-            entry = await self.entry(guild_id, actor, subscription_id)
-            hook = await right_kind(self._storage, entry.hook, self._served_guilds)
-            entry = replace(entry, hook=hook)
-        if entry.hook.kind is HookKind.SHARED or entry.hook.is_heard:
-            return NothingToSetUp(entry)
-        if not entry.hook.is_by_hand:
-            webhook = await self._webhooks.ensure(entry.hook.id, reconciling=True)
-            return MadeSetUp(entry, await self._made_by(entry.hook), webhook)
-        await self._check_secret(entry.hook, actor)
-        if entry.hook.unopenable:
-            raise CommandRefused(RefusalReason.SECRET_UNOPENABLE)
-        return await self._set_up(entry)
-
-    async def set_up_again(
-        self, guild_id: int, actor: Actor, subscription_id: int
-    ) -> WebhookSetup | NothingToSetUp | MadeSetUp:
-        """Give the project's webhook a new secret where no key opens the one it has.
-
-        A webhook that the bot made gets it at once, if the account can still be used; else it is
-        one by hand from now on. A secret that opens stays.
-        """
-        entry = await self.entry(guild_id, actor, subscription_id)
-        hook = entry.hook
-        if not hook.unopenable:
-            return await self.show_setup(guild_id, actor, subscription_id)
-        webhook = await self._webhooks.ensure(hook.id, by=by_person(actor.id))
-        if isinstance(webhook, Ensured):
-            return MadeSetUp(entry, await self._made_by(hook), webhook, renewed=True)
-        await self._check_secret(replace(hook, webhook_id=None), actor)
-        return await self._set_up(await self._started_again(entry, actor), renewed=True)
-
-    async def _started_again(self, entry: Followed, actor: Actor) -> Followed:
-        """The entry, its hook by hand and with a secret that opens."""
-        async with self._changing:
-            hook = await self._storage.write(
-                lambda tx: tx.hooks.reset_webhook(entry.hook.id), by=by_person(actor.id)
-            )
-        return replace(entry, hook=hook or entry.hook)
-
-    async def new_secret(
-        self, guild_id: int, actor: Actor, subscription_id: int, *, overlap: bool
-    ) -> WebhookSetup | NothingToSetUp | MadeSetUp:
-        """Make a new secret for the project's webhook.
-
-        One by hand has to be entered in Speckle; with `overlap` the old one works for 24 hours
-        more. A webhook that the bot made gets it at once, and the old one is void then.
-        """
-        entry = await self.entry(guild_id, actor, subscription_id)
-        if entry.hook.kind is HookKind.SHARED or entry.hook.is_heard:
-            return NothingToSetUp(entry)
-        if not entry.hook.is_by_hand:
-            webhook = await self._webhooks.ensure(
-                entry.hook.id, new_secret=True, by=by_person(actor.id)
-            )
-            return MadeSetUp(entry, await self._made_by(entry.hook), webhook, renewed=True)
-        async with self._changing:
-            await self._check_secret(entry.hook, actor)
-            if entry.hook.unopenable:
-                raise CommandRefused(RefusalReason.SECRET_UNOPENABLE)
-            until = self._now() + PREVIOUS_SECRET_VALID if overlap else None
-            hook = await self._storage.write(
-                lambda tx: tx.hooks.new_secret(entry.hook.id, overlap=overlap),
-                by=by_person(actor.id),
-            )
-        return await self._set_up(replace(entry, hook=hook or entry.hook), until, renewed=True)
-
-    async def _made_by(self, hook: Hook) -> int | None:
-        if (account_id := hook.account_id) is None:
-            return None
-        account = await self._storage.read(lambda tx: tx.accounts.get(account_id))
-        return None if account is None else account.discord_user_id
-
-    async def _check_secret(self, hook: Hook, actor: Actor) -> None:
-        if not await self._may_see_secret(hook, actor):
-            raise CommandRefused(RefusalReason.SECRET_OF_OTHERS)
-
-    async def _may_see_secret(self, hook: Hook, actor: Actor) -> bool:
-        on_it = await self._storage.read(lambda tx: tx.subscriptions.of_hook(hook.id))
-        return may_see_secret(hook, on_it, actor)
-
-    async def _set_up(
-        self, entry: Followed, old_secret_until: datetime | None = None, *, renewed: bool = False
-    ) -> WebhookSetup:
-        """The set-up of a hook by hand. Whether somebody may see it is not asked here."""
-        subscriptions = await self._storage.read(lambda tx: tx.subscriptions.of_hook(entry.hook.id))
-        return webhook_setup(
-            entry.hook,
-            [subscription.options for subscription in subscriptions],
-            self._public_url,
-            entry.label,
-            await self._pages.of(entry.hook.server_url, entry.hook.project_id),
-            renewed=renewed,
-            old_secret_until=old_secret_until,
-        )
-
-    # ── autocomplete ──────────────────────────────────────────────────────────────────────────
-
-    async def followed_projects(self, guild_id: int, actor: Actor, typed: str) -> list[Choice]:
-        """Projects that the guild follows where the caller may manage."""
-        entries = await self.listing(guild_id, actor)
-        named = {_project_of(entry): entry.label for entry in entries}
-        return complete_projects(named, typed)
-
-    async def projects(self, guild_id: int, actor: Actor, typed: str) -> list[Choice]:
-        """What is followed here, then the caller's own projects on the servers they linked."""
-        followed, own = await asyncio.gather(
-            self.followed_projects(guild_id, actor, typed),
-            self._search.projects(actor.id, typed),
-        )
-        return merged(followed, own)
-
-    async def models(self, caller: CommandCaller, project: str, typed: str) -> list[Choice]:
-        """The project's models, as long as the caller may know them, or the channel shows them."""
-        here, meant = await self._meant_while_typing(caller, project)
-        if meant is None:
-            return []
-        part = last_typed(typed)
-        found = await self._search.model_names(caller, *meant, part, here)
-        return offer_names(typed, with_folders(found, part))
-
-    async def authors(self, caller: CommandCaller, project: str, typed: str) -> list[Choice]:
-        """The project's people, in the same way."""
-        here, meant = await self._meant_while_typing(caller, project)
-        if meant is None:
-            return []
-        names, part = await self._search.names(caller, *meant, here), as_seen(last_typed(typed))
-        people = sorted(name for name in names.people.values() if part in as_seen(name))
-        return offer_names(typed, people, excluding=False)
-
-    async def _meant_while_typing(
-        self, caller: CommandCaller, project: str
-    ) -> tuple[Followed | None, tuple[str, str] | None]:
-        """The project in another field, and what the channel has of it."""
-        followed = await self.listing(caller.guild_id, caller.actor)
-        meant = self._input.offline(project, followed)
-        if len(meant) != 1 or meant[0][0] not in self._servers:
-            return None, None
-        there = (one for one in followed if one.subscription.channel_id == caller.channel_id)
-        return next((one for one in there if _project_of(one) == meant[0]), None), meant[0]
-
-
-def _as_seen(entry: Followed, actor: Actor) -> Followed:
-    """The entry as the caller may read it: the bot may not know whether they see the channel."""
-    return entry if actor.sees(entry.subscription.channel_id) else entry.for_others()
-
-
-def may_see_secret(hook: Hook, on_it: Iterable[Subscription], actor: Actor) -> bool:
-    """Whether somebody may see a hook's secret: with it anybody can make up events in all channels.
-
-    Of a webhook that the bot made, nobody may.
-    """
-    managed = actor.manages_guild or all(actor.manages(one.channel_id) for one in on_it)
-    return hook.is_by_hand and managed
-
-
-def _project_of(entry: Followed) -> tuple[str, str]:
-    return entry.hook.server_url, entry.hook.project_id
 
 
 def _again(

@@ -51,8 +51,13 @@ SIGNED: Final = "The signature is right: only Speckle and the bot know this webh
 NOT_SIGNED: Final[Mapping[InboxSource, str]] = {
     InboxSource.HISTORY: "Read from Speckle itself, with the account that made the webhook.",
     InboxSource.ACTIVITY: "Read from Speckle itself, with the account that subscribed the channel.",
+    InboxSource.LIVE: (
+        "Nothing to sign: the bot asked Speckle itself, with the account of the person who "
+        "subscribed the channel."
+    ),
     InboxSource.TEST: "A sample that /test made. It never happened.",
 }
+HEARD: Final = "No webhook called. The bot read it in Speckle {after_s:.1f} s after it happened."
 CALLED: Final = "Speckle called the bot's webhook. The event was on disk before the answer."
 
 
@@ -172,6 +177,9 @@ def _arrival(event: LoggedEvent) -> Iterator[WayLine]:
     other = NOT_SIGNED.get(event.source)
     if other is None:
         yield WayLine(WayStage.RECEIVED, Tone.OK, CALLED, at)
+    elif event.source is InboxSource.LIVE:
+        after_s = max(0.0, (at - event.event_at).total_seconds())
+        yield WayLine(WayStage.RECEIVED, Tone.OK, HEARD.format(after_s=after_s), at)
     yield WayLine(WayStage.SIGNATURE, Tone.OK, other or SIGNED, at)
 
 

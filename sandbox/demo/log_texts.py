@@ -7,6 +7,7 @@ from typing import Any, Final
 from bot.problem_texts import reason_text
 from bot.problems import SendReason
 from bot.services.webhook_results import WebhookChange
+from bot.trace import HEARD_FACT, HeardBy
 
 LOG_TEXTS: Final[Mapping[str, str]] = {
     "access.paused": "A subscription is paused, because of who may see the project.",
@@ -27,6 +28,18 @@ LOG_TEXTS: Final[Mapping[str, str]] = {
     "ingest.done": "Event {inbox_id} is read, its cards are on disk.",
     "late_enrichment.done": "What a card lacked has come.",
     "listener.up": "The bot takes deliveries.",
+    "listening.failed": "A list was not read, by a fault of the bot's own; its turn comes again.",
+    "listening.read": "{heard}: {taken} taken in.",
+    "listening.read_later": "What is live is read a little later, as Speckle is slow.",
+    "listening.refused": "Speckle refused the account that listens: {reason}.",
+    "listening.retry_later": "Speckle does not say what is new ({reason}); asked again soon.",
+    "listening.socket_ended": (
+        "An account has no socket: {reason}. It is opened again; lists are read at their turns."
+    ),
+    "listening.socket_failed": "An account's socket ended by a fault of the bot's own.",
+    "listening.socket_open": "An account's socket is open: Speckle rings when something changes.",
+    "listening.start_unknown": "Speckle does not say what was last ({reason}); heard from now on.",
+    "listening.subscription_ended": "Speckle no longer rings for one kind of event ({kind}).",
     "notice.sent": "The bot notified somebody.",
     "pause_notifier.sent": "The bot notified the person who set the channel up.",
     "sender.channel_paused": "#{channel} is paused, and its cards are kept: {why}.",
@@ -56,6 +69,14 @@ WEBHOOK_CHANGES: Final[Mapping[str, str]] = {
 }
 """What came of a look at a webhook."""
 
+HEARD: Final[Mapping[str, str]] = {
+    HeardBy.RING: "Speckle rang, and the project's list was read",
+    HeardBy.TURN: "The project's list was read at its turn, which comes every {every_s} s",
+    HeardBy.LATER: "The project's list was read for the time in which nobody could look",
+}
+"""What led to reading what is live."""
+READ: Final = "The project's list was read"
+
 
 def log_text(event: str, facts: Mapping[str, Any], channels: Mapping[int, str]) -> str:
     """A log line as a sentence; "" for one that has none."""
@@ -74,6 +95,7 @@ def _readable(facts: Mapping[str, Any], channels: Mapping[int, str]) -> Mapping[
     words = {"channel": channel, "cards": cards if "cards" in facts else _cards(cards)}
     if facts.get("change") in WEBHOOK_CHANGES:
         words["outcome"] = WEBHOOK_CHANGES[facts["change"]]
+    words["heard"] = HEARD.get(facts.get(HEARD_FACT, ""), READ).format_map(facts)
     if "reason" in facts and "why" not in facts:
         with suppress(LookupError, ValueError):
             words["why"] = reason_text(SendReason.from_facts(facts))

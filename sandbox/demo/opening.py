@@ -13,11 +13,14 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from sandbox.demo.days import MAREN, NAMES, day_with_comments, day_with_issues
+from sandbox.demo.days import ILSE, MAREN, NAMES, day_with_comments, day_with_issues
 from sandbox.demo.stage import DemoServer, Stage
+from sandbox.demo.studio import LIBRARY
 from sandbox.demo.terminal import WIDTH, DemoGuild, answer_text, indented, options_text
 from sandbox.discord import InteractionView, SandboxMessage
 from sandbox.discord.component_rules import walk
+from sandbox.speckle import ServerProject
+from sandbox.speckle.people_at_work import NotPossible, PersonAtWork
 
 ANSWER_S: Final = 15.0
 LINK: Final = "Link my account"
@@ -34,6 +37,13 @@ class ToFollow:
     channel: str
     server: DemoServer
     options: Mapping[str, str] = field(default_factory=dict)
+    project: ServerProject | None = None  # the server's main one if None
+
+    @property
+    def url(self) -> str:
+        """Where it is in Speckle."""
+        project = self.project or self.server.main.project
+        return f"{self.server.server.url}/projects/{project.id}"
 
 
 async def play_opening(stage: Stage, pace_s: float, say: Say) -> None:
@@ -47,6 +57,7 @@ async def play_opening(stage: Stage, pace_s: float, say: Say) -> None:
         ToFollow("structure", older, structure),
         ToFollow("coordination", older, {"events": "issues"}),
         ToFollow("quay-house", newer),
+        ToFollow("library", older, project=stage.library),
     ):
         await opening.subscribe(follow)
     say(f"\n{'─' * WIDTH}\nNow the day of Harbour Tower arrives. Its server has comments:")
@@ -55,7 +66,22 @@ async def play_opening(stage: Stage, pace_s: float, say: Say) -> None:
     say(f"\n{'─' * WIDTH}\nAnd that of Quay House, whose server has issues:")
     async for _ in day_with_issues(newer.main):
         await asyncio.sleep(pace_s)
+    say(f"\n{'─' * WIDTH}\n{LIBRARY} has no webhook. The bot is live through Maren's account:")
+    work_in_the_library(stage, "Shelves along the north wall")
     await asyncio.sleep(2 * pace_s)
+
+
+def work_in_the_library(stage: Stage, message: str) -> bool:
+    """Ilse publishes a version there; False if she cannot, as the project is gone, say."""
+    project, server = stage.library, stage.servers[0].server
+    if project is None or not project.models:
+        return False
+    ilse = PersonAtWork(server, server.users[ILSE])
+    try:
+        ilse.publish(project.models[0], message, "Archicad", 318)
+    except NotPossible:
+        return False
+    return True
 
 
 class _Opening:
@@ -68,8 +94,7 @@ class _Opening:
 
     async def subscribe(self, follow: ToFollow) -> None:
         """Type `/subscribe`, and answer what the bot asks."""
-        stage, channel = self._stage, self._stage.channel(follow.channel)
-        url = follow.server.main.url
+        stage, channel, url = self._stage, self._stage.channel(follow.channel), follow.url
         line = f"/subscribe stream_id:{url} {options_text(follow.options)}"
         self._say(f"\n  #{channel.name} ▸ {line}")
         answer = await stage.discord.command(

@@ -20,6 +20,7 @@ from playwright.async_api import Browser, Locator, Page, async_playwright, expec
 from sandbox.demo.opening import play_opening
 from sandbox.demo.page.site import serving_page
 from sandbox.demo.stage import open_stage
+from sandbox.demo.studio import LIBRARY
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PICTURES: Final = ROOT / "docs" / "pictures"
@@ -28,6 +29,7 @@ PAGE: Final = Path(__file__).parent / "page"
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 SCHEMES: Final[Sequence[Literal["light", "dark"]]] = ("light", "dark")
 WIDE: Final = (1440, 900)
+TALL: Final = 1_100  # for all switches and the log below them
 SHOWN_MS: Final = 2_400  # how long a frame of the tour is shown
 TYPED_MS: Final = 1_200
 SETTLES_MS: Final = 700
@@ -126,8 +128,15 @@ class _Photographer:
         await row.evaluate(TO_THE_TOP)
         await self._keep("way", self.page.locator(".beside"))
         await self._side("Trouble")
+        await self.page.set_viewport_size({"width": WIDE[0], "height": TALL})
         await self._keep("trouble", self.page.locator(".beside"))
+        await self.page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
         await self._side("Speckle")
+        speckle = self.page.locator("#speckle")
+        await speckle.get_by_role("button", name=LIBRARY).click()
+        await speckle.locator(".sp-tabs").get_by_role("button", name="Live").click()
+        await self._keep("live", self.page.locator(".beside"))
+        await speckle.get_by_role("button", name="Projects", exact=True).click()
         await self._tour()
 
     def _picture(self) -> Locator:

@@ -25,10 +25,17 @@ from sandbox.bot_process import (
     is_free,
 )
 from sandbox.demo.days import ILSE, MAREN, NAMES, DemoProject
-from sandbox.demo.studio import open_harbour_tower, open_quay_house
+from sandbox.demo.studio import LIBRARY, open_harbour_tower, open_quay_house
 from sandbox.discord import Sandbox, SandboxChannel, SandboxGuild, SandboxMember
 from sandbox.discord.discord import TOKEN
-from sandbox.speckle import SPECKLE_2_31, SPECKLE_4_AS_ANNOUNCED, Release, SignInApp, SpeckleServer
+from sandbox.speckle import (
+    SPECKLE_2_31,
+    SPECKLE_4_AS_ANNOUNCED,
+    Release,
+    ServerProject,
+    SignInApp,
+    SpeckleServer,
+)
 
 CONNECTS_WITHIN_S: Final = 30.0
 STOPS_WITHIN_S: Final = 5.0
@@ -41,6 +48,7 @@ GUILD: Final = "Studio Kestrel"
 ADMIN: Final = "Noor Haddad"  # owns the Discord server
 GUEST: Final = "Jonas Vik"  # may manage nothing
 ROLE: Final = "BIM team"
+EVERY_S: Final = 10  # half of the usual time between two looks, as people wait for it here
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,7 @@ CHANNELS: Final[Mapping[str, Sequence[DemoChannel]]] = {
         DemoChannel("coordination", "What people say about Harbour Tower", threads=("Grid C/4",)),
     ),
     "Quay House": (DemoChannel("quay-house", "Everything in Quay House"),),
+    LIBRARY: (DemoChannel("library", f"{LIBRARY}, live: Maren does not own it, so no webhook"),),
     "To try out": (
         DemoChannel("facade", "For you to try: type /subscribe"),
         DemoChannel("playground", "For you to try, too"),
@@ -199,6 +208,12 @@ class Stage:
         """Who may subscribe channels, and has an account on both Speckle servers."""
         return self.members[NAMES[MAREN]]
 
+    @property
+    def library(self) -> ServerProject | None:
+        """The project that is live through Maren's account; None once somebody has deleted it."""
+        projects = self.servers[0].server.projects.values()
+        return next((one for one in projects if one.name == LIBRARY), None)
+
     def channel(self, name: str) -> SandboxChannel:
         """The guild's channel of this name."""
         return next(one for one in self.guild.channels.values() if one.name == name)
@@ -271,7 +286,7 @@ def _bot(
     database_url: str,
 ) -> DemoBot:
     config = folder / "config.toml"
-    config.touch()
+    config.write_text(f"[live]\nevery_s = {EVERY_S}\nsockets_from = 0\n")
     apps = {one.server.url: one.sign_in_app for one in servers}
     settings = {
         "DISCORD_TOKEN": discord.token,

@@ -14,6 +14,7 @@ from sandbox.speckle.drawing import draw_avatar, draw_version
 from sandbox.speckle.entities import CONTRIBUTOR, OWNER, REVIEWER
 
 RAVI, HANA = "e57a90c1b4", "f086d2a37e"
+LIBRARY: Final = "Lighthouse Library"
 OTHERS: Final = {RAVI: "Ravi Menon", HANA: "Hana Ito"}  # ventilation; the client
 
 
@@ -86,7 +87,7 @@ QUAY_HOUSE: Final = (
 )
 OLDER_PROJECTS: Final = (
     PastProject(
-        "Lighthouse Library",
+        LIBRARY,
         "A reading room at the old harbour light",
         "PUBLIC",
         {ILSE: OWNER, MAREN: CONTRIBUTOR},

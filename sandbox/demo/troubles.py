@@ -23,6 +23,8 @@ class Trouble(StrEnum):
     PERMISSION_TAKEN = "permission_taken"
     SPECKLE_DOWN = "speckle_down"
     SPECKLE_HANGS = "speckle_hangs"
+    FRAMES_LOST = "frames_lost"
+    SOCKETS_CUT = "sockets_cut"
 
 
 IN_A_CHANNEL: Final = frozenset({Trouble.CHANNEL_DELETED, Trouble.PERMISSION_TAKEN})
@@ -53,7 +55,7 @@ class Troubles:
         self._apply()
         if trouble is Trouble.DISCORD_DOWN:
             self._stage.discord.faults.drop_gateway()
-        if trouble is Trouble.SPECKLE_DOWN:
+        if trouble in (Trouble.SPECKLE_DOWN, Trouble.SOCKETS_CUT):
             for one in self._stage.servers:
                 one.server.live.cut()
 
@@ -86,6 +88,10 @@ class Troubles:
             one.server.faults.clear()
             one.server.faults.hang = Trouble.SPECKLE_HANGS in self._on
             one.server.faults.status = 503 if Trouble.SPECKLE_DOWN in self._on else None
+            one.server.live.faults.clear()
+            one.server.live.faults.refuse = Trouble.SOCKETS_CUT in self._on
+            if Trouble.FRAMES_LOST in self._on:
+                one.server.live.faults.lose_frames()
             if Trouble.SPECKLE_HANGS in self._on:
                 one.server.live.freeze()
             else:

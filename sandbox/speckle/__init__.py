@@ -22,8 +22,8 @@ for activity lists.
 Whoever subscribes over a WebSocket gets a frame for each change: what the methods above and
 PersonAtWork do is published, as recorded. `live` are the sockets (subscription_hub): who has which
 subscriptions, how many frames were sent or lost, and how to cut, freeze or end them; `away()` is a
-server that was killed and comes back. `expire` and `revoke` end tokens, `one_millisecond()` is for
-lists whose times are equal.
+server that was killed and comes back. `live_record` is what sockets and lists told whom, for people
+to look at. `expire` and `revoke` end tokens, `one_millisecond()` is for lists with equal times.
 
 tests/speckle_api/test_as_recorded.py and tests/sandbox/speckle hold it against the recordings in
 tests/fixtures/speckle.
@@ -44,6 +44,7 @@ from sandbox.speckle.event_data import commit_create_data
 from sandbox.speckle.faults import SocketFaults, SpeckleFaults
 from sandbox.speckle.http_api import AskedQuestion, SpeckleServer
 from sandbox.speckle.issues import IssueDataShape, Label, ServerIssue
+from sandbox.speckle.live_record import LiveNote, LiveNoteKind
 from sandbox.speckle.release import (
     RELEASES,
     SPECKLE_2_31,
@@ -63,6 +64,8 @@ __all__ = [
     "HistoryEntry",
     "IssueDataShape",
     "Label",
+    "LiveNote",
+    "LiveNoteKind",
     "Model",
     "Release",
     "ServerIssue",

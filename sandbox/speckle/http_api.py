@@ -84,6 +84,7 @@ class SpeckleServer(IssueWorld):
             lambda token: self._asking(self.valid(token)),
             lambda: self.schema,
             introspection=release.introspection,
+            record=self.live_record,
         )
         self.subscribers.append(self.live.publish)
 

@@ -233,6 +233,8 @@ def versions(
     found = of if isinstance(of, ServerProject) else of.project
     kept = [v for v in found.versions if of is found or v.model is of]
     page, after = by_time(kept, limit, cursor, lambda v: v.created_at)
+    if of is found and (user := asking(info).user) is not None:
+        asking(info).world.live_record.read(found, user, [one.created_at for one in page])
     return {"totalCount": len(kept), "cursor": after, "items": page}
 
 
@@ -312,7 +314,7 @@ def activity(
     before: str | None = None,
     cursor: str | None = None,
 ) -> dict[str, Any]:
-    asking(info).need_user()
+    user = asking(info).need_user()
     if actionType is not None and not actionType.startswith("stream_"):
         raise graphql_errors.refused("Invalid action type", "INVALID_ACTION_TYPE", 400)
     kept = [
@@ -326,6 +328,7 @@ def activity(
     kept.reverse()  # of lines of one moment the last written comes first
     older_than = None if cursor is None else _moment(cursor)
     page, next_cursor = by_time(kept, limit, older_than, lambda line: line.time)
+    asking(info).world.live_record.read(found, user, [line.time for line in page])
     items = [
         {
             "id": line.id,

@@ -25,6 +25,7 @@ from sandbox.speckle.entities import (
     Webhook,
 )
 from sandbox.speckle.event_data import commit_create_data, model_part, stream_part
+from sandbox.speckle.live_record import LiveRecord
 from sandbox.speckle.published_changes import (
     Kind,
     Publication,
@@ -56,6 +57,7 @@ class SpeckleWorld:
         self.has_bundles = False  # new versions have artifacts in place of an object tree
         self.draw: Callable[[Version], bytes] | None = None  # previews, in place of a recorded one
         self.subscribers: list[Callable[[Publication], None]] = []
+        self.live_record = LiveRecord(lambda: datetime.now(UTC))
         self._last = datetime(2020, 1, 1, tzinfo=UTC)
         self._is_standing = False
 

@@ -1,9 +1,8 @@
 """All sockets of a server: who hears what is published, for tests to look at, cut and freeze."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Final
 
 from aiohttp import web
@@ -11,6 +10,7 @@ from graphql import GraphQLSchema
 
 from sandbox.speckle.entities import ServerProject, User
 from sandbox.speckle.faults import SocketFaults
+from sandbox.speckle.live_record import LiveNoteKind, LiveRecord
 from sandbox.speckle.published_changes import Publication
 from sandbox.speckle.request_context import Asking
 from sandbox.speckle.subscription_socket import Frame, Operation, SubscriptionSocket
@@ -33,8 +33,10 @@ class SubscriptionHub:
         schema: Callable[[], GraphQLSchema],
         *,
         introspection: bool,
+        record: LiveRecord,
     ) -> None:
         self.asker = asker
+        self._record = record
         self._schema = schema
         self.introspection = introspection
         self.keep_alive_s = KEEP_ALIVE_S
@@ -47,6 +49,7 @@ class SubscriptionHub:
         self.thawed = asyncio.Event()
         self.thawed.set()
         self._operations: dict[tuple[str, str], list[Operation]] = defaultdict(list)
+        self._running: Counter[tuple[str, User | None]] = Counter()  # by project
 
     @property
     def schema(self) -> GraphQLSchema:
@@ -123,10 +126,10 @@ class SubscriptionHub:
             return web.Response(status=503)
         first = request.headers.get("Sec-WebSocket-Protocol", "").partition(",")[0].strip()
         ws = web.WebSocketResponse(protocols=[first] if first else [])
-        with suppress(ConnectionResetError):  # the client has gone meanwhile
+        try:
             await ws.prepare(request)
-        if not ws.prepared:
-            return ws
+        except ConnectionResetError:  # the client has gone, maybe when half of it was prepared
+            return web.Response(status=503)
         socket = SubscriptionSocket(self, request, ws)
         self.sockets.append(socket)
         self.opened += 1
@@ -145,13 +148,17 @@ class SubscriptionHub:
         for one in list(self._operations.get((change.field, project_id), ())):
             if not one.subscription.wants(change):
                 continue
-            if self.faults.loses():
+            is_lost = self.faults.loses()
+            self._note(LiveNoteKind.LOST if is_lost else LiveNoteKind.RANG, one, change)
+            if is_lost:
                 self.frames_lost += 1
                 continue
             one.send("data", one.subscription.frame(change))
 
     def add(self, operation: Operation) -> None:
         """A subscription runs."""
+        if self._count(operation, 1) == 1:
+            self._note(LiveNoteKind.LISTENS, operation)
         self._operations[_key(operation)].append(operation)
 
     def remove(self, operation: Operation) -> None:
@@ -159,6 +166,24 @@ class SubscriptionHub:
         there = self._operations[_key(operation)]
         if operation in there:
             there.remove(operation)
+            if self._count(operation, -1) == 0:
+                self._note(LiveNoteKind.ENDED, operation)
+
+    def _count(self, operation: Operation, change: int) -> int:
+        """How many subscriptions to the same project its person has now."""
+        key = operation.subscription.project_id, operation.socket.user
+        self._running[key] += change
+        return self._running[key]
+
+    def _note(
+        self, kind: LiveNoteKind, operation: Operation, change: Publication | None = None
+    ) -> None:
+        user, project_id = operation.socket.user, operation.subscription.project_id
+        if user is None or not project_id:
+            return
+        what = "" if change is None else change.field
+        how = "" if change is None else str(change.message.get("type", ""))
+        self._record.note(kind, project_id, user, what, how)
 
     def on_sent(self, frame: Frame) -> None:
         """A frame was written."""

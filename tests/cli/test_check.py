@@ -25,8 +25,9 @@ from bot.cli.check.speckle import check_bundles, check_server, check_sign_in, ch
 from bot.db.connections import parse_url
 from bot.db.sqlite_file import beside, sqlite_path
 from bot.http_server import bind, why_not_bound
-from bot.model import HookKind, LinkDetails
+from bot.model import HookKind
 from bot.network import Network
+from bot.pending import LinkDetails
 from bot.problems import NotReady
 from bot.settings import LiveSettings, OperatorSettings, OrganisationSettings, Settings
 from bot.speckle.tokens import SCOPES, Tokens

@@ -13,16 +13,9 @@ from yarl import URL
 
 from bot.cogs.accounts.views import _addresses, _link_buttons
 from bot.errors import StorageUnavailable
-from bot.model import (
-    Account,
-    Consent,
-    Entitlement,
-    HookKind,
-    PauseReason,
-    PendingSubscribe,
-    SubscriptionState,
-)
+from bot.model import Account, Consent, Entitlement, HookKind, PauseReason, SubscriptionState
 from bot.notifiers.link_followups import LinkFollowUps
+from bot.pending import PendingSubscribe
 from bot.services.linking import PasteCode
 from bot.services.pending_commands import PendingCommandService
 from bot.speckle.subscription_options import SubscriptionOptions

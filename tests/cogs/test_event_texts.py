@@ -22,11 +22,11 @@ from bot.model import (
     InboxSource,
     PauseReason,
     PauseWhy,
-    QuotaUse,
     Subscription,
     SubscriptionState,
 )
 from bot.problems import SendProblem, SendReason
+from bot.quota import QuotaUse
 from bot.services.channel_event import OUTCOME_OF, ChannelEvent, Outcome, channel_event
 from bot.services.doctor import AccountLook, Diagnosis
 from bot.services.event_log import ChannelLog, NothingArrived, OneEvent

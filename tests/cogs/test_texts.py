@@ -22,10 +22,10 @@ from bot.model import (
     HookState,
     PauseReason,
     PauseWhy,
-    QuotaUse,
     Subscription,
     SubscriptionState,
 )
+from bot.quota import QuotaUse
 from bot.services.quotas import GuildLimits, Usage
 from bot.services.subscribe_results import (
     Followed,

@@ -10,12 +10,8 @@ from sqlalchemy import select, update
 from bot.db.connections import parse_url
 from bot.db.engine import Database
 from bot.db.tables import accounts, link_requests, subscriptions
-from bot.model import (
-    Account,
-    Hook,
-    LinkDetails,
-    Subscription,
-)
+from bot.model import Account, Hook, Subscription
+from bot.pending import LinkDetails
 from bot.speckle.tokens import Challenge, Tokens, TokenScope
 from bot.storage import Storage
 from bot.vault import Vault

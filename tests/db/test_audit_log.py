@@ -16,19 +16,19 @@ from bot.audit import (
     AuditFilter,
     by_person,
 )
+from bot.database_content import RetentionPolicy
 from bot.model import (
     AccessPause,
     Consent,
     Entitlement,
     Hook,
     HookKind,
-    LinkDetails,
     PauseReason,
     PauseWhy,
-    RetentionPolicy,
     Subscription,
     SubscriptionState,
 )
+from bot.pending import LinkDetails
 from bot.permissions import Audience
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle.tokens import Tokens, TokenScope

@@ -10,12 +10,12 @@ from bot.model import (
     AccessPause,
     Account,
     Hook,
-    LinkDetails,
     PauseReason,
     PauseWhy,
     Subscription,
     SubscriptionState,
 )
+from bot.pending import LinkDetails
 from bot.services.restored_copy import RestoredCopyCheck
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle.tokens import SCOPES, Tokens

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.database_content import RetentionPolicy
 from bot.db.day_use import DayUse
-from bot.model import DayQuota, Hook, HookKind, RetentionPolicy
+from bot.model import Hook, HookKind
+from bot.quota import DayQuota
 from bot.storage import Storage
 from bot.vault import Vault
 from bot.work import (

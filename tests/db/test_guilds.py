@@ -5,11 +5,12 @@ from datetime import timedelta
 from sqlalchemy import func, select
 
 from bot.cards.card import Picture
+from bot.database_content import RetentionPolicy
 from bot.db.connections import parse_url
 from bot.db.engine import Database
 from bot.db.tables import metadata
 from bot.lookups import DiscordName
-from bot.model import Guild, Hook, HookKind, HookState, RetentionPolicy, Subscription
+from bot.model import Guild, Hook, HookKind, HookState, Subscription
 from bot.storage import Storage
 from tests.db.conftest import (
     HARBOUR_TOWER,

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from bot.database_content import RetentionPolicy
 from bot.model import (
     AccessPause,
     Consent,
@@ -13,7 +14,6 @@ from bot.model import (
     HookKind,
     PauseReason,
     PauseWhy,
-    RetentionPolicy,
     Subscription,
     SubscriptionState,
 )

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from bot.db.connections import parse_url
 from bot.db.engine import Database
 from bot.db.tables import link_requests
-from bot.model import LINK_VALID, NOTIFY_WITHIN, LinkDetails
+from bot.pending import LINK_VALID, NOTIFY_WITHIN, LinkDetails
 from bot.speckle.tokens import Challenge, Tokens
 from bot.storage import Storage
 from bot.vault import Vault

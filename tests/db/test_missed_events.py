@@ -8,8 +8,9 @@ from hashlib import sha256
 
 from sqlalchemy import select, update
 
+from bot.database_content import RetentionPolicy
 from bot.db.tables import history_taken, hooks
-from bot.model import Hook, InboxSource, RetentionPolicy
+from bot.model import Hook, InboxSource
 from bot.storage import Storage
 from bot.vault import Vault
 from bot.work import (

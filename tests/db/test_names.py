@@ -6,17 +6,10 @@ from typing import Any
 
 import pytest
 
+from bot.database_content import RetentionPolicy
 from bot.db import event_results
 from bot.db.event_results import write_event_results
-from bot.model import (
-    AccessPause,
-    Account,
-    HookKind,
-    PauseReason,
-    PauseWhy,
-    RetentionPolicy,
-    Subscription,
-)
+from bot.model import AccessPause, Account, HookKind, PauseReason, PauseWhy, Subscription
 from bot.speckle.events import KnownThread, ProjectNames, ResourceRef
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage

@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 from bot.db.connections import parse_url
 from bot.db.engine import Database
 from bot.db.tables import pending_commands
-from bot.model import PendingSubscribe
+from bot.pending import PendingSubscribe
 from bot.permissions import Audience
 from bot.storage import Storage
 from tests.db.conftest import FACADE, MAREN_ODUYA, STRUCTURE, STUDIO_KESTREL, Clock

@@ -11,17 +11,15 @@ from bot.db.engine import Database
 from bot.db.personal_data import erase_from_texts, unnamed
 from bot.db.tables import channel_queues, metadata, notices, outbox
 from bot.model import (
-    LINK_VALID,
     NOBODY,
     Consent,
     Entitlement,
     Hook,
-    LinkDetails,
     PauseReason,
-    PendingSubscribe,
     Subscription,
     SubscriptionState,
 )
+from bot.pending import LINK_VALID, LinkDetails, PendingSubscribe
 from bot.permissions import Audience
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage

@@ -13,12 +13,13 @@ import pytest
 from sqlalchemy import Engine, Select, Update, event, func, select, update
 
 from bot.cards.card import Picture
+from bot.database_content import RetentionPolicy
 from bot.db.connections import parse_url
 from bot.db.engine import Database
 from bot.db.retention import STEP_BYTES, STEP_ROWS, portions, rules
 from bot.db.sqlite_file import sqlite_path
 from bot.db.tables import batches, bodies, inbox, notices, outbox, outbox_pictures, pictures
-from bot.model import Hook, HookKind, PauseReason, RetentionPolicy, Subscription
+from bot.model import Hook, HookKind, PauseReason, Subscription
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.vault import Vault

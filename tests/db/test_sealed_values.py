@@ -7,11 +7,13 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import select, update
 
+from bot.database_content import RotationReport
 from bot.db.connections import parse_url
 from bot.db.engine import Database
 from bot.db.sealed_values import SEALED_COLUMNS, STEP_ROWS
 from bot.db.tables import accounts, hooks, metadata
-from bot.model import Account, Hook, HookKind, LinkDetails, RotationReport
+from bot.model import Account, Hook, HookKind
+from bot.pending import LinkDetails
 from bot.speckle.tokens import Tokens, TokenScope
 from bot.storage import Storage
 from bot.vault import Vault

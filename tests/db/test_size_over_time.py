@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from bench.database_size import MOST_GROWTH, sizes
+from bot.database_content import RetentionPolicy
 from bot.db.retention import rules
 from bot.db.tables import metadata
-from bot.model import RetentionPolicy
 from bot.timing import utc_now
 
 DELIVERED_DAYS: Final = 4

@@ -3,15 +3,8 @@
 from datetime import timedelta
 
 from bot.lookups import Waiting
-from bot.model import (
-    DayQuota,
-    Hook,
-    HookKind,
-    PauseReason,
-    QuotaUse,
-    Subscription,
-    SubscriptionState,
-)
+from bot.model import Hook, HookKind, PauseReason, Subscription, SubscriptionState
+from bot.quota import DayQuota, QuotaUse
 from bot.storage import Storage
 from bot.work import NewInboxEvent
 from tests.db.conftest import (

@@ -18,12 +18,12 @@ from bot.model import (
     Hook,
     HookKind,
     HookState,
-    LinkDetails,
     PauseReason,
     PauseWhy,
     Subscription,
     SubscriptionState,
 )
+from bot.pending import LinkDetails
 from bot.permissions import Audience
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle.tokens import SCOPES, Tokens

@@ -1,12 +1,14 @@
 """A webhook takes over what was live: nothing is lost, nothing is shown twice."""
 
+import asyncio
+
 import pytest
 
 from bot.app import Timings
 from sandbox.speckle import commit_create_data
 from sandbox.speckle.people_at_work import PersonAtWork
 from tests.conftest import only_2_31
-from tests.pipeline.test_live import LIVE, QUICK, Workshop, handed_over
+from tests.pipeline.test_live import LIVE, QUICK, Workshop, handed_over, is_paused
 from tests.pipeline.test_live import workshop as workshop  # a fixture
 from tests.pipeline.test_owner_end_to_end import text_of
 from tests.waiting import until
@@ -124,3 +126,36 @@ async def test_events_that_say_the_same_are_counted(workshop: Workshop) -> None:
         await handed_over(app)
     await workshop.starts_again()
     assert told() == [3, 3]
+
+
+@only_2_31
+async def test_what_the_host_allows_no_more_beside_a_webhook_is_read_no_more_and_not_paused(
+    workshop: Workshop,
+) -> None:
+    """What the webhook sends is enough, and Resume could change nothing."""
+    at_work, facade = PersonAtWork(workshop.server, workshop.ilse), workshop.studio.facade
+    workshop.tower.visibility = "PRIVATE"
+    async with workshop.start(public=True, who="readers"):
+        await workshop.link(workshop.juno, workshop.jonas)
+        assert LIVE in await workshop.subscribe(workshop.juno, facade)
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        answer = await workshop.type(
+            "subscribe", stream_id=workshop.tower.id, events="version_created"
+        )
+        answer = await workshop.studio.sandbox.press(answer, "Show it there", workshop.studio.maren)
+        await until(lambda: workshop.server.webhooks(workshop.tower))
+    async with workshop.start(public=True, who="owners") as app:
+        version = workshop.server.add_version(
+            workshop.tower,
+            workshop.server.add_model(workshop.tower, "slab"),
+            author=workshop.ilse,
+            message="columns set",
+        )
+        await workshop.server.fire(
+            workshop.tower, "commit_create", commit_create_data(version), user=workshop.ilse
+        )
+        await until(lambda: "columns set" in workshop.shown(facade))
+        at_work.comment(workshop.tower.versions[-1], "is it dry?")
+        await asyncio.sleep(1.0)  # five turns, if there were any
+        assert "is it dry?" not in workshop.shown(facade)
+        assert not await is_paused(app, facade)

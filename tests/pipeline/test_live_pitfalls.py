@@ -199,7 +199,6 @@ async def test_a_project_that_turns_private_pauses(workshop: Workshop) -> None:
         workshop.publish("slab poured")
         await workshop.shows("slab poured")
         at_work.update_project(workshop.tower, visibility="PRIVATE")
-        await app.storage.write(lambda tx: tx.hooks.record_project_visibility(1, "PRIVATE"))
         workshop.publish("columns set")
         paused = await wait_until_paused(app, workshop.studio.structure, PauseReason.ASK_AGAIN)
         assert paused.pause_detail == PauseWhy.TURNED_PRIVATE

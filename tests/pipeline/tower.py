@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from bot.model import Account, Consent, Entitlement, Hook, HookKind, LinkDetails
+from bot.model import Account, Consent, Entitlement, Hook, HookKind
+from bot.pending import LinkDetails
 from bot.permissions import Audience
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle.tokens import SCOPES, Tokens

@@ -12,9 +12,9 @@ from bot.lookups import (
 )
 from bot.model import InboxSource
 from bot.speckle.filters import FilterWhy
-from bot.trace import TraceLine, TraceStep
+from bot.trace import HeardBy, TraceLine, TraceStep
 from bot.work import InboxState, OutboxState
-from sandbox.demo.event_way import Tone, WayNames, WayStage, way_of
+from sandbox.demo.event_way import NOT_SIGNED, Tone, WayNames, WayStage, way_of
 from tests import logged_event
 
 AT = datetime(2026, 11, 25, 10, 32, tzinfo=UTC)
@@ -109,6 +109,23 @@ def test_what_discord_answered_decides_how_it_went(
 def test_an_event_without_a_card_says_why(event: LoggedEvent, outcome: Tone, summary: str) -> None:
     way = way_of(event, NAMES, AT)
     assert (way.outcome, way.summary) == (outcome, summary)
+
+
+def test_each_source_without_a_signature_is_known() -> None:
+    assert set(NOT_SIGNED) == set(InboxSource) - {InboxSource.WEBHOOK, InboxSource.OPERATOR}
+
+
+def test_what_was_heard_says_when_and_by_what() -> None:
+    line = TraceLine(AT, "catch_up", TraceStep.HEARD, {"heard": HeardBy.RING})
+    heard = replace(
+        EVENT,
+        source=InboxSource.LIVE,
+        happened_at=AT - timedelta(milliseconds=400),
+        trace=(line, *EVENT.trace),
+    )
+    texts = [one.text for one in way_of(heard, NAMES, AT).lines if one.stage is WayStage.RECEIVED]
+    assert texts[0] == "No webhook called. The bot read it in Speckle 0.4 s after it happened."
+    assert texts[1].endswith("a WebSocket of that account rang.")
 
 
 def test_what_was_fetched_came_by_no_call() -> None:

@@ -62,6 +62,27 @@ async def test_a_socket_is_cut_where_the_server_is_down_and_waits_where_it_hangs
             assert await listener.closed() == 1006
 
 
+async def test_rings_get_lost_and_sockets_are_refused_until_the_switch_is_off() -> None:
+    async with a_stage() as stage:
+        live, troubles = stage.servers[0].server.live, Troubles(stage)
+        server = stage.servers[0].server
+        token = server.token(server.add_user("Ilse Brandt"))
+        async with Listener.connect(server.url, token) as listener:
+            troubles.switch_on(Trouble.FRAMES_LOST)
+            troubles.switch_on(Trouble.SPECKLE_DOWN)
+            troubles.switch_off(Trouble.SPECKLE_DOWN)
+            assert live.faults.loses()
+            assert await listener.closed() == 1006
+        troubles.switch_off(Trouble.FRAMES_LOST)
+        assert not live.faults.loses()
+        async with Listener.connect(server.url, token) as listener:
+            troubles.switch_on(Trouble.SOCKETS_CUT)
+            assert await listener.closed() == 1006
+            assert live.faults.refuse
+        troubles.switch_off(Trouble.SOCKETS_CUT)
+        assert not live.faults.refuse
+
+
 async def test_a_channel_and_a_permission_come_back_as_they_were() -> None:
     async with a_stage() as stage:
         troubles, guild = Troubles(stage), stage.guild

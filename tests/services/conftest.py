@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from bot.model import Hook, RetentionPolicy
+from bot.database_content import RetentionPolicy
+from bot.model import Hook
 from bot.permissions import Actor, Audience, ChannelKind, ChannelPermission, TargetChannel
 from bot.services.access_rules import LiveFor
 from bot.services.consent_check import ConsentCheck

@@ -58,6 +58,7 @@ BY_HAND = Hook(
     live_at=NOW - timedelta(days=3),
     last_event_at=None,
 )
+HEARD = replace(BY_HAND, listens=True)
 MADE = replace(BY_HAND, webhook_id="webhook001", account_id=8)
 SHARED = replace(BY_HAND, kind=HookKind.SHARED, key=None, secrets=())
 HOOKS = {"by hand": BY_HAND, "made": MADE, "shared": SHARED}
@@ -373,7 +374,7 @@ def test_of_what_is_live_the_host_says_whose_account_is_heard(
     heard = visibility == "public" or live_for.allows(private=True, owner=owns)
 
     def of(source: InboxSource) -> Decision:
-        return decide(one, BY_HAND, source, answers, MemberPresence.SEES, FEW, NOW)
+        return decide(one, HEARD, source, answers, MemberPresence.SEES, FEW, NOW)
 
     without = of(InboxSource.ACTIVITY)
     if heard or everyone is YES:

@@ -117,12 +117,12 @@ async def test_set_up_again_is_the_bots_own_work_where_it_can_and_by_hand_where_
 ) -> None:
     subscriptions, this = shut.services.subscriptions, await only_subscription(shut)
     with pytest.raises(CommandRefused, match="NotManager"):
-        await subscriptions.set_up_again(KESTREL, manager_of([FACADE]), this)
-    by_hand = await subscriptions.set_up_again(KESTREL, manager(MAREN), this)
+        await subscriptions.setups.set_up_again(KESTREL, manager_of([FACADE]), this)
+    by_hand = await subscriptions.setups.set_up_again(KESTREL, manager(MAREN), this)
     assert isinstance(by_hand, WebhookSetup)
     assert (by_hand.renewed, by_hand.old_secret_until) == (True, None)
     assert by_hand.secret == (await shut.hook()).secrets[0]
-    twice = await subscriptions.set_up_again(KESTREL, manager(MAREN), this)
+    twice = await subscriptions.setups.set_up_again(KESTREL, manager(MAREN), this)
     assert isinstance(twice, WebhookSetup)
     assert (twice.secret, twice.renewed) == (by_hand.secret, False)
 
@@ -134,22 +134,22 @@ async def test_a_secret_by_hand_that_no_key_opens_is_neither_shown_nor_renewed_f
     async with reopened(office, database_url, clock) as shut:
         subscriptions, this = shut.services.subscriptions, await only_subscription(shut)
         for work in (
-            subscriptions.show_setup(KESTREL, manager(MAREN), this),
-            subscriptions.new_secret(KESTREL, manager(MAREN), this, overlap=True),
+            subscriptions.setups.show(KESTREL, manager(MAREN), this),
+            subscriptions.setups.new_secret(KESTREL, manager(MAREN), this, overlap=True),
         ):
             with pytest.raises(CommandRefused, match="SECRET_UNOPENABLE"):
                 await work
         assert isinstance(
-            await subscriptions.set_up_again(KESTREL, manager(MAREN), this), WebhookSetup
+            await subscriptions.setups.set_up_again(KESTREL, manager(MAREN), this), WebhookSetup
         )
         assert isinstance(
-            await subscriptions.show_setup(KESTREL, manager(MAREN), this), WebhookSetup
+            await subscriptions.setups.show(KESTREL, manager(MAREN), this), WebhookSetup
         )
 
 
 async def test_set_up_again_tells_speckle_where_the_account_can_be_used(shut: Office) -> None:
     await shut.linked(MAREN, shut.ilse)
-    outcome = await shut.services.subscriptions.set_up_again(
+    outcome = await shut.services.subscriptions.setups.set_up_again(
         KESTREL, manager(MAREN), await only_subscription(shut)
     )
     assert isinstance(outcome, MadeSetUp)

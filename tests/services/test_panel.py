@@ -125,8 +125,8 @@ async def test_another_guilds_subscription_reads_like_one_that_is_gone(desk: Des
             service.pause(KESTREL, caller, subscription_id),
             desk.service.resume(KESTREL, caller, subscription_id, place(), nobody_sees),
             service.remove(KESTREL, caller, subscription_id),
-            service.show_setup(KESTREL, caller, subscription_id),
-            service.new_secret(KESTREL, caller, subscription_id, overlap=True),
+            service.setups.show(KESTREL, caller, subscription_id),
+            service.setups.new_secret(KESTREL, caller, subscription_id, overlap=True),
         ):
             with pytest.raises(CommandRefused) as refused:
                 await work
@@ -143,8 +143,8 @@ async def test_each_button_needs_manage_webhooks_in_the_subscriptions_channel(de
         service.pause(KESTREL, caller, ours),
         desk.service.resume(KESTREL, caller, ours, place(), nobody_sees),
         service.remove(KESTREL, caller, ours),
-        service.show_setup(KESTREL, caller, ours),
-        service.new_secret(KESTREL, caller, ours, overlap=True),
+        service.setups.show(KESTREL, caller, ours),
+        service.setups.new_secret(KESTREL, caller, ours, overlap=True),
     ):
         with pytest.raises(CommandRefused, match="NotManager"):
             await work
@@ -216,7 +216,7 @@ async def test_the_set_up_can_be_shown_again_and_covers_all_channels(desk: Desk)
     first = await desk.subscribe(events="versions")
     await desk.storage.write(lambda tx: note_event(tx, first.entry.hook.id, "Harbour Tower"))
     await desk.subscribe(channel_id=FACADE, events="models")
-    setup = await desk.service.show_setup(KESTREL, manager(), first.entry.subscription.id)
+    setup = await desk.service.setups.show(KESTREL, manager(), first.entry.subscription.id)
     assert isinstance(setup, WebhookSetup)
     assert setup.secret == first.entry.hook.secrets[0]
     assert {"version_create", "model_create"} < set(setup.triggers)
@@ -228,7 +228,7 @@ async def test_the_old_secret_works_for_24_hours_more_or_ends_now_as_one_likes(
 ) -> None:
     first = (await desk.subscribe()).entry
     old = first.hook.secrets[0]
-    renew = desk.service.new_secret
+    renew = desk.service.setups.new_secret
     setup = await renew(KESTREL, manager(), first.subscription.id, overlap=True)
     assert isinstance(setup, WebhookSetup)
     assert setup.renewed
@@ -245,8 +245,10 @@ async def test_the_old_secret_works_for_24_hours_more_or_ends_now_as_one_likes(
 
 async def test_a_secret_that_ends_now_takes_along_one_that_was_to_work_on(desk: Desk) -> None:
     first = (await desk.subscribe()).entry
-    await desk.service.new_secret(KESTREL, manager(), first.subscription.id, overlap=True)
-    now = await desk.service.new_secret(KESTREL, manager(), first.subscription.id, overlap=False)
+    await desk.service.setups.new_secret(KESTREL, manager(), first.subscription.id, overlap=True)
+    now = await desk.service.setups.new_secret(
+        KESTREL, manager(), first.subscription.id, overlap=False
+    )
     assert isinstance(now, WebhookSetup)
     assert await secrets_of(desk, first) == (now.secret,)
 
@@ -262,8 +264,8 @@ async def test_a_shared_hook_has_no_secret_to_show_or_renew(make_desk: MakeDesk)
     subscription_id = (await desk.subscribe()).entry.subscription.id
     service, caller = desk.service, manager()
     for work in (
-        service.show_setup(KESTREL, caller, subscription_id),
-        service.new_secret(KESTREL, caller, subscription_id, overlap=False),
+        service.setups.show(KESTREL, caller, subscription_id),
+        service.setups.new_secret(KESTREL, caller, subscription_id, overlap=False),
     ):
         shown = await work
         assert isinstance(shown, NothingToSetUp)
@@ -279,9 +281,12 @@ async def test_only_projects_of_the_guild_are_offered_and_the_choice_leads_back(
     await desk.subscribed_live()
     await desk.subscribe(channel_id=FACADE)
     await desk.subscribe(PAVILION, guild_id=HERON, channel_id=HERON_LOG)
-    choices = await desk.service.followed_projects(KESTREL, manager(), "harb")
+    choices = await desk.service.autocomplete.followed_projects(KESTREL, manager(), "harb")
     assert [choice.name for choice in choices] == ["Harbour Tower"]
     outcome = await desk.service.unsubscribe(KESTREL, manager(), choices[0].value, FACADE)
     assert isinstance(outcome, Unsubscribed)
-    assert await desk.service.followed_projects(KESTREL, manager(), PAVILION) == []
-    assert await desk.service.followed_projects(KESTREL, manager_of([FACADE + 1]), "") == []
+    assert await desk.service.autocomplete.followed_projects(KESTREL, manager(), PAVILION) == []
+    assert (
+        await desk.service.autocomplete.followed_projects(KESTREL, manager_of([FACADE + 1]), "")
+        == []
+    )

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bot.model import LINK_VALID, NOTIFY_WITHIN, PendingSubscribe
+from bot.pending import LINK_VALID, NOTIFY_WITHIN, PendingSubscribe
 from bot.services.pending_commands import PendingCommandService
 from bot.services.refusals import CommandRefused
 from bot.storage import Storage

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.model import DayQuota
+from bot.quota import DayQuota
 from bot.services.guild_settings import GuildSettingsService
 from bot.services.quotas import GuildLimits, QuotaService
 from bot.services.refusals import CommandRefused, Limited, NoRoom

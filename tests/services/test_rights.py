@@ -343,10 +343,14 @@ async def probed(office: Office, caller: Actor, project: str) -> list[object]:
         else:
             assert isinstance(gone, NotFollowed)
             answers.append(len(gone.elsewhere))
-    offered = await subscriptions.projects(KESTREL, caller, "")
+    offered = await subscriptions.autocomplete.projects(KESTREL, caller, "")
     answers.append([choice.name.replace(project.rpartition("/")[2], "ID") for choice in offered])
-    answers.append([one.name for one in await subscriptions.projects(KESTREL, caller, "kestrel")])
-    answers.append(await subscriptions.models(CommandCaller(KESTREL, caller, FACADE), project, ""))
+    answers.append(
+        [one.name for one in await subscriptions.autocomplete.projects(KESTREL, caller, "kestrel")]
+    )
+    answers.append(
+        await subscriptions.autocomplete.models(CommandCaller(KESTREL, caller, FACADE), project, "")
+    )
     # And once more with a webhook of their own that works, as they can make that up.
     for one in await office.storage.read(lambda tx: tx.subscriptions.of_channel(FACADE)):
         await office.storage.write(lambda tx: note_event(tx, one.hook_id, "Made up"))
@@ -462,7 +466,7 @@ async def test_a_channel_that_was_left_out_does_not_learn_the_name_from_the_owne
         one.subscription.channel_id: one.label for one in await service.listing(KESTREL, manager())
     }
     assert labels == {STRUCTURE: office.tower.id, FACADE: "Kestrel Tower, secret"}
-    offered = await service.followed_projects(KESTREL, manager_of([STRUCTURE]), "")
+    offered = await service.autocomplete.followed_projects(KESTREL, manager_of([STRUCTURE]), "")
     assert [choice.name for choice in offered] == [office.tower.id]
 
 
@@ -515,8 +519,8 @@ async def test_no_path_shows_a_secret_of_a_webhook_that_the_bot_made_or_took_ove
 
     service = office.services.subscriptions
     subscription_id = adopted.entry.subscription.id
-    assert isinstance(await service.show_setup(KESTREL, manager(), subscription_id), MadeSetUp)
-    renewed = await service.new_secret(KESTREL, manager(), subscription_id, overlap=True)
+    assert isinstance(await service.setups.show(KESTREL, manager(), subscription_id), MadeSetUp)
+    renewed = await service.setups.new_secret(KESTREL, manager(), subscription_id, overlap=True)
     assert isinstance(renewed, MadeSetUp)
     used |= set(await secrets(office))
     by_hand_again = await office.ask(by_hand=True)
@@ -524,7 +528,7 @@ async def test_no_path_shows_a_secret_of_a_webhook_that_the_bot_made_or_took_ove
     assert by_hand_again.setup is None
 
     await office.services.linking.unlink(account)
-    shown = await service.show_setup(KESTREL, manager(), subscription_id)
+    shown = await service.setups.show(KESTREL, manager(), subscription_id)
     assert isinstance(
         shown, WebhookSetup
     )  # the way by hand is open again, with a secret of its own

@@ -322,7 +322,7 @@ async def test_a_secret_is_shown_to_who_manages_all_its_channels_or_the_whole_se
     """Whoever began the set-up has no more rights by that."""
     here_only, there_only = manager_of([STRUCTURE]), manager_of([FACADE], MAREN)
     entry = (await desk.subscribe(caller=here_only)).entry
-    show = desk.service.show_setup
+    show = desk.service.setups.show
     assert isinstance(await show(KESTREL, here_only, entry.subscription.id), WebhookSetup)
     await desk.storage.write(lambda tx: note_event(tx, entry.hook.id, "Harbour Tower"))
     further = (await desk.subscribe(channel_id=FACADE, caller=manager())).entry
@@ -331,7 +331,9 @@ async def test_a_secret_is_shown_to_who_manages_all_its_channels_or_the_whole_se
         with pytest.raises(CommandRefused, match="SECRET_OF_OTHERS"):
             await show(KESTREL, caller, one.subscription.id)
         with pytest.raises(CommandRefused, match="SECRET_OF_OTHERS"):
-            await desk.service.new_secret(KESTREL, caller, one.subscription.id, overlap=False)
+            await desk.service.setups.new_secret(
+                KESTREL, caller, one.subscription.id, overlap=False
+            )
     for caller in (manager(), manager_of([STRUCTURE, FACADE])):
         assert isinstance(await show(KESTREL, caller, entry.subscription.id), WebhookSetup)
 

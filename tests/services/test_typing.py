@@ -203,15 +203,17 @@ async def test_who_may_not_see_the_project_reads_nothing_of_its_models(office: O
     await office.linked(TOBIAS, office.nadia)
     here = caller_of(TOBIAS)
     service = office.services.subscriptions
-    assert await service.models(here, office.link, "") == []
-    assert await service.authors(here, office.link, "") == []
+    assert await service.autocomplete.models(here, office.link, "") == []
+    assert await service.autocomplete.authors(here, office.link, "") == []
 
 
 async def test_a_public_projects_models_are_everybodys(office: Office) -> None:
     office.tower.visibility = "PUBLIC"
     outcome = await office.subscribe(by_hand=True, models="facade")
     assert [hint.near for hint in outcome.hints] == ["architecture/facade"]
-    offered = await office.services.subscriptions.models(caller_of(TOBIAS), office.link, "FACADE")
+    offered = await office.services.subscriptions.autocomplete.models(
+        caller_of(TOBIAS), office.link, "FACADE"
+    )
     assert [choice.value for choice in offered] == ["architecture/facade"]
 
 
@@ -223,13 +225,13 @@ async def test_a_channel_offers_what_it_shows_by_the_account_that_subscribed_it(
     service, tobias = office.services.subscriptions, manager_of([STRUCTURE])
     here = caller_of(actor=tobias)
     for project in (office.link, "Kestrel Tower"):
-        offered = await service.models(here, project, "")
+        offered = await service.autocomplete.models(here, project, "")
         assert [choice.value for choice in offered] == ["structure/level 1"]
-    people = await service.authors(here, office.link, "b")
+    people = await service.autocomplete.authors(here, office.link, "b")
     assert [choice.value for choice in people] == ["Bob Castellan", "Ilse Brandt"]
     elsewhere = caller_of(channel_id=ROOF, actor=manager_of([ROOF]))
-    assert await service.models(elsewhere, office.link, "") == []
-    assert await service.authors(elsewhere, office.link, "") == []
+    assert await service.autocomplete.models(elsewhere, office.link, "") == []
+    assert await service.autocomplete.authors(elsewhere, office.link, "") == []
     changed = await office.ask(caller=tobias, models="structure/**, !fasade")
     assert isinstance(changed, Subscribed)
     assert changed.hints == ()  # what the channel does not show is not hinted at
@@ -237,7 +239,9 @@ async def test_a_channel_offers_what_it_shows_by_the_account_that_subscribed_it(
 
 async def test_names_with_commas_are_offered_in_quotes(office: Office) -> None:
     await office.linked(MAREN, office.ilse)
-    offered = await office.services.subscriptions.models(caller_of(), office.link, "facade; !ducts")
+    offered = await office.services.subscriptions.autocomplete.models(
+        caller_of(), office.link, "facade; !ducts"
+    )
     assert [choice.value for choice in offered] == ['facade, !"mep/ducts, east"']
     taken = await office.subscribe(models=offered[0].value)
     assert taken.entry.subscription.options.models == ("facade", "!mep/ducts, east")

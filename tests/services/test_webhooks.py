@@ -602,7 +602,7 @@ async def test_a_made_webhook_has_no_set_up_and_nobody_is_shown_its_secret(
     await office.linked(MAREN, office.ilse)
     subscription_id = (await office.subscribe()).entry.subscription.id
     service = office.services.subscriptions
-    shown = await service.show_setup(KESTREL, manager(), subscription_id)
+    shown = await service.setups.show(KESTREL, manager(), subscription_id)
     assert isinstance(shown, MadeSetUp)
     assert shown.made_by == MAREN
     assert shown.webhook == Ensured(WebhookChange.NOTHING)
@@ -620,7 +620,7 @@ async def test_a_new_secret_is_set_at_speckle_itself_and_the_old_one_is_void_at_
         True,
         False,
     ):  # no transition is needed, whatever a button of today or before says
-        renewed = await office.services.subscriptions.new_secret(
+        renewed = await office.services.subscriptions.setups.new_secret(
             KESTREL, manager(), subscription_id, overlap=overlap
         )
         assert isinstance(renewed, MadeSetUp)
@@ -636,7 +636,7 @@ async def test_without_speckle_there_is_no_new_secret_and_the_old_one_works_on(
     await office.linked(MAREN, office.ilse)
     subscription_id = (await office.subscribe()).entry.subscription.id
     office.server.faults.status = 502
-    renewed = await office.services.subscriptions.new_secret(
+    renewed = await office.services.subscriptions.setups.new_secret(
         KESTREL, manager(), subscription_id, overlap=False
     )
     assert isinstance(renewed, MadeSetUp)
@@ -819,13 +819,13 @@ async def test_projects_and_models_complete_from_the_callers_own_account(office:
     office.server.add_model(office.tower, "structure/level 1")
     office.server.add_model(office.tower, "facade")
     service = office.services.subscriptions
-    found = await service.projects(KESTREL, manager(MAREN), "heron")
+    found = await service.autocomplete.projects(KESTREL, manager(MAREN), "heron")
     assert [choice.name for choice in found] == ["Heron Bridge"]
-    assert await service.projects(KESTREL, manager(TOBIAS), "heron") == []
-    models = await service.models(caller_of(MAREN), office.link, "facade, !struc")
+    assert await service.autocomplete.projects(KESTREL, manager(TOBIAS), "heron") == []
+    models = await service.autocomplete.models(caller_of(MAREN), office.link, "facade, !struc")
     assert [choice.value for choice in models] == ["facade, !structure/level 1"]
-    assert await service.models(caller_of(TOBIAS), office.link, "struc") == []
-    assert await service.models(caller_of(MAREN), "no link", "struc") == []
+    assert await service.autocomplete.models(caller_of(TOBIAS), office.link, "struc") == []
+    assert await service.autocomplete.models(caller_of(MAREN), "no link", "struc") == []
 
 
 async def test_the_same_text_is_asked_once_and_a_slow_server_offers_what_is_followed(
@@ -836,10 +836,10 @@ async def test_the_same_text_is_asked_once_and_a_slow_server_offers_what_is_foll
     service = office.services.subscriptions
     before = len(office.server.requests)
     for _ in range(3):
-        await service.projects(KESTREL, manager(MAREN), "kestrel")
+        await service.autocomplete.projects(KESTREL, manager(MAREN), "kestrel")
     assert len(office.server.requests) == before + 1
     office.server.faults.hang = True
-    offered = await service.projects(KESTREL, manager(MAREN), "tower")
+    offered = await service.autocomplete.projects(KESTREL, manager(MAREN), "tower")
     assert [choice.value for choice in offered] == [office.link]
 
 

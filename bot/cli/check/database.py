@@ -15,8 +15,8 @@ from bot.cli.backup import content_text
 from bot.cli.check.http_probe import TIMEOUT_S
 from bot.cli.check.report import CheckMark, CheckResult
 from bot.cli.lost_keys import A_NEW_ONE, IF_IT_WAS_USED, LOOK_FOR_IT, cost_lines, database_name
+from bot.database_content import DatabaseContent, Unopenable
 from bot.errors import ConfigError, SchemaTooNew, SchemaTooOld, StorageUnavailable
-from bot.model import DatabaseContent, Unopenable
 from bot.problem_texts import unopenable_text
 from bot.program import PROGRAM
 from bot.settings import SECRET_HINTS, Settings

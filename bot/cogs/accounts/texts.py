@@ -8,7 +8,8 @@ import discord
 
 from bot.cards.text import counted, escape_name, moment_text, one_line, shorten_plain
 from bot.cogs.responses import COLOUR
-from bot.model import Account, Dependents, RetentionPolicy
+from bot.database_content import RetentionPolicy
+from bot.model import Account, Dependents
 from bot.services.linking import LinkFailed, LinkWay, PasteCode, PasteToken, SignIn, WhyNotLinked
 from bot.services.personal_data import PersonalData
 from bot.services.token_lending import TokenStatus
@@ -91,9 +92,10 @@ def _steps(way: LinkWay, makes_webhooks: bool) -> str:
                 f"for:\n{what_for}\n"
                 "2. Speckle then shows a code. Copy it.\n"
                 "3. Press *Paste the code* here, within 10 minutes, and put it into the form.\n"
-                "**No code shown?** Create a token instead: *Create a token* opens Speckle's "
-                "developer settings. Give the token the scopes above and no others, press *Paste "
-                "the token* here, within 15 minutes, and put it into the form.\n"
+                "**No code shown?** If you end on a page that does not open, paste that page's "
+                "address in place of the code. Otherwise create a token: *Create a token* opens "
+                "Speckle's developer settings. Give the token the scopes above and no others, "
+                "press *Paste the token* here, within 15 minutes, and put it into the form.\n"
                 "Only the bot receives the forms. Never write a code or a token into a channel, "
                 "and give them to nobody."
             )

@@ -39,7 +39,7 @@ class DiagnosisCog(commands.Cog, name="diagnosis"):
     async def _complete_projects(
         self, interaction: Interaction, typed: str
     ) -> list[app_commands.Choice[str]]:
-        followed = await self._subscriptions.followed_projects(
+        followed = await self._subscriptions.autocomplete.followed_projects(
             guild_id_of(interaction), actor_of(interaction), typed
         )
         return [app_commands.Choice(name=one.name, value=one.value) for one in followed]

@@ -135,7 +135,7 @@ class DiagnosisViews:
 
     async def _repair(self, interaction: Interaction, subscription_id: int) -> Response:
         """Have the webhook as it should be, as *Show set-up* does, and look again."""
-        setup = await self._subscriptions.show_setup(
+        setup = await self._subscriptions.setups.show(
             guild_id_of(interaction), actor_of(interaction), subscription_id
         )
         note = webhook_text(setup.entry.hook, setup.webhook) if isinstance(setup, MadeSetUp) else ""

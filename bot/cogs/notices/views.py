@@ -98,7 +98,7 @@ class NoticeActions:
         if found is None:
             raise CommandRefused(RefusalReason.SUBSCRIPTION_GONE)
         guild, actor, _ = found
-        return await self._subscriptions.show_setup(guild.id, actor, subscription_id)
+        return await self._subscriptions.setups.show(guild.id, actor, subscription_id)
 
     async def _there(
         self, interaction: Interaction, channel_id: int

@@ -27,7 +27,7 @@ from bot.cogs.responses import Interaction, Response, defer_if_slow, edit_with, 
 from bot.cogs.settings import texts
 from bot.cogs.subscriptions.options_modal import OptionsModal
 from bot.cogs.subscriptions.subscribe_flow import TOKEN
-from bot.model import PendingSubscribe
+from bot.pending import PendingSubscribe
 from bot.services.guild_settings import GuildSettings, GuildSettingsService
 from bot.services.options_form import typed_into
 from bot.services.pending_commands import PendingCommandService

@@ -125,7 +125,7 @@ class SubscribeCog(commands.Cog, name="subscribe"):
         self, interaction: Interaction, typed: str
     ) -> list[app_commands.Choice[str]]:
         return _choices(
-            await self._subscriptions.projects(
+            await self._subscriptions.autocomplete.projects(
                 guild_id_of(interaction), actor_of(interaction), typed
             )
         )
@@ -135,20 +135,24 @@ class SubscribeCog(commands.Cog, name="subscribe"):
         self, interaction: Interaction, typed: str
     ) -> list[app_commands.Choice[str]]:
         project = getattr(interaction.namespace, "stream_id", None) or ""
-        return _choices(await self._subscriptions.models(_caller(interaction), project, typed))
+        return _choices(
+            await self._subscriptions.autocomplete.models(_caller(interaction), project, typed)
+        )
 
     @subscribe.autocomplete("ignore_authors")
     async def _complete_authors(
         self, interaction: Interaction, typed: str
     ) -> list[app_commands.Choice[str]]:
         project = getattr(interaction.namespace, "stream_id", None) or ""
-        return _choices(await self._subscriptions.authors(_caller(interaction), project, typed))
+        return _choices(
+            await self._subscriptions.autocomplete.authors(_caller(interaction), project, typed)
+        )
 
     @unsubscribe.autocomplete("project")
     async def _complete_projects(
         self, interaction: Interaction, typed: str
     ) -> list[app_commands.Choice[str]]:
-        followed = await self._subscriptions.followed_projects(
+        followed = await self._subscriptions.autocomplete.followed_projects(
             guild_id_of(interaction), actor_of(interaction), typed
         )
         return _choices(followed)

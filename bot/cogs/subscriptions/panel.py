@@ -34,7 +34,8 @@ from bot.cogs.responses import (
 from bot.cogs.subscriptions import panel_texts, subscribe_texts
 from bot.cogs.subscriptions.options_modal import OptionsModal
 from bot.cogs.subscriptions.subscribe_flow import TOKEN, SubscribeFlow
-from bot.model import PendingSubscribe, SubscriptionState
+from bot.model import SubscriptionState
+from bot.pending import PendingSubscribe
 from bot.permissions import Actor
 from bot.services.options_form import changed_options, typed_into
 from bot.services.pending_commands import PendingCommandService
@@ -198,7 +199,7 @@ class SubscriptionPanel:
         if action is PanelAction.EDIT:
             await self._open_form(press)
         elif action is PanelAction.SETUP:
-            setup = self._subscriptions.show_setup(*press.subscription)
+            setup = self._subscriptions.setups.show(*press.subscription)
             await respond(interaction, setup_response(await defer_if_slow(interaction, setup)))
         else:
             await edit_with(interaction, self._pages[action](press))
@@ -303,7 +304,9 @@ class SubscriptionPanel:
         )
 
     async def _set_up_again(self, press: Press) -> Response:
-        return _setup_page(await self._subscriptions.set_up_again(*press.subscription), press.scope)
+        return _setup_page(
+            await self._subscriptions.setups.set_up_again(*press.subscription), press.scope
+        )
 
     async def _ask_before_renew(self, press: Press) -> Response:
         entry = await self._subscriptions.entry(*press.subscription)
@@ -318,7 +321,7 @@ class SubscriptionPanel:
         )
 
     async def _renew(self, press: Press, *, overlap: bool) -> Response:
-        setup = await self._subscriptions.new_secret(*press.subscription, overlap=overlap)
+        setup = await self._subscriptions.setups.new_secret(*press.subscription, overlap=overlap)
         return _setup_page(setup, press.scope)
 
 

@@ -24,7 +24,8 @@ from bot.cogs.subscriptions.filter_texts import needs_choice_text
 from bot.discord_api.channels import fetch_channel, member_actor
 from bot.discord_api.outcomes import DISCORD_ERRORS, outcome_of
 from bot.errors import StorageUnavailable
-from bot.model import Account, PendingSubscribe
+from bot.model import Account
+from bot.pending import PendingSubscribe
 from bot.permissions import Actor, Audience
 from bot.services.linking import AnswerTo
 from bot.services.pending_commands import PendingCommandService

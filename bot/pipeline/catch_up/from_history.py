@@ -33,7 +33,8 @@ import structlog
 from bot.cards.notes import CardNote, NoteKind
 from bot.errors import NotADelivery
 from bot.log import MOST_EVENTS
-from bot.model import DayQuota, Hook
+from bot.model import Hook
+from bot.quota import DayQuota
 from bot.services.token_lending import TokenLender
 from bot.speckle.payloads import event_name_of, project_id_of, read_envelope
 from bot.speckle_api.client import SpeckleClient

@@ -20,12 +20,12 @@ from bot.log import MOST_EVENTS
 from bot.model import (
     KEEPING_PAUSES,
     AccessPause,
-    DayQuota,
     Hook,
     InboxSource,
     Subscription,
     SubscriptionState,
 )
+from bot.quota import DayQuota
 from bot.services.access_rules import Decision, Pause, ReadPermit, Show, Wait, may_read_lists
 from bot.services.token_lending import TokenLender
 from bot.speckle.activity import Activity, body_of, event_key, without_content

@@ -18,9 +18,10 @@ from bot.errors import (
     SpeckleUnavailable,
     StorageUnavailable,
 )
-from bot.model import DayQuota, Hook
+from bot.model import Hook
 from bot.pipeline.catch_up.from_history import CatchUpLimits, HistoryCatchUp
 from bot.pipeline.catch_up.from_lists import Decide, ListsCatchUp
+from bot.quota import DayQuota
 from bot.services.token_lending import TokenLender
 from bot.speckle_api.client import SpeckleClient
 from bot.storage import Storage

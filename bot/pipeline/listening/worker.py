@@ -18,10 +18,11 @@ import structlog
 
 from bot.errors import ACCOUNT_REFUSED, SpeckleError, SpeckleUnavailable, StorageUnavailable
 from bot.fairness import current_tenant
-from bot.model import DayQuota, Hook, Subscription
+from bot.model import Hook, Subscription
 from bot.pipeline.catch_up.from_lists import ListsCatchUp
 from bot.pipeline.listening.pace import ListeningPace
 from bot.pipeline.listening.rings import Rings, Wanted
+from bot.quota import DayQuota
 from bot.services.access_rules import LiveFor, hears_if_public
 from bot.services.token_lending import TokenLender
 from bot.services.webhook_triggers import sends_all
@@ -189,17 +190,26 @@ class Listener:
         """Pause what the operator lets accounts hear no more, since the last start."""
         for hook, subscriptions in await self._storage.read(_listened):
             barred = [one for one in subscriptions if hears_if_public(one, self._live_for)]
-            if barred:
+            if barred and hook.is_heard:
                 await self._lists.ask_again(hook, barred)
+
+    async def _barred(self, subscription_ids: Collection[int]) -> Collection[int]:
+        """Those that the operator lets no account hear: what a webhook sends them is enough."""
+        followed = await self._storage.read(lambda tx: tx.hooks.followed_by(subscription_ids))
+        found = [one for of_hook in followed for one in of_hook.subscriptions]
+        return {one.id for one in found if hears_if_public(one, self._live_for)}
 
     async def _plan(self) -> None:
         """Learn what is listened to now; an account that is new is asked at once."""
         wanted: defaultdict[int, list[Listened]] = defaultdict(list)
-        for one in await self._storage.read(lambda tx: tx.listening.all()):
-            wanted[one.account_id].append(one)
+        listened = await self._storage.read(lambda tx: tx.listening.all())
+        with_webhook = {one.subscription_id for one in listened if one.made}
+        barred = await self._barred(with_webhook) if with_webhook else ()
+        for one in listened:
+            if one.subscription_id not in barred:
+                wanted[one.account_id].append(one)
         for gone in self._ears.keys() - wanted.keys():
             del self._ears[gone]
-        made = {one.hook_id for those in wanted.values() for one in those if one.made}
         for account_id, those in wanted.items():
             ear = self._ears.get(account_id)
             if ear is None:
@@ -208,7 +218,7 @@ class Listener:
                 ear.due = self._clock()
                 if ear.server_url in self._servers:
                     self._servers[ear.server_url].set()
-        await self._hand_over(made)
+        await self._hand_over({one.hook_id for one in listened if one.made})
 
     async def _hand_over(self, hook_ids: Collection[int]) -> None:
         """Read to the end what a webhook brings by now, and listen no more.

@@ -300,6 +300,7 @@ def _print_of(server: SpeckleServer) -> object:
         len(server.users),
         len(server.tokens),
         sum(one.revoked for one in server.tokens.values()),
+        server.live_record.written,
         issues,
         [_print_of_project(one) for one in server.projects.values()],
     )

@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler
 
 from sandbox.demo.page.actions import CannotDo, read_action
 from sandbox.demo.page.changes import Changes
+from sandbox.demo.page.live_state import live_state
 from sandbox.demo.page.speckle_actions import ACTIONS
 from sandbox.demo.page.speckle_state import (
     access_of,
@@ -44,10 +45,10 @@ def routes(stage: Stage, changes: Changes) -> Sequence[web.RouteDef]:
 
 async def watch(stage: Stage, changes: Changes) -> None:
     """Runs while the page is served; marks "speckle" when there is something new to see."""
-    seen = fingerprint(stage.servers)
+    seen = fingerprint(stage.servers), stage.bot.state
     while True:
         await asyncio.sleep(LOOK_AGAIN_S)
-        now = fingerprint(stage.servers)
+        now = fingerprint(stage.servers), stage.bot.state
         if now != seen:
             seen = now
             changes.mark("speckle")
@@ -68,7 +69,8 @@ class _SpeckleView:
         """One project with all that is in it."""
         server = self._server(request)
         project = project_of(server, request.match_info["project"])
-        return web.json_response(whole_project(server, project))
+        live = await live_state(self._stage, server, project)
+        return web.json_response(whole_project(server, project) | {"live": live})
 
     async def call(self, request: web.Request) -> web.Response:
         """One call of a webhook: what was sent and what was answered."""

@@ -11,7 +11,7 @@ const BOT = {
 };
 const GROUPS = [
   ["Discord", ["discord_down", "discord_slow", "rate_limited", "channel_deleted", "permission_taken"]],
-  ["Speckle", ["speckle_down", "speckle_hangs"]],
+  ["Speckle", ["speckle_down", "speckle_hangs", "frames_lost", "sockets_cut"]],
 ];
 const SWITCHES = {
   discord_down: ["Discord is down", "Each request gets 503, the gateway is closed."],
@@ -21,6 +21,8 @@ const SWITCHES = {
   permission_taken: ["Permission taken", "The bot may not send there, and writes to Maren."],
   speckle_down: ["Speckle is down", "It answers 503. Its webhooks still come."],
   speckle_hangs: ["Speckle hangs", "It takes questions and never answers."],
+  frames_lost: ["Rings get lost", "Its sockets stay open and say nothing. The timer finds what is new."],
+  sockets_cut: ["No sockets", "It ends all sockets and opens none. The timer finds what is new."],
 };
 const IN_A_CHANNEL = new Set(["channel_deleted", "permission_taken"]);
 
@@ -107,12 +109,16 @@ function bot(state) {
 }
 
 function send() {
-  const publish = (count) => () => act("/api/faults/send", { count }, `Published: ${count}`);
+  const publish = (count, live = false) => () =>
+    act("/api/faults/send", { count, live }, `Published: ${count}`);
   return element(
     "div",
     { class: "fault-send" },
     button("Publish a version", "primary", publish(1)),
     button("Publish 5", "", publish(5)),
+    button("Publish in Lighthouse Library", "", publish(1, true), {
+      title: "It has no webhook: the bot hears of it by itself",
+    }),
     button("Try now what waits", "", () => act("/api/faults/retry", {}), {
       title: "As python3 run.py outbox retry does",
     }),

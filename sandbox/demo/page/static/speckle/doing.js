@@ -68,6 +68,7 @@ const SILENT = {
 function sayFired(fired, silent) {
   const events = fired.events.map((name) => element("code", {}, name)).flatMap((one, place) => (place ? [" and ", one] : [one]));
   if (!fired.events.length) say([silent]);
+  else if (!fired.calls && known.project?.live.listeners.length) say(["Done. Speckle fires ", ...events, ". No webhook is called: the bot is live here, and reads it by itself."]);
   else if (!fired.calls) say(["Done. Speckle fires ", ...events, ", but no webhook here is switched on for it."]);
   else {
     const calls = fired.calls === 1 ? "1 call of a webhook" : `${fired.calls} calls of webhooks`;

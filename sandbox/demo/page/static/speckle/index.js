@@ -5,12 +5,14 @@ import { element, reconcile } from "../dom.js";
 import { accessPage } from "./access.js";
 import { go, useView } from "./doing.js";
 import { followLink, openAddress } from "./links.js";
+import { tick } from "./live.js";
 import { refreshTimes } from "./parts.js";
 import { projectPage } from "./project.js";
 import { projectsPage } from "./projects.js";
 import { known, me, pull, restore, server, versionOf, where } from "./store.js";
 
 const TIMES_MS = 20_000;
+const SECOND_MS = 1000;
 
 let head;
 let body;
@@ -32,6 +34,7 @@ export function start(section) {
     draw();
   });
   setInterval(() => refreshTimes(body), TIMES_MS);
+  setInterval(() => tick(body), SECOND_MS);
   document.addEventListener("click", followLink, true);
 }
 

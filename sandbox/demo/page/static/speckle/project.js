@@ -1,8 +1,9 @@
-// One project: what it is, what one may do with it, and its four tabs.
+// One project: what it is, what one may do with it, and its five tabs.
 
 import { element } from "../dom.js";
 import { attempt, go, perform } from "./doing.js";
 import { ask, changed } from "./forms.js";
+import { liveTab } from "./live.js";
 import { modelsTab, publishForm } from "./models.js";
 import { button, copy, menuButton, roleBadge, visibilityBadge } from "./parts.js";
 import { peopleTab } from "./people.js";
@@ -11,7 +12,7 @@ import { isInvited, known, me, rights, ROLES, server, versionOf, where } from ".
 import { talkTab } from "./talk.js";
 import { webhooksTab } from "./webhooks.js";
 
-const TABS = { models: modelsTab, talk: talkTab, people: peopleTab, webhooks: webhooksTab };
+const TABS = { models: modelsTab, talk: talkTab, people: peopleTab, webhooks: webhooksTab, live: liveTab };
 
 /** The page's parts, for `reconcile`. */
 export function projectPage() {
@@ -73,11 +74,12 @@ function counts(project) {
       : project.threads.filter((one) => !one.resolved).length,
     people: project.members.length,
     webhooks: project.webhooks.length,
+    live: project.live.listeners.length,
   };
 }
 
 function tabs(project) {
-  const labels = { models: "Models", talk: server().talk === "issues" ? "Issues" : "Comments", people: "People", webhooks: "Webhooks" };
+  const labels = { models: "Models", talk: server().talk === "issues" ? "Issues" : "Comments", people: "People", webhooks: "Webhooks", live: "Live" };
   const numbers = counts(project);
   return element("div", { class: "sp-tabs", role: "group", "aria-label": "Parts of the project" },
     Object.entries(labels).map(([tab, label]) => element("button", {

@@ -9,7 +9,7 @@ export const where = {
   server: 0,
   page: "projects", // projects, project, access
   project: null,
-  tab: "models", // models, talk, people, webhooks
+  tab: "models", // models, talk, people, webhooks, live
   people: {},
   open: [], // ids of what is unfolded
   marked: [], // ids of what a link led to

@@ -14,7 +14,7 @@ export function webhooksTab(project) {
   const { isOwner, role } = rights(project);
   if (!isOwner) {
     const what = role ? `${me().name} is a ${ROLES[role].toLowerCase()}` : `${me().name} has no role`;
-    return [{ key: "no", version: versionOf(what), make: () => element("p", { class: "sp-note" }, `Only owners see a project's webhooks, and ${what} here. Choose an owner above to see them.`) }];
+    return [{ key: "no", version: versionOf(what), make: () => element("p", { class: "sp-note" }, `Only owners see a project's webhooks, and ${what} here. Choose an owner above to see them. The bot needs none where it is live: see the tab beside.`) }];
   }
   const hooks = project.webhooks.flatMap((hook) => [
     { key: hook.id, version: versionOf({ ...hook, calls: null }), make: () => about(hook) },
@@ -25,7 +25,7 @@ export function webhooksTab(project) {
 
 function below(there) {
   return element("div", {},
-    there ? null : element("p", { class: "sp-note" }, "There is no webhook yet. The bot makes one when an owner with a linked account types /subscribe in Discord. By hand it goes with the button below, and the address and secret that the bot shows."),
+    there ? null : element("p", { class: "sp-note" }, "There is no webhook yet. The bot makes one when an owner with a linked account types /subscribe in Discord. By hand it goes with the button below, and the address and secret that the bot shows. Without one the bot can be live: see the tab beside."),
     element("div", { class: "sp-row" }, button("New webhook…", create)));
 }
 

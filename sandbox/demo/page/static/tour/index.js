@@ -2,9 +2,11 @@
 
 import { ApiError, post } from "../api.js";
 import { element } from "../dom.js";
+import { openLive } from "../speckle/live.js";
 import { show } from "../views.js";
 
-// Each step brings a view to the front; `act` does for the guest what the step is about.
+// Each step brings a view to the front, `arrive` a part of it; `act` does for the guest what the
+// step is about.
 const STEPS = [
   {
     view: "discord",
@@ -47,6 +49,16 @@ const STEPS = [
     ],
   },
   {
+    view: "speckle",
+    title: "No webhook? The bot listens",
+    text: [
+      "Maren may read Lighthouse Library and does not own it, so there is no webhook. #library is live through her linked account instead: Speckle rings, and the bot reads what is new. That needs no public address and nothing to set up in Speckle.",
+      "The tab Live shows each ring and each look.",
+    ],
+    arrive: () => openLive("Lighthouse Library"),
+    act: ["Publish there for me", () => post("/api/faults/send", { count: 1, live: true }), "Published. Speckle rang; look at #library."],
+  },
+  {
     view: "faults",
     title: "Now break it",
     text: [
@@ -59,7 +71,7 @@ const STEPS = [
     view: "discord",
     title: "On your own Discord server",
     text: [
-      "That takes ten minutes: a token from Discord, a key, a public address. The README says how, and python3 run.py check says what is still missing.",
+      "That takes ten minutes: a token from Discord, a key, and a public address if you want webhooks. The README says how, and python3 run.py check says what is still missing.",
       "All that you did here is gone when you press Ctrl-C in your terminal.",
     ],
   },
@@ -94,8 +106,9 @@ function end() {
 
 function go(step) {
   at = step;
-  const { view, title, text, act } = STEPS[at];
+  const { view, title, text, act, arrive } = STEPS[at];
   show(view);
+  arrive?.();
   mark(view);
   const heading = element("h2", { id: "tour-title", tabindex: "-1", text: title });
   const said = element("p", { class: "tour-said", role: "status" });

@@ -1,0 +1,41 @@
+"""What channels follow, as somebody may read it who manages them."""
+
+from bot.permissions import Actor
+from bot.services.channel_rules import require_manager
+from bot.services.project_followers import entry_of, names_in_filters
+from bot.services.subscribe_results import Followed
+from bot.storage import Storage, Transaction
+
+
+async def managed_entries(
+    storage: Storage, guild_id: int, actor: Actor, channel_id: int | None = None
+) -> list[Followed]:
+    """Subscriptions of the guild, or of one channel, that the caller may manage."""
+
+    def read(tx: Transaction) -> list[Followed]:
+        hooks = {hook.id: hook for hook in tx.hooks.of_guild(guild_id)}
+        return [
+            Followed(hooks[one.hook_id], one, True, names_in_filters(tx, hooks[one.hook_id], one))
+            for one in tx.subscriptions.of_guild(guild_id)
+            if channel_id in (None, one.channel_id)
+            and one.hook_id in hooks
+            and actor.manages(one.channel_id)
+        ]
+
+    entries = [_as_seen(entry, actor) for entry in await storage.read(read)]
+    entries.sort(key=lambda entry: (entry.label, entry.subscription.id))
+    return entries
+
+
+async def managed_entry(
+    storage: Storage, guild_id: int, actor: Actor, subscription_id: int
+) -> Followed:
+    """One subscription of this guild that the caller may manage. Errors: CommandRefused."""
+    entry = await entry_of(storage, guild_id, subscription_id)
+    require_manager(actor, entry.subscription.channel_id)
+    return _as_seen(entry, actor)
+
+
+def _as_seen(entry: Followed, actor: Actor) -> Followed:
+    """The entry as the caller may read it: the bot may not know whether they see the channel."""
+    return entry if actor.sees(entry.subscription.channel_id) else entry.for_others()
