@@ -468,6 +468,8 @@ async def test_without_a_public_url_it_says_what_works_and_what_does_not(
     assert row.mark is CheckMark.SKIPPED
     for words in ("followed live", "Webhooks and pages for signing in need it", "/readyz"):
         assert words in row.text
+    (row,) = await check_public_url(Settings(webhook_port=0), http)
+    assert "A free port of 127.0.0.1 is listened on" in row.text
 
 
 async def test_without_a_public_url_the_port_of_another_program_is_said(

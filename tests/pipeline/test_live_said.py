@@ -71,10 +71,10 @@ async def test_what_the_host_allows_no_more_is_paused_at_the_next_start(
         assert "says what is possible instead" in text_of(
             await workshop.type("doctor", by=workshop.juno)
         )
-        # Who may still not be heard reads how a webhook by hand would be possible.
+        # Who may still not be heard is told what makes the channel live: no webhook could.
         by_hand = await workshop.subscribe(workshop.juno)
         assert "cannot be live through your account" in by_hand
-        assert "sets `PUBLIC_URL`" in by_hand
+        assert "Nothing arrives yet" in by_hand
     async with workshop.start(who=who) as app:
         await workshop.link(studio.maren, workshop.ilse)
         assert (LIVE in await workshop.subscribe()) == (who == "owners")

@@ -13,7 +13,7 @@ from bot.cli.check.file_modes import check_files
 from bot.cli.check.http_probe import TIMEOUT_S
 from bot.cli.check.metrics import check_metrics
 from bot.cli.check.operator import check_operator
-from bot.cli.check.public_url import check_public_url, check_shared_hook
+from bot.cli.check.public_url import check_live, check_public_url, check_shared_hook
 from bot.cli.check.report import CheckMark, CheckResult
 from bot.cli.check.speckle import (
     check_bundles,
@@ -67,6 +67,7 @@ def _tries(settings: Settings, http: aiohttp.ClientSession, files: Sequence[Path
         *(check_server(http, server) for server in settings.speckle_servers),
         check_bundles(BundleReader()),
         check_speckle_token(settings, http),
+        check_live(settings),
         check_sign_in(settings, http),
         check_public_url(settings, http),
         check_shared_hook(settings),

@@ -62,7 +62,8 @@ async def _without(settings: Settings, http: aiohttp.ClientSession) -> CheckResu
         "PUBLIC_URL is not set, and need not be: projects are followed live, and people link "
         "accounts by pasting a token or a code. Webhooks and pages for signing in need it: the "
         "address of your tunnel or reverse proxy, in .env as PUBLIC_URL=https://... "
-        f"{host} port {port} is listened on all the same, for GET /healthz and /readyz."
+        f"{f'{host} port {port}' if port else f'A free port of {host}'} is listened on all the "
+        "same, for GET /healthz and /readyz."
     )
     return CheckResult(CheckMark.SKIPPED, what, text)
 
@@ -86,7 +87,8 @@ async def check_live(settings: Settings) -> Sequence[CheckResult]:
     """Of which projects accounts may hear."""
     text = (
         "projects can be followed through the account of the person who subscribes: "
-        f"{LIVE_FOR[settings.live.who]} (who in [live] of config.toml)."
+        f"{LIVE_FOR[settings.live.who]} (who in [live] of config.toml). Channels that follow "
+        "others that way are paused at the next start."
     )
     return [CheckResult(CheckMark.GOOD, "Live", text)]
 

@@ -44,7 +44,7 @@ function whoListens({ runs, everyS, listeners }) {
       element("p", { class: "sp-facts" }, `For ${one.channels.map((name) => `#${name}`).join(", ")}`,
         one.subscriptions ? ` · told of ${count(one.subscriptions, "kind")} of events` : null),
       runs
-        ? element("p", { class: "sp-facts" }, "List last read ", since(one), ", again in ", countdown(one, everyS))
+        ? element("p", { class: "sp-facts" }, "List last read ", since(one), ", again ", countdown(one, everyS))
         : element("p", { class: "sp-facts" }, "The bot does not run. Once it is started, it reads what happened meanwhile.")))));
 }
 
@@ -64,20 +64,22 @@ function sinceText(iso) {
 }
 
 function countdown(one, everyS) {
-  return element("b", { "data-due": one.id, "data-every": everyS }, dueText(one.id, everyS));
+  return element("b", { "data-due": one.id, "data-every": everyS, "data-read": one.readAt }, dueText(one.id, everyS, one.readAt));
 }
 
-function dueText(id, everyS) {
+function dueText(id, everyS, readAt) {
+  if (Date.now() - new Date(readAt ?? Date.now()) > 2 * everyS * SECOND_MS) return "once Speckle answers";
   const left = (due.get(id) - Date.now()) / SECOND_MS;
   const now = left >= 0 ? left : (left % everyS) + everyS;
-  return `${Math.max(1, Math.ceil(now))} s`;
+  return `in ${Math.max(1, Math.ceil(now))} s`;
 }
 
 /** Say the times again, as one second has passed. */
 export function tick(root) {
   for (const one of root.querySelectorAll("[data-since]")) one.textContent = sinceText(one.dateTime);
   for (const one of root.querySelectorAll("[data-due]")) {
-    if (due.has(one.dataset.due)) one.textContent = dueText(one.dataset.due, Number(one.dataset.every));
+    const { due: id, every, read } = one.dataset;
+    if (due.has(id)) one.textContent = dueText(id, Number(every), read);
   }
 }
 
