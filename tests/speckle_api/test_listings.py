@@ -190,3 +190,31 @@ def test_whatever_stands_in_a_list_it_is_read() -> None:
             changes = listings.read_changes(listing, listing, listing, EARLY)
             assert "\\ud800" not in repr(changes)
             assert "\\ud800" not in repr(listings.read_names(listing, []))
+
+
+@pytest.mark.parametrize("limit", [None, 1_500])
+async def test_the_lists_with_what_there_is_are_one_request_where_that_is_answered(
+    studio: Studio, release: Release, limit: int | None
+) -> None:
+    """Where it is too large, or the server has no issues, each list is asked for."""
+    for number in range(20):
+        studio.server.add_version(
+            studio.tower, studio.model, author=studio.ilse, message=f"{number} {'m' * 300}"
+        )
+    if limit is not None:
+        studio.limit(max_answer_bytes=limit)
+    studio.server.requests.clear()
+    after = studio.server.now()
+    found = await studio.client.changes_since(
+        studio.login, studio.tower.id, after=after, limit=1_000, with_state=True
+    )
+    assert found.versions == ()
+    assert found.state is not None
+    assert len(found.state.versions) == (22 if limit is None else 2)
+    has_issues = release is SPECKLE_4_AS_ANNOUNCED
+    assert (found.state.issues is not None) == has_issues
+    asked = {one.operation for one in studio.server.requests}
+    if limit is None and has_issues:
+        assert asked == {"FirstPages"}
+    else:
+        assert asked > {"FirstPages", "Versions", "ModelsMade"}
