@@ -1,7 +1,7 @@
 """The parts that an event passes through, and the port that it comes in by."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
@@ -22,6 +22,7 @@ from bot.pipeline.editor import Editor
 from bot.pipeline.enrichment import Enrichment
 from bot.pipeline.ingest import Ingest
 from bot.pipeline.late_enrichment import LateEnrichment
+from bot.pipeline.listening.pace import ListeningPace
 from bot.pipeline.listening.worker import Listener
 from bot.pipeline.picture_resizer import PictureResizer
 from bot.pipeline.replay import Replay
@@ -185,7 +186,8 @@ def _listening(
         on_full=base.quotas.note_full,
         decide_again=partial(access.decide_and_record, fresh=True),
     )
-    live, pace = base.settings.live, base.timings.listening
+    live = base.settings.live
+    as_set = ListeningPace(soonest_s=live.every_s, sockets_from=live.sockets_from)
     return Listener(
         base.storage,
         speckle.client,
@@ -195,7 +197,7 @@ def _listening(
         live_for=LiveFor(live.who),
         quota=base.quotas.day,
         on_full=base.quotas.note_full,
-        pace=replace(pace, soonest_s=live.every_s, sockets_from=live.sockets_from),
+        pace=base.timings.listening or as_set,
         now=base.now,
     )
 

@@ -20,7 +20,10 @@ from bot.timing import Backoff
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """How long each part waits, and what a few take at a time; tests hand in others."""
+    """How long each part waits, and what a few take at a time; tests hand in others.
+
+    Without a pace of `listening` it is as `[live]` says.
+    """
 
     storage: StorageTimings = StorageTimings()
     speckle: BreakerLimits = BreakerLimits()
@@ -30,6 +33,6 @@ class Timings:
     sender: SenderTimings = SenderTimings()
     editor_retry: Backoff = EDIT_RETRY
     catch_up: CatchUpLimits = CatchUpLimits()
-    listening: ListeningPace = ListeningPace()
+    listening: ListeningPace | None = None
     notifier: NotifierTimings = NotifierTimings()
     operator: OperatorTimings = OperatorTimings()

@@ -26,6 +26,8 @@ class SpeckleFaults:
     path: str = "/"
     when: Callable[[str], bool] = lambda operation: True
     times: int | None = None
+    after: bool = False
+    hanging: int = 0
 
     def rate_limit(self, retry_after_s: float, times: int | None = None) -> None:
         """Answer 429, as recorded."""

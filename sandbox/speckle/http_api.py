@@ -212,15 +212,18 @@ class SpeckleServer(IssueWorld):
         asked = await self._note(request)
         if request.path == "/graphql" and wants_socket(request):
             return await self._socket(request)
-        if self.faults.strike(request.path, asked.operation):
-            broken = await self._broken(request)
-            if broken is not None:
-                return broken
+        struck = self.faults.strike(request.path, asked.operation)
+        after = self.faults.after
+        if struck and not after and (broken := await self._broken(request)) is not None:
+            return broken
         try:
             request[TOKEN] = self._token(request.headers.get("Authorization"))
         except TokenNotValid:
             return _json(BAD_TOKEN, status=403)
-        return await handler(request)
+        answer = await handler(request)
+        if struck and after and (broken := await self._broken(request)) is not None:
+            return broken
+        return answer
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         """A handshake, whose Authorization header nobody reads."""
@@ -255,6 +258,7 @@ class SpeckleServer(IssueWorld):
     async def _broken(self, request: web.Request) -> web.StreamResponse | None:
         faults = self.faults
         if faults.hang:
+            faults.hanging += 1
             await asyncio.Event().wait()
         if faults.delay_s:
             await asyncio.sleep(faults.delay_s)

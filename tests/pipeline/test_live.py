@@ -13,18 +13,31 @@ from bot.lookups import EventFilter
 from bot.model import PauseReason, Subscription, SubscriptionState
 from bot.pipeline.access import AccessTimings
 from bot.pipeline.listening.pace import ListeningPace
+from bot.speckle_api.circuit_breaker import BreakerLimits
 from bot.storage import Transaction
-from bot.timing import Backoff
+from bot.timing import Backoff, utc_now
 from bot.trace import TraceStep
 from sandbox.discord import InteractionView, SandboxChannel, SandboxMember
-from sandbox.speckle import Release, ServerProject, SpeckleServer, User, commit_create_data
+from sandbox.speckle import (
+    Release,
+    ServerProject,
+    SpeckleServer,
+    User,
+    Version,
+    commit_create_data,
+)
 from tests.pipeline.conftest import QUICK_NOTICES, TIMINGS, StartBot, Studio
 from tests.pipeline.test_owner_end_to_end import free_port, text_of
+from tests.stored import new_count, waiting_count
 from tests.waiting import until
 
-PACE = ListeningPace(plan_s=0.2, s_a_project=0.0, retry=Backoff((0.2,)))
+PACE = ListeningPace(soonest_s=0.2, plan_s=0.2, s_a_project=0.0, retry=Backoff((0.2,)))
+BY_SOCKET = replace(PACE, soonest_s=300.0, sockets_from=0)  # what comes soon came by a socket
 QUICK = replace(
-    TIMINGS, listening=PACE, notifier=QUICK_NOTICES, access=AccessTimings(silent_for_s=0.2)
+    TIMINGS,
+    notifier=QUICK_NOTICES,
+    access=AccessTimings(silent_for_s=0.2),
+    speckle=BreakerLimits(rest_s=0.5),
 )
 LIVE = "Live through your account"
 
@@ -39,6 +52,7 @@ class Workshop:
     jonas: User
     juno: SandboxMember
     tower: ServerProject
+    port: int
     start: Callable[..., AbstractAsyncContextManager[App]]
 
     async def type(
@@ -65,11 +79,14 @@ class Workshop:
         return token
 
     async def subscribe(
-        self, by: SandboxMember | None = None, where: SandboxChannel | None = None
+        self,
+        by: SandboxMember | None = None,
+        where: SandboxChannel | None = None,
+        **options: object,
     ) -> str:
         """What is answered in the end, to a yes where there was a question."""
-        who = by or self.studio.maren
-        answer = await self.type("subscribe", by=who, where=where, stream_id=self.tower.id)
+        who, project = by or self.studio.maren, self.tower.id
+        answer = await self.type("subscribe", by=who, where=where, stream_id=project, **options)
         if "Who will see" in text_of(answer):
             answer = await self.studio.sandbox.press(answer, "Show it there", who)
             answer = await answer.settled()
@@ -78,6 +95,42 @@ class Workshop:
     def publish(self, message: str) -> None:
         model = self.server.add_model(self.tower, f"structure/{message}", author=self.ilse)
         self.server.add_version(self.tower, model, author=self.ilse, message=message)
+
+    def listed(self, name: str) -> Version:
+        """A version in the list, whose webhook is not called yet."""
+        model = self.server.add_model(self.tower, f"structure/{name}")
+        return self.server.add_version(self.tower, model, author=self.ilse, message=name)
+
+    async def delivered(self, version: Version) -> None:
+        """Its call of the project's webhooks, whatever becomes of that."""
+        data = commit_create_data(version)
+        await self.server.fire(self.tower, "commit_create", data, user=self.ilse)
+
+    async def happens(self, name: str) -> None:
+        """A version, as Speckle does it: an entry in the list, and a call of each webhook."""
+        await self.delivered(self.listed(name))
+
+    async def two_turns_more(self, app: App) -> None:
+        """Wait until the account was asked again, and what that brought, if anything, was shown."""
+        asked = self._asked()
+        await until(lambda: self._asked() > asked + 2)  # one may have been under way
+        await nothing_waits(app)
+
+    async def starts_again(self) -> None:
+        """Start once more: what webhooks could not deliver is looked for, and shown if any."""
+        begun = utc_now()
+        async with self.start(public=True) as app:
+
+            async def looked() -> bool:
+                found = await app.storage.read(lambda tx: tx.hooks.with_webhooks())
+                return all(one.caught_up_at and one.caught_up_at > begun for one in found)
+
+            await until(looked)
+            await nothing_waits(app)
+
+    def _asked(self) -> int:
+        """How often it was asked what is new, where there are activity lists and where not."""
+        return len(self.server.asked_lists("ActivityOfMany")) + len(self.server.asked("Versions"))
 
     def shown(self, channel: SandboxChannel | None = None) -> str:
         where = (channel or self.studio.structure).id
@@ -99,6 +152,25 @@ def of_channel(channel: SandboxChannel, tx: Transaction) -> list[Subscription]:
     return tx.subscriptions.of_channel(channel.id)
 
 
+async def nothing_waits(app: App) -> None:
+    """Wait until there is neither an event nor a card on its way."""
+
+    async def nothing() -> bool:
+        return not await app.storage.read(lambda tx: new_count(tx) + waiting_count(tx))
+
+    await until(nothing)
+
+
+async def handed_over(app: App) -> None:
+    """Wait until webhooks bring all that accounts heard before, and that was shown."""
+
+    async def over() -> bool:
+        return not await app.storage.read(lambda tx: tx.listening.all())
+
+    await until(over)
+    await nothing_waits(app)
+
+
 async def is_paused(app: App, channel: SandboxChannel) -> bool:
     (here,) = await app.storage.read(partial(of_channel, channel))
     return here.is_paused_for_rights
@@ -111,7 +183,7 @@ def timings() -> Timings:
 
 @pytest.fixture
 async def workshop(
-    studio: Studio, start_bot: StartBot, release: Release
+    studio: Studio, start_bot: StartBot, release: Release, timings: Timings
 ) -> AsyncIterator[Workshop]:
     async with SpeckleServer.start(release=release) as server:
         ilse, jonas = server.add_user("Ilse Brandt"), server.add_user("Jonas Okafor")
@@ -121,20 +193,25 @@ async def workshop(
 
         @asynccontextmanager
         async def start(
-            *, public: bool = False, quotas: Mapping[str, int] | None = None, **live: object
+            *,
+            public: bool = False,
+            quotas: Mapping[str, int] | None = None,
+            pace: ListeningPace = PACE,
+            **live: object,
         ) -> AsyncIterator[App]:
             async with start_bot(
+                timings=replace(timings, listening=pace),
                 public_url=f"http://127.0.0.1:{port}" if public else None,
                 webhook_port=port,
                 speckle_servers=(server.url,),
                 speckle={"enrich_deadline_s": 3.0},
-                live={"every_s": 1.0} | live,
+                live=live,
                 quotas=quotas or {},
             ) as app:
                 yield app
 
         juno = studio.guild.add_member("Juno Ferreira", permissions="manage_webhooks")
-        yield Workshop(studio, server, ilse, jonas, juno, tower, start)
+        yield Workshop(studio, server, ilse, jonas, juno, tower, port, start)
 
 
 async def test_a_project_is_followed_without_a_public_address(workshop: Workshop) -> None:
@@ -151,9 +228,9 @@ async def test_a_project_is_followed_without_a_public_address(workshop: Workshop
         await workshop.shows("columns set")
         assert "No card was sent" not in text_of(await workshop.type("status"))
     workshop.publish("while the bot was off")
-    async with workshop.start():
+    async with workshop.start() as app:
         await workshop.shows("slab poured", "columns set", "while the bot was off")
-        await asyncio.sleep(2.5)  # two turns more
+        await workshop.two_turns_more(app)
     await workshop.shows("slab poured", "columns set", "while the bot was off")
     assert "before anybody followed" not in workshop.shown()
     assert "Ilse Brandt" in workshop.shown()
@@ -161,7 +238,7 @@ async def test_a_project_is_followed_without_a_public_address(workshop: Workshop
 
 async def test_a_socket_rings(workshop: Workshop) -> None:
     """The turns are minutes apart, so that what comes soon came by the socket."""
-    async with workshop.start(every_s=300.0, sockets_from=0):
+    async with workshop.start(pace=BY_SOCKET):
         await workshop.link(workshop.studio.maren, workshop.ilse)
         await workshop.subscribe()
         await until(lambda: workshop.server.live.subscriptions())
@@ -178,14 +255,14 @@ async def test_a_socket_tells_of_issues_where_the_server_has_them(
 ) -> None:
     """It may be opened before it is known that the server has no activity lists."""
     field = "projectIssuesUpdated" if release.bundles else "projectCommentsUpdated"
-    async with workshop.start(every_s=300.0, sockets_from=0):
+    async with workshop.start(pace=BY_SOCKET):
         await workshop.link(workshop.studio.maren, workshop.ilse)
         await workshop.subscribe()
         await until(lambda: workshop.server.live.subscriptions(field=field))
 
 
 async def test_the_trace_says_what_led_to_an_event(workshop: Workshop) -> None:
-    async with workshop.start(every_s=3.0, sockets_from=0) as app:
+    async with workshop.start(pace=replace(PACE, soonest_s=3.0, sockets_from=0)) as app:
         await workshop.link(workshop.studio.maren, workshop.ilse)
         await workshop.subscribe()
         await until(lambda: workshop.server.live.subscriptions())
@@ -207,7 +284,7 @@ async def test_the_trace_says_what_led_to_an_event(workshop: Workshop) -> None:
         await workshop.shows("while speckle refused", "rebar tied")
         assert await heard(app, "while speckle refused") == {"heard": "later"}
     workshop.publish("while the bot was off")
-    async with workshop.start(every_s=3.0, sockets_from=0) as app:
+    async with workshop.start(pace=replace(PACE, soonest_s=3.0, sockets_from=0)) as app:
         await workshop.shows("rebar tied", "while the bot was off")
         assert await heard(app, "while the bot was off") == {"heard": "later"}
         why = text_of(await workshop.type("why"))
@@ -286,7 +363,6 @@ async def test_a_members_pause_is_passed_over(workshop: Workshop) -> None:
         paused = (SubscriptionState.PAUSED, PauseReason.MEMBER)
         await app.storage.write(lambda tx: tx.subscriptions.set_state(here.id, *paused))
         workshop.publish("while it was paused")
-        await asyncio.sleep(1.5)
         assert "active again" in await workshop.subscribe()
         workshop.publish("columns set")
         await workshop.shows("slab poured", "columns set")
@@ -294,31 +370,20 @@ async def test_a_members_pause_is_passed_over(workshop: Workshop) -> None:
 
 
 async def test_a_webhook_takes_over_and_each_event_is_shown_once(workshop: Workshop) -> None:
-    async def delivered(message: str) -> None:
-        """As Speckle does: an entry in the list, and a call of the webhook."""
-        model = workshop.server.add_model(workshop.tower, f"structure/{message}")
-        version = workshop.server.add_version(
-            workshop.tower, model, author=workshop.ilse, message=message
-        )
-        await workshop.server.fire(
-            workshop.tower, "commit_create", commit_create_data(version), user=workshop.ilse
-        )
-
     async with workshop.start():
         await workshop.link(workshop.studio.maren, workshop.ilse)
         assert LIVE in await workshop.subscribe()
         workshop.publish("slab poured")
         await workshop.shows("slab poured")
     workshop.publish("while the bot was off")
-    async with workshop.start(public=True):
+    async with workshop.start(public=True) as app:
         assert "in Speckle for you" in await workshop.subscribe()
         assert len(workshop.server.webhooks(workshop.tower)) == 1
-        await delivered("columns set")
+        await workshop.happens("columns set")
         await workshop.shows("slab poured", "while the bot was off", "columns set")
-        await asyncio.sleep(2.5)
-        await delivered("roof on")
+        await handed_over(app)
+        await workshop.happens("roof on")
         names = ("slab poured", "while the bot was off", "columns set", "roof on")
         await workshop.shows(*names)
-    async with workshop.start(public=True):
-        await asyncio.sleep(2.5)
-        await workshop.shows(*names)
+    await workshop.starts_again()
+    await workshop.shows(*names)

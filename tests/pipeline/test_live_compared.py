@@ -3,7 +3,7 @@
 import asyncio
 import random
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
@@ -15,7 +15,7 @@ from sandbox.speckle import SPECKLE_4, SPECKLE_4_AS_ANNOUNCED, Model, Version
 from sandbox.speckle.people_at_work import PersonAtWork
 from tests.conftest import name_of
 from tests.pipeline import test_live
-from tests.pipeline.test_live import Workshop
+from tests.pipeline.test_live import BY_SOCKET, PACE, Workshop, handed_over, nothing_waits
 from tests.pipeline.test_stopping import process
 from tests.waiting import until
 
@@ -96,9 +96,9 @@ async def test_what_was_edited_moved_renamed_and_deleted_is_told_once(workshop: 
         week.at_work.delete_model(old)
         week.at_work.delete_issue(issue)
         await until(lambda: len(_titles(workshop)) >= 6)
-        await asyncio.sleep(3.0)
-    async with workshop.start():
-        await asyncio.sleep(3.0)
+        await workshop.two_turns_more(app)
+    async with workshop.start() as app:
+        await workshop.two_turns_more(app)
     titles, shown = _titles(workshop), workshop.shown()
     assert len(titles) == 6, titles
     assert shown.count(NOT_KNOWN) == 6
@@ -114,7 +114,7 @@ async def test_what_a_socket_loses_and_a_cut_hides_is_told_once(workshop: Worksh
     week = Week.of(workshop)
     slab = week.model("slab")
     first = week.version(slab, "as it was")
-    async with workshop.start(every_s=300.0, sockets_from=0) as app:
+    async with workshop.start(pace=BY_SOCKET) as app:
         await _follow(workshop, app)
         await until(lambda: workshop.server.live.subscriptions())
         await asyncio.sleep(0.5)
@@ -158,12 +158,14 @@ async def test_a_full_day_tells_the_rest_on_another_day_and_nothing_twice(
         await _follow(workshop, app)
     for one in versions:
         week.at_work.update_version(one, f"{one.message} edited")
-    async with workshop.start(quotas=small):
-        await until(lambda: len(_titles(workshop)) == 3)
-        await asyncio.sleep(2.0)
-    async with workshop.start():
-        await until(lambda: len(_titles(workshop)) == 5)
-        await asyncio.sleep(2.0)
+    async with workshop.start(quotas=small) as app:
+        await until(lambda: len(_titles(workshop)) >= 3)
+        await nothing_waits(app)
+        assert len(_titles(workshop)) == 3
+    async with workshop.start() as app:
+        await until(lambda: len(_titles(workshop)) >= 5)
+        await workshop.two_turns_more(app)
+        assert len(_titles(workshop)) == 5
     shown = workshop.shown()
     for number in range(5):
         assert shown.count(f"'version {number} edited'") == 1
@@ -187,9 +189,9 @@ async def test_edits_outlive_kills_at_any_moment(
             await asyncio.sleep(when.uniform(0.0, 1.5))
             bot.send_signal(signal.SIGKILL)
             await bot.wait()
-    async with workshop.start():
+    async with workshop.start() as app:
         await until(lambda: len(_titles(workshop)) >= 12)
-        await asyncio.sleep(2.5)
+        await workshop.two_turns_more(app)
     shown = workshop.shown()
     for number in range(12):
         assert shown.count(f"'version {number:02} edited'") == 1
@@ -204,8 +206,7 @@ async def test_what_a_webhook_tells_too_is_shown_once(workshop: Workshop) -> Non
     issue, _ = workshop.server.add_issue(workshop.tower, "Clash", author=workshop.ilse)
     async with workshop.start() as app:
         await _follow(workshop, app)
-    async with workshop.start(every_s=300.0, public=True):
-        await asyncio.sleep(1.0)
+    async with workshop.start(pace=replace(PACE, soonest_s=300.0), public=True):
         workshop.server.faults.when = lambda operation: operation in LISTS
         workshop.server.faults.status = 503
         await workshop.subscribe()
@@ -218,11 +219,6 @@ async def test_what_a_webhook_tells_too_is_shown_once(workshop: Workshop) -> Non
         await until(lambda: len(_titles(workshop)) >= 5)
         workshop.server.faults.clear()
     async with workshop.start(public=True) as app:
-
-        async def handed_over() -> bool:
-            return not await app.storage.read(lambda tx: tx.listening.all())
-
-        await until(handed_over)
-        await asyncio.sleep(2.0)
+        await handed_over(app)
         assert not await _remembered(app)
     assert len(_titles(workshop)) == 5, _titles(workshop)

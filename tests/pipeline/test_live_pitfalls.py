@@ -7,19 +7,19 @@ from functools import partial
 
 import pytest
 
-from bot.app import Timings
+from bot.app import App, Timings
 from bot.model import PauseReason, PauseWhy
 from bot.pipeline.access import AccessTimings
+from bot.pipeline.listening.pace import ListeningPace
 from sandbox.speckle.people_at_work import PersonAtWork
 from tests.conftest import only_2_31
 from tests.pipeline.deliveries import wait_until_paused
 from tests.pipeline.test_access import said
-from tests.pipeline.test_live import LIVE, QUICK, Workshop, is_paused
+from tests.pipeline.test_live import BY_SOCKET, LIVE, PACE, QUICK, Workshop, is_paused
 from tests.pipeline.test_live import workshop as workshop  # a fixture
 from tests.waiting import until
 
-SELDOM = {"every_s": 300.0, "sockets_from": 0}  # what comes soon came by a socket
-SOCKETS = {"every_s": 1.0, "sockets_from": 0}
+SOCKETS = replace(PACE, sockets_from=0)
 
 pytestmark = only_2_31
 
@@ -45,16 +45,15 @@ def numbers(workshop: Workshop, word: str) -> list[int]:
     return [int(one) for one in re.findall(rf"{word} no (\d+)", workshop.shown())]
 
 
-async def poured(workshop: Workshop, count: int) -> None:
-    """Wait for so many, as long as more come."""
-    there = -1
-    while there < len(found := numbers(workshop, "pour")) < count:
-        there = len(found)
-        await asyncio.sleep(5.0)
+async def poured(workshop: Workshop, app: App, count: int) -> None:
+    """Wait for so many, and for what may come beyond that; they are shown once each, in order."""
+    await until(lambda: len(numbers(workshop, "pour")) >= count, within_s=60.0)
+    await workshop.two_turns_more(app)
+    assert numbers(workshop, "pour") == list(range(count))
 
 
 async def test_frames_that_were_lost_are_found_by_the_timer(workshop: Workshop) -> None:
-    async with workshop.start(**SOCKETS):
+    async with workshop.start(pace=SOCKETS):
         await follow(workshop)
         await socket_is_ready(workshop)
         workshop.server.live.faults.lose_frames()
@@ -66,7 +65,7 @@ async def test_frames_that_were_lost_are_found_by_the_timer(workshop: Workshop) 
 async def test_a_frozen_socket_and_one_that_is_refused_keep_nobody_waiting(
     workshop: Workshop,
 ) -> None:
-    async with workshop.start(**SOCKETS):
+    async with workshop.start(pace=SOCKETS):
         await follow(workshop)
         await socket_is_ready(workshop)
         workshop.server.live.freeze()
@@ -84,7 +83,7 @@ async def test_a_frozen_socket_and_one_that_is_refused_keep_nobody_waiting(
 async def test_what_frames_say_is_not_believed(workshop: Workshop) -> None:
     """Reopened comes as CREATED, moved as UPDATED."""
     at_work = PersonAtWork(workshop.server, workshop.ilse)
-    async with workshop.start(**SELDOM):
+    async with workshop.start(pace=BY_SOCKET):
         await follow(workshop)
         await socket_is_ready(workshop)
         workshop.publish("slab poured")
@@ -105,7 +104,7 @@ async def test_what_frames_say_is_not_believed(workshop: Workshop) -> None:
 async def test_what_rings_for_nothing_is_found_by_the_timer(workshop: Workshop) -> None:
     at_work = PersonAtWork(workshop.server, workshop.ilse)
     stranger = PersonAtWork(workshop.server, workshop.server.add_user("Kofi Mensah"))
-    async with workshop.start(**SOCKETS):
+    async with workshop.start(pace=SOCKETS):
         await follow(workshop)
         await socket_is_ready(workshop)
         workshop.publish("slab poured")
@@ -118,7 +117,7 @@ async def test_what_rings_for_nothing_is_found_by_the_timer(workshop: Workshop) 
 
 
 async def test_equal_milliseconds(workshop: Workshop) -> None:
-    async with workshop.start():
+    async with workshop.start() as app:
         await follow(workshop)
         model = workshop.server.add_model(workshop.tower, "structure/slab", author=workshop.ilse)
         with workshop.server.one_millisecond():
@@ -126,30 +125,26 @@ async def test_equal_milliseconds(workshop: Workshop) -> None:
                 workshop.server.add_version(
                     workshop.tower, model, author=workshop.ilse, message=f"pour no {number}"
                 )
-        await poured(workshop, 70)
-        await asyncio.sleep(2.5)
-        assert numbers(workshop, "pour") == list(range(70))
+        await poured(workshop, app, 70)
 
 
 async def test_many_at_once(workshop: Workshop) -> None:
-    async with workshop.start():
+    async with workshop.start() as app:
         await follow(workshop)
         model = workshop.server.add_model(workshop.tower, "structure/slab", author=workshop.ilse)
         for number in range(200):
             workshop.server.add_version(
                 workshop.tower, model, author=workshop.ilse, message=f"pour no {number}"
             )
-        await poured(workshop, 200)
-        await asyncio.sleep(2.5)
-        assert numbers(workshop, "pour") == list(range(200))
+        await poured(workshop, app, 200)
 
 
 @pytest.mark.parametrize("end", ["revoke", "expire"])
-@pytest.mark.parametrize("pace", [SOCKETS, {"every_s": 1.0}], ids=["socket", "timer"])
+@pytest.mark.parametrize("pace", [SOCKETS, PACE], ids=["socket", "timer"])
 async def test_a_token_that_ended_is_noticed_within_one_turn(
-    workshop: Workshop, end: str, pace: dict[str, float]
+    workshop: Workshop, end: str, pace: ListeningPace
 ) -> None:
-    async with workshop.start(**pace) as app:
+    async with workshop.start(pace=pace) as app:
         token = await follow(workshop)
         workshop.publish("slab poured")
         await workshop.shows("slab poured")
@@ -243,3 +238,19 @@ async def test_an_account_that_is_unlinked_pauses(workshop: Workshop) -> None:
         await workshop.link(workshop.studio.maren, workshop.ilse)
         assert "active again" in await workshop.subscribe()
         await workshop.shows("slab poured", "columns set")
+
+
+async def test_a_project_that_is_deleted_keeps_no_other_waiting(workshop: Workshop) -> None:
+    """Nothing rings for it, and it has no list any more."""
+    studio, server = workshop.studio, workshop.server
+    mill = server.add_project("Old Mill", owner=workshop.ilse, visibility="PUBLIC")
+    at_the_mill = replace(workshop, tower=mill)
+    async with workshop.start(pace=SOCKETS) as app:
+        await follow(workshop)
+        assert LIVE in await at_the_mill.subscribe(where=studio.facade)
+        await socket_is_ready(workshop)
+        PersonAtWork(server, workshop.ilse).delete_project(mill)
+        await until(partial(is_paused, app, studio.facade))
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")
+        assert not await is_paused(app, studio.structure)

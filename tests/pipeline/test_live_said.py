@@ -1,7 +1,5 @@
 """What is said of a channel that is live, and that it is true: paused, barred, full, taken over."""
 
-import asyncio
-
 import pytest
 from sqlalchemy import update
 
@@ -12,7 +10,7 @@ from sandbox.discord import SandboxMember
 from tests.conftest import only_2_31
 from tests.pipeline import test_live
 from tests.pipeline.deliveries import wait_until_paused
-from tests.pipeline.test_live import LIVE, Workshop
+from tests.pipeline.test_live import LIVE, Workshop, nothing_waits
 from tests.pipeline.test_owner_end_to_end import text_of
 
 timings, workshop = test_live.timings, test_live.workshop
@@ -33,7 +31,7 @@ async def test_a_day_that_is_full_is_notified_of_once_and_what_waited_comes(
 ) -> None:
     studio = workshop.studio
     private = studio.sandbox.world.private_channel(studio.maren.id)
-    async with workshop.start(quotas={"events_a_day": 4}):  # a new model is an event, too
+    async with workshop.start(quotas={"events_a_day": 4}) as app:  # a new model is an event, too
         await workshop.link(studio.maren, workshop.ilse)
         assert LIVE in await workshop.subscribe()
         for name in ("slab poured", "columns set", "roof on"):
@@ -48,7 +46,7 @@ async def test_a_day_that_is_full_is_notified_of_once_and_what_waited_comes(
             answer = text_of(await workshop.type(command))
             assert "waits until then" in answer or "it waits" in answer
         assert "is read only from" in text_of(await workshop.type("doctor"))
-        await asyncio.sleep(1.5)  # more turns
+        await nothing_waits(app)
         assert len(studio.sandbox.messages(private.id)) == 1
         assert "roof on" not in workshop.shown()
     async with workshop.start():
@@ -83,7 +81,7 @@ async def test_what_the_host_allows_no_more_is_paused_at_the_next_start(
         workshop.publish("roof on")
         if who == "owners":
             await workshop.shows("slab poured", "roof on")
-        await asyncio.sleep(1.5)
+            await workshop.two_turns_more(app)
         assert "columns set" not in workshop.shown()  # it was left in between
 
 

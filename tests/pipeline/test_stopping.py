@@ -33,9 +33,11 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def process(sandbox: Sandbox, database_url: str, key: str) -> AsyncIterator[Process]:
+async def process(
+    sandbox: Sandbox, database_url: str, key: str, port: int | None = None
+) -> AsyncIterator[Process]:
     """`python -m bot run` over the same database as `start_bot`, logged in."""
-    port = free_port()
+    port = port or free_port()
     environment = os.environ | {
         "DISCORD_TOKEN": sandbox.token,
         "DISCORD_API_URL": sandbox.api_url,

@@ -48,6 +48,7 @@ LISTED_LIVE = 20_000  # whatever happened while nobody listened is read
 OVERLAP = timedelta(minutes=15)
 SETTLED = timedelta(minutes=2)  # until then its webhook may still come
 NOBODY: Mapping[int, TraceFacts] = {}
+NO_FACTS: TraceFacts = {}
 
 Decide: TypeAlias = Callable[
     [Hook, Sequence[Subscription], InboxSource], Awaitable[Mapping[int, Decision]]
@@ -122,13 +123,15 @@ class ListsCatchUp:
         hooks: Sequence[Hook],
         accounts: Collection[int] | None = None,
         expected: Mapping[int, TraceFacts] = NOBODY,
+        others: TraceFacts = NO_FACTS,
     ) -> set[int]:
         """Take in what is missing, for hooks of one project; those where it is not settled.
 
         Hooks that listen are for themselves, as they are read to the end and no webhook is there to
         pause their channels. With `accounts`, for their channels alone. Each reader is asked for
         once. It is not settled either while one of the `expected` subscriptions is paused; with
-        each is given what its events' traces are to say. Errors:
+        each is given what its events' traces are to say, with `others` what those of others are to
+        say. Errors:
             SpeckleUnavailable: the server cannot be asked.
             StorageUnavailable: the database does not answer.
         """
@@ -149,7 +152,7 @@ class ListsCatchUp:
                     await self._pause(subscription.id, decision)
                 if isinstance(decision, Show) and decision.permit is not None:
                     after = await self._after(hook, subscription, at)
-                    heard = expected.get(subscription.id, {})
+                    heard = expected.get(subscription.id, others)
                     reading = _ListReader(hook, subscription, decision.permit, after, heard)
                     by_reader[decision.permit.reader].append(reading)
         for readings in by_reader.values():

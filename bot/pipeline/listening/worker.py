@@ -39,6 +39,7 @@ from bot.work import LISTENED_AGAIN, Listened, ToldEntry
 log = structlog.get_logger()
 
 ASK_WITHIN_S = 20.0
+LATER: TraceFacts = {HEARD_FACT: HeardBy.LATER}
 QUESTIONS_WITHOUT_LIST = 4  # versions, models, issues that moved, issues that are there
 NONE: frozenset[str] = frozenset()
 
@@ -109,9 +110,8 @@ class _Ear:
         by: TraceFacts = {HEARD_FACT: HeardBy.TURN, "every_s": round(self.every_s)}
         if project_id in rung or project_id in self.rung:
             by = {HEARD_FACT: HeardBy.RING}
-        later: TraceFacts = {HEARD_FACT: HeardBy.LATER}
         expected = self.subscription_ids(project_id)
-        return {one: by if one in self.current else later for one in expected}
+        return {one: by if one in self.current else LATER for one in expected}
 
 
 class Listener:
@@ -415,7 +415,7 @@ class Listener:
         listening = [one for one in hooks if one.listens and await self._has_room(one)]
         expected = ear.heard(project_id, rung)
         ear.current -= expected.keys()
-        left = await self._lists.take(listening, [ear.account_id], expected)
+        left = await self._lists.take(listening, [ear.account_id], expected, LATER)
         if left:
             self._changed.set()  # who is expected may have been paused
         if left or len(listening) < len(hooks):
