@@ -130,7 +130,7 @@ class Workshop:
 
     def _asked(self) -> int:
         """How often it was asked what is new, where there are activity lists and where not."""
-        return len(self.server.asked_lists("ActivityOfMany")) + len(self.server.asked("Versions"))
+        return len(self.server.asked_lists("ActivityOfMany")) + len(self.server.asked("FirstPages"))
 
     def shown(self, channel: SandboxChannel | None = None) -> str:
         where = (channel or self.studio.structure).id

@@ -336,7 +336,7 @@ class ListsCatchUp:
                 self._quota(hook.guild_id),
                 live=hook.listens,
                 heard=reading.heard,
-                live_until=portion.last_at if hook.listens else None,
+                live_until=_live_until(reading, portion.last_at),
                 seen=seen,
             )
         )
@@ -382,6 +382,18 @@ class ListsCatchUp:
         return datetime.fromisoformat(
             await self._storage.write(lambda tx: tx.key_values.set_once(name, at.isoformat()))
         )
+
+
+def _live_until(reading: _ListReader, last_at: datetime | None) -> datetime | None:
+    """Until when the list is read now, of what is live.
+
+    At a first read that nothing was noted before, as the bot was killed then, what is from before
+    its beginning is not to be read again with what overlaps.
+    """
+    if not reading.hook.listens or last_at is None:
+        return None
+    begins = reading.subscription.listened_until is None
+    return max(last_at, reading.after + LISTENED_AGAIN) if begins else last_at
 
 
 def _fetched(hook: Hook, listed: ListedEntry) -> FetchedEvent | None:
