@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.speckle.comparison import (
@@ -57,6 +57,7 @@ def found(draw: st.DrawFn) -> Found:
     )
 
 
+@settings(deadline=None)
 @given(found())
 def test_never_more_than_what_is_there(numbers: Found) -> None:
     comparison = judged(numbers)
@@ -70,6 +71,7 @@ def test_never_more_than_what_is_there(numbers: Found) -> None:
     assert total == added + removed + sum(comparison.changed.values())
 
 
+@settings(deadline=None)
 @given(found())
 def test_what_differs_on_all_was_seen_on_all(numbers: Found) -> None:
     comparison = judged(numbers)
@@ -81,6 +83,7 @@ def test_what_differs_on_all_was_seen_on_all(numbers: Found) -> None:
         assert having == comparison.pairs == numbers.pairs
 
 
+@settings(deadline=None)
 @given(found())
 def test_what_came_one_way_goes_the_other(numbers: Found) -> None:
     comparison = judged(numbers)
@@ -134,6 +137,7 @@ JSON = st.recursive(
 OBJECTS = st.dictionaries(st.sampled_from(["a", "b", "properties"]), JSON, max_size=3)
 
 
+@settings(deadline=None)
 @given(OBJECTS, OBJECTS)
 def test_properties_differ_both_ways_alike_in_number_of_objects(
     before: dict[str, Any], after: dict[str, Any]
@@ -172,6 +176,7 @@ def is_complete(matching: Matching, before: list[Element], after: list[Element])
     return not any(there.values()) and not any(now.values())
 
 
+@settings(deadline=None)
 @given(ELEMENTS, ELEMENTS)
 def test_each_element_is_in_one_pair_or_in_none(
     before: list[Element], after: list[Element]
