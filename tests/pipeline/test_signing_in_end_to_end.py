@@ -27,6 +27,16 @@ async def go_on_to_speckle(browser: aiohttp.ClientSession, url: str) -> str:
         return leaving.headers["Location"]
 
 
+async def subscribe_without_account(studio: Studio, project: str) -> InteractionView:
+    """Type it, and press the button that links an account: the answer, with the ways to do that."""
+    answer = await studio.sandbox.command(
+        studio.guild, studio.structure, studio.maren, "subscribe", stream_id=project
+    )
+    await studio.sandbox.press(await answer.settled(), "Link my account", studio.maren)
+    await until(lambda: "Sign in with Speckle" in str(answer.components))
+    return answer
+
+
 async def test_signing_in_completes_the_subscribe_that_waited_also_after_a_restart(
     studio: Studio, start_bot: StartBot
 ) -> None:
@@ -47,12 +57,7 @@ async def test_signing_in_completes_the_subscribe_that_waited_also_after_a_resta
             "speckle": {"enrich_deadline_s": 3.0},
         }
         async with start_bot(**settings):
-            answer = await studio.sandbox.command(
-                studio.guild, studio.structure, studio.maren, "subscribe",
-                stream_id=f"{server.url}/projects/{tower.id}",
-            )  # fmt: skip
-            await studio.sandbox.press(await answer.settled(), "Link my account", studio.maren)
-            await until(lambda: "Sign in with Speckle" in str(answer.components))
+            answer = await subscribe_without_account(studio, f"{server.url}/projects/{tower.id}")
         async with start_bot(**settings) as app:
             at = await go_on_to_speckle(browser, url_of(answer, "Sign in with Speckle"))
             code = server.approve(ilse, registered, at.rpartition("/")[2])
@@ -92,12 +97,7 @@ async def test_a_code_that_speckle_shows_completes_the_subscribe_that_waited(
             "speckle": {"enrich_deadline_s": 3.0},
         }
         async with start_bot(**settings):
-            answer = await studio.sandbox.command(
-                studio.guild, studio.structure, studio.maren, "subscribe",
-                stream_id=f"{server.url}/projects/{tower.id}",
-            )  # fmt: skip
-            await studio.sandbox.press(await answer.settled(), "Link my account", studio.maren)
-            await until(lambda: "Sign in with Speckle" in str(answer.components))
+            answer = await subscribe_without_account(studio, f"{server.url}/projects/{tower.id}")
         async with start_bot(**settings) as app:
             challenge = url_of(answer, "Sign in with Speckle").rpartition("/")[2]
             code = server.approve(ilse, registered, challenge)

@@ -6,7 +6,7 @@ press looks up again whose account it is.
 """
 
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from typing import Any, Final, TypeVar, assert_never
 
@@ -120,14 +120,14 @@ class AccountViews:
 
     async def _on_paste(self, interaction: Interaction, match: re.Match[str]) -> None:
         """Open the form for a token, while the request is still open."""
-        await self._open_form(interaction, match["nonce"], TokenModal)
+        await self._open_form(interaction, match["nonce"], _token_form)
 
     async def _on_code(self, interaction: Interaction, match: re.Match[str]) -> None:
         """Open the form for a code, while the request is still open."""
-        await self._open_form(interaction, match["nonce"], CodeModal)
+        await self._open_form(interaction, match["nonce"], _code_form)
 
     async def _open_form(
-        self, interaction: Interaction, nonce: str, form: type["TokenModal | CodeModal"]
+        self, interaction: Interaction, nonce: str, form: Callable[[str, str], discord.ui.Modal]
     ) -> None:
         # A form has to be the first answer: no "please wait" before it.
         request = await self._or_refused(self._linking.request(nonce))
@@ -244,36 +244,27 @@ class AccountViews:
         return Response(account_texts.KEPT)
 
 
-class TokenModal(discord.ui.Modal):
-    """Takes a personal access token, tries it, and never shows it again."""
-
-    def __init__(self, nonce: str, server_url: str) -> None:
-        super().__init__(
-            title="Link your Speckle account",
-            timeout=MODAL_LIFE_S,
-            custom_id=f"link:token:{nonce}",
-        )
-        token: discord.ui.TextInput[Any] = discord.ui.TextInput(
-            custom_id="token", placeholder="About 42 letters and digits", max_length=MAX_TOKEN
-        )
-        self.add_item(discord.ui.TextDisplay(account_texts.form_text(server_url)))
-        self.add_item(discord.ui.Label(text="Token", component=token))
+def _token_form(nonce: str, server_url: str) -> discord.ui.Modal:
+    """Takes a personal access token, which is tried and never shown again."""
+    text = account_texts.form_text(server_url)
+    return _form("Link your Speckle account", f"link:token:{nonce}", text, "Token", MAX_TOKEN)
 
 
-class CodeModal(discord.ui.Modal):
-    """Takes the code that Speckle shows to a person who signed in, and trades it at once."""
+def _code_form(nonce: str, server_url: str) -> discord.ui.Modal:
+    """Takes the code that Speckle shows to a person who signed in, which is traded at once."""
+    text = account_texts.code_form_text(server_url)
+    return _form(SIGN_IN, f"link:code:{nonce}", text, "Code", MAX_TYPED_CODE)
 
-    def __init__(self, nonce: str, server_url: str) -> None:
-        super().__init__(
-            title="Sign in with Speckle",
-            timeout=MODAL_LIFE_S,
-            custom_id=f"link:code:{nonce}",
-        )
-        code: discord.ui.TextInput[Any] = discord.ui.TextInput(
-            custom_id="code", placeholder="About 42 letters and digits", max_length=MAX_TYPED_CODE
-        )
-        self.add_item(discord.ui.TextDisplay(account_texts.code_form_text(server_url)))
-        self.add_item(discord.ui.Label(text="Code", component=code))
+
+def _form(title: str, custom_id: str, text: str, label: str, longest: int) -> discord.ui.Modal:
+    """A form with one field; `custom_id` says what is done with it."""
+    form = discord.ui.Modal(title=title, timeout=MODAL_LIFE_S, custom_id=custom_id)
+    field: discord.ui.TextInput[Any] = discord.ui.TextInput(
+        custom_id=label.lower(), placeholder="About 42 letters and digits", max_length=longest
+    )
+    form.add_item(discord.ui.TextDisplay(text))
+    form.add_item(discord.ui.Label(text=label, component=field))
+    return form
 
 
 def _person(user: discord.User | discord.Member) -> str:

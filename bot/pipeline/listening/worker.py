@@ -52,8 +52,8 @@ class _Ear:
     be read, and `seen` are the ids of the entries that its last answer had, all by project; `rung`
     are the projects that are to be read before its turn, which comes every `every_s`; `failures`
     are those in a row; `lists`: its server has activity lists; `looked_at` is when it was last
-    read, or began. `current` are the subscriptions that
-    have all there was when their project was last looked at: what they lack happened since.
+    read, or began. `current` are the subscriptions that have all there was when their project was
+    last looked at: what they lack happened since.
     """
 
     account_id: int
@@ -192,12 +192,18 @@ class Listener:
             for hook, subscriptions in await self._storage.read(_listened):
                 barred = [one for one in subscriptions if hears_if_public(one, self._live_for)]
                 if barred and hook.is_heard:
-                    await self._lists.ask_again(hook, barred)
-                    self._changed.set()
+                    await self._pause_barred_of(hook, barred)
         except StorageUnavailable as error:
             log.error("worker.database_unavailable", worker="listening", reason=error.reason)
-        except Exception:  # a fault of ours over one hook must not end the bot
-            log.exception("listening.failed")
+
+    async def _pause_barred_of(self, hook: Hook, barred: Sequence[Subscription]) -> None:
+        try:
+            await self._lists.ask_again(hook, barred)
+        except StorageUnavailable:
+            raise
+        except Exception:  # a fault of ours over one hook concerns no other
+            log.exception("listening.failed", hook_id=hook.id)
+        self._changed.set()
 
     async def _barred(self, subscription_ids: Collection[int]) -> Collection[int]:
         """Those that the operator lets no account hear: what a webhook sends them is enough."""

@@ -24,7 +24,7 @@ function about(project) {
   }
   return element("p", { class: "sp-note" }, project.webhooks.length
     ? "Nobody listens here: a webhook brings what happens. The tab Webhooks has its calls."
-    : "Nobody listens here. Type /subscribe in Discord with this project: whoever owns it gets a webhook, whoever may only read it is live through their account.");
+    : "Nobody listens here. Type /subscribe in Discord with this project: an owner of it gets a webhook, and anyone else who may read it is live through their account.");
 }
 
 // ── who listens ──
