@@ -72,7 +72,12 @@ def follower(hook_id: int, subscription_id: int) -> Any:
     Nothing comes in for it once the hook is closed.
     """
     return (
-        select(subscriptions.c.id)
+        select(
+            subscriptions.c.id,
+            subscriptions.c.state,
+            subscriptions.c.pause_reason,
+            subscriptions.c.listened_until,
+        )
         .join(hooks, hooks.c.id == subscriptions.c.hook_id)
         .where(
             subscriptions.c.id == subscription_id,

@@ -28,17 +28,20 @@ from bot.db.remembered_projects import RememberedProjects
 from bot.db.session import Session
 from bot.db.tables import IS_NEW, history_taken, hooks, inbox, subscriptions
 from bot.model import (
+    KEEPING_PAUSES,
     Hook,
     HookKind,
     HookState,
     HookTrouble,
     InboxSource,
     Subscription,
+    SubscriptionState,
     own_ordering_key,
 )
 from bot.quota import DayQuota
 from bot.trace import CATCH_UP_STAGE, NOTE_FACT, TraceFacts, TraceLine, TraceStep
 from bot.work import (
+    LISTENED_AGAIN,
     CountingWindow,
     FetchedEvent,
     InboxState,
@@ -210,13 +213,20 @@ class MissedEvents:
         but all kinds of what is `live`, which then is read until `live_until`, and `heard` says in
         the traces what led to that; what was `seen` is remembered once what differs was told. None
         while a webhook's events of the ordering key wait to be looked at, as nobody knows yet what
-        those are, and where something else was seen meanwhile.
+        those are, where something else was seen meanwhile, and where a member has paused what is
+        live.
         """
         ordering_key = hook.ordering_key
         if not self._session.is_sqlite:
             lock_texts(self._session, lock_names([quota]) | {ordering_key})
-        if self._session.execute(follower(hook.id, subscription.id)).one_or_none() is None:
+        there = self._session.execute(follower(hook.id, subscription.id)).one_or_none()
+        if there is None:
             return TakenIn()
+        if live:
+            # A member may have paused it since it was decided to read, and resumed it.
+            if there.state is SubscriptionState.PAUSED and there.pause_reason not in KEEPING_PAUSES:
+                return None
+            fetched = _from(there.listened_until, fetched)
         unread = and_(IS_NEW, inbox.c.lane == ordering_key, ~BY_LIST)
         if self._session.scalar(select(inbox.c.id).where(unread).limit(1)) is not None:
             return None
@@ -381,6 +391,13 @@ def _sorted_out(
         else:
             return _SortedOut(missing, found, unclear, full=True)
     return _SortedOut(missing, found, unclear, full=False)
+
+
+def _from(until: datetime | None, fetched: Sequence[FetchedEvent]) -> Sequence[FetchedEvent]:
+    """Those from the time on that a live subscription is to be read from by now."""
+    if until is None:
+        return fetched
+    return [one for one in fetched if one.at >= until - LISTENED_AGAIN]
 
 
 def _listed_row(

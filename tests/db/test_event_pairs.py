@@ -20,11 +20,21 @@ from hypothesis import strategies as st
 from sqlalchemy import update
 
 from bot.db.tables import subscriptions
-from bot.model import Consent, Entitlement, Hook, HookKind, InboxSource, Subscription
+from bot.model import (
+    Consent,
+    Entitlement,
+    Hook,
+    HookKind,
+    InboxSource,
+    PauseReason,
+    Subscription,
+    SubscriptionState,
+)
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
 from bot.vault import Vault
 from bot.work import (
+    LISTENED_AGAIN,
     EventResult,
     FetchedEvent,
     HookResult,
@@ -399,3 +409,30 @@ async def _any_order(url: str, steps: Sequence[Step]) -> None:
         assert await lane.fill_in(reads, *listed) is not None
         shown += await lane.work(lambda row: key)
     assert shown == +Counter({reads.id: max(came, len(listed)), without.id: came})
+
+
+async def test_what_a_member_passed_over_meanwhile_is_not_taken_in(
+    storage: Storage, clock: Clock, hook: Hook, one: Subscription
+) -> None:
+    """A list may be read while a member pauses what is live, and resumes it."""
+    entry = fetched(f"{NAME}:a", clock())
+
+    async def taken() -> TakenIn | None:
+        # As it was when it was decided to read.
+        return await storage.write(
+            lambda tx: tx.missed_events.add_from_lists(hook, one, [entry], live=True)
+        )
+
+    paused = (SubscriptionState.PAUSED, PauseReason.MEMBER)
+    await storage.write(lambda tx: tx.subscriptions.set_state(one.id, *paused))
+    assert await taken() is None
+    await storage.write(lambda tx: tx.subscriptions.set_state(one.id, SubscriptionState.ACTIVE))
+    began = entry.at + timedelta(milliseconds=1) + LISTENED_AGAIN
+    await storage.write(lambda tx: tx.listening.begin(one.id, began))
+    assert await taken() == TakenIn()
+    later = replace(entry, at=entry.at + timedelta(milliseconds=1))
+    done = await storage.write(
+        lambda tx: tx.missed_events.add_from_lists(hook, one, [later], live=True)
+    )
+    assert done is not None
+    assert len(done.rows) == 1
