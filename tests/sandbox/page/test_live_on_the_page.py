@@ -117,6 +117,7 @@ async def lose_a_ring(page: Page, stage: Stage) -> None:
 
 async def miss_one(page: Page, stage: Stage) -> None:
     await page.get_by_role("button", name="Kill the bot").click()
+    await expect(page.locator(".fault-bot")).to_contain_text("The bot is killed.")
     await page.get_by_role("button", name=f"Publish in {LIBRARY}").click()
     kept = page.locator(".fault-count", has_text="Events kept by Speckle").locator("dd")
     await expect(kept).to_have_text("1")
