@@ -384,7 +384,9 @@ def run_tests(
     for name, command in checks.items():
         _say(f"── {name}")
         side_by_side = ("-n", WORKERS, "--dist", "worksteal") if name == "pytest" else ()
-        with _beside([str(python), *BESIDE[name]], environment) if name in BESIDE else nullcontext():
+        with (
+            _beside([str(python), *BESIDE[name]], environment) if name in BESIDE else nullcontext()
+        ):
             code = call([str(python), *command, *side_by_side], environment)
         if name == "pytest" and code == TESTS_FAILED:
             _say("── pytest, what failed, once more and alone")

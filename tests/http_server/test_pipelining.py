@@ -10,7 +10,15 @@ import pytest
 
 from bot.http_server import Limits
 from bot.http_server.connections import HttpConnection
-from tests.webhook_listener.desk import Desk, Wire, delivery, desk, little_room, open_desk, status_of
+from tests.webhook_listener.desk import (
+    Desk,
+    Wire,
+    delivery,
+    desk,
+    little_room,
+    open_desk,
+    status_of,
+)
 
 __all__ = ["desk", "little_room"]
 
