@@ -69,6 +69,8 @@ class MissingWhy(StrEnum):
     BLANK = "blank"
     TOO_LATE = "too_late"
     SHOWN_ALREADY = "shown_already"
+    OVERTAKEN = "overtaken"
+    NOT_COMPARED = "not_compared"  # with why, a WhyNotCompared
 
 
 class ReadWith(StrEnum):

@@ -28,6 +28,7 @@ class LateAddition(StrEnum):
     FACTS = "facts"
     PICTURE = "picture"
     OBJECT_COUNT = "object_count"
+    CHANGES = "changes"  # what differs from the version before
 
 
 class OutboxState(StrEnum):
@@ -365,10 +366,11 @@ class LateEnrichmentJob:
 
 @dataclass(frozen=True, slots=True)
 class LateEnrichmentKey:
-    """The jobs of one guild at one Speckle server."""
+    """The jobs of one guild at one Speckle server; comparisons take long, and are apart."""
 
     server_url: str
     guild_id: int
+    compares: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,6 +145,7 @@ def _enrichment(base: Base, speckle: SpeckleSide) -> Enrichment:
         speckle.pictures,
         speckle.lender,
         speckle.counts,
+        speckle.comparisons,
         servers=base.settings.speckle_servers,
         deadline_s=base.settings.speckle.enrich_deadline_s,
         timings=base.timings.enrichment,

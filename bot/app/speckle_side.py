@@ -7,6 +7,7 @@ from bot.pipeline.event_pictures import EventPictures
 from bot.services.known_names import KnownNames
 from bot.services.token_lending import TokenLender
 from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.comparisons import Comparisons
 from bot.speckle_api.files import ServerFiles
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.live_socket import LiveSockets
@@ -25,6 +26,7 @@ class SpeckleSide:
     lender: TokenLender
     known_names: KnownNames
     counts: ObjectCounts
+    comparisons: Comparisons
     sockets: LiveSockets
 
 
@@ -49,6 +51,6 @@ def build_speckle_side(base: Base, http: SpeckleHttp, sockets: LiveSockets) -> S
         now=base.now,
     )
     known_names = KnownNames(base.storage, client, lender, now=base.now)
-    counts = ObjectCounts(http)
+    counts, comparisons = ObjectCounts(http), Comparisons(http)
     pictures = EventPictures(Previews(http), ServerFiles(http), lender)
-    return SpeckleSide(client, pictures, sign_in, lender, known_names, counts, sockets)
+    return SpeckleSide(client, pictures, sign_in, lender, known_names, counts, comparisons, sockets)

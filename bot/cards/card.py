@@ -69,7 +69,8 @@ class Card:
     Title, description and fields are Discord markdown with user text escaped; author and footer
     are plain, because Discord shows them as they are. `author_icon`, `image` and `thumbnail` are
     http(s) URLs or "attachment://<picture name>". `colour` is 0xRRGGBB. `about` is what the title
-    names, such as a model; `notes` is the part of the description below the event.
+    names, such as a model; `notes` is the part of the description below the event. `additions` are
+    paragraphs between the two, by what they say, that came later.
     """
 
     kind: EventKind
@@ -89,6 +90,7 @@ class Card:
     pictures: tuple[Picture, ...] = ()
     about: str = ""
     notes: str = ""
+    additions: tuple[tuple[str, str], ...] = ()
 
     @property
     def length(self) -> int:
@@ -117,6 +119,7 @@ class Card:
             "pictures": [[picture.name, picture.media_type] for picture in self.pictures],
             "about": self.about,
             "notes": self.notes,
+            "additions": [list(one) for one in self.additions],
         }
 
     @classmethod
@@ -136,6 +139,7 @@ class Card:
                 "buttons": tuple(LinkButton(*button) for button in data["buttons"]),
                 "pictures": kept,
                 "notes": data.get("notes", data["description"].partition("\n\n")[2]),
+                "additions": tuple((name, text) for name, text in data.get("additions", ())),
             }
         )
         return _without_missing_pictures(card)

@@ -21,11 +21,14 @@ from bot.db.shown_subjects import is_shown, note_subject
 from bot.db.tables import edits, hooks, late_enrichment_jobs, outbox, outbox_pictures, subscriptions
 from bot.trace import MissingWhy, TraceLine, TraceStep
 from bot.work import (
+    LateAddition,
     LateEnrichmentJob,
     LateEnrichmentKey,
     OutboxCard,
     OutboxState,
 )
+
+COMPARES = late_enrichment_jobs.c.kind == LateAddition.CHANGES
 
 Change = Callable[[OutboxCard, Sequence[OutboxCard]], Card | None]
 
@@ -44,7 +47,7 @@ class LateEnrichmentJobs:
 
         Of each server the `limit` that have been due the longest.
         """
-        key = (hooks.c.server_url, hooks.c.guild_id)
+        key = (hooks.c.server_url, hooks.c.guild_id, COMPARES)
         due = _of_other_keys(select(*key), excluding).where(
             late_enrichment_jobs.c.next_try_at <= self._now()
         )
@@ -70,6 +73,7 @@ class LateEnrichmentJobs:
                 late_enrichment_jobs.c.next_try_at <= self._now(),
                 hooks.c.server_url == key.server_url,
                 hooks.c.guild_id == key.guild_id,
+                COMPARES if key.compares else ~COMPARES,
             )
             .order_by(late_enrichment_jobs.c.next_try_at, late_enrichment_jobs.c.id)
             .limit(limit)
@@ -192,8 +196,8 @@ def _of_hooks(query: Select[Any]) -> Select[Any]:
 
 
 def _of_other_keys(query: Select[Any], excluding: Collection[LateEnrichmentKey]) -> Select[Any]:
-    key = tuple_(hooks.c.server_url, hooks.c.guild_id)
-    busy = [(one.server_url, one.guild_id) for one in excluding]
+    key = tuple_(hooks.c.server_url, hooks.c.guild_id, COMPARES)
+    busy = [(one.server_url, one.guild_id, one.compares) for one in excluding]
     return _of_hooks(query).where(key.not_in(busy))
 
 

@@ -29,6 +29,7 @@ from bot.pipeline.event_pictures import EventPictures, may_name_picture
 from bot.services.access_rules import ReadPermit
 from bot.services.token_lending import TokenLender
 from bot.single_flight import SingleFlightCache
+from bot.speckle.comparison import Comparison, NotCompared, WhyNotCompared
 from bot.speckle.confirmation import (
     ArchivedQuestion,
     Claim,
@@ -43,9 +44,11 @@ from bot.speckle.events import Delivery, VersionCreated
 from bot.speckle.facts import Facts, VersionFacts
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.comparisons import Comparisons, VersionContent
 from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.previews import NoPicture
 from bot.speckle_api.types import Login
+from bot.speckle_api.versions import AT_ONCE
 from bot.timing import Backoff
 from bot.trace import MissingWhy, TraceFacts, TraceStep
 from bot.work import LateAddition
@@ -89,10 +92,25 @@ class EnrichmentTimings:
         Backoff((5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0)),
         timedelta(hours=1),
     )
+    # Not before AT_ONCE: of several versions that come together the last one is compared.
+    changes: RetryPatience = RetryPatience(
+        AT_ONCE + timedelta(seconds=1),
+        Backoff((5.0, 15.0, 60.0, 300.0)),
+        timedelta(hours=1),
+    )
+    comparison_s: float = 20.0
 
     def of(self, kind: LateAddition) -> RetryPatience:
         """The patience with one of the things that a card may lack."""
-        return self.picture if kind is LateAddition.PICTURE else self.facts
+        match kind:
+            case LateAddition.PICTURE:
+                return self.picture
+            case LateAddition.CHANGES:
+                return self.changes
+            case LateAddition.FACTS | LateAddition.OBJECT_COUNT:
+                return self.facts
+            case _:
+                assert_never(kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +152,7 @@ class Enrichment:
         pictures: EventPictures,
         lender: TokenLender,
         counts: ObjectCounts,
+        comparisons: Comparisons,
         *,
         servers: Collection[str],
         deadline_s: float,
@@ -145,6 +164,7 @@ class Enrichment:
         self._pictures = pictures
         self._lender = lender
         self._counts = counts
+        self._comparisons = comparisons
         self._deadline_s = deadline_s
         self._facts = SingleFlightCache[Facts | None](max_values=MOST_FACTS, ttl_s=KEEP_S)
         self._waiting = Counter[str]()
@@ -161,6 +181,7 @@ class Enrichment:
     def close(self) -> None:
         """Drop what is still being asked."""
         self._facts.close()
+        self._comparisons.close()
         self._pictures.close()
 
     async def within_deadline(
@@ -254,6 +275,28 @@ class Enrichment:
         if answer is None or not may_name_picture(delivery.event):
             return NoPicture.MISSING
         return await self._pictures.named_by(permit, answer.facts, within_s)
+
+    async def comparison(
+        self, permit: ReadPermit, facts: VersionFacts, version_id: str
+    ) -> Comparison:
+        """What differs between a version and the one that it is compared with.
+
+        Errors: NotCompared; SpeckleError of each kind.
+        """
+        before, model_id = facts.compared_with, facts.model.id
+        if before is None or model_id is None:
+            raise NotCompared(WhyNotCompared.FIRST)
+        contents = (
+            VersionContent(before.id, model_id, before.object_id, before.bundle),
+            VersionContent(version_id, model_id, facts.object_id, facts.bundle),
+        )
+        within_s = self.timings.comparison_s
+        return await self._lender.with_permit(
+            permit,
+            lambda login: self._comparisons.of(
+                login, permit.project_id, *contents, within_s=within_s
+            ),
+        )
 
     async def _once(
         self, project_id: str, question: Question, login: Login, within_s: float
@@ -358,16 +401,17 @@ def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> Added
     if not isinstance(answer, ConfirmedEvent):
         # A picture alone would show what nobody has confirmed to belong to this event.
         away = isinstance(answer, SpeckleUnavailable)
+        missing = {*outcomes, *_comes_always(delivery)} if away else ()
         return AddedFacts(
             delivery,
-            missing=frozenset(outcomes if away else ()),
+            missing=frozenset(missing),
             steps=steps,
             refused=is_refusal(answer),
             unconfirmed=isinstance(answer, SpeckleUnconfirmed),
         )
     if LateAddition.PICTURE in outcomes:
         steps.append(_picture_step(image))
-    missing = set[LateAddition]()
+    missing = _comes_always(answer.delivery)
     if image is NoPicture.NOT_YET or isinstance(image, SpeckleUnavailable):
         missing.add(LateAddition.PICTURE)
     if lacks_count(answer.facts):
@@ -379,6 +423,11 @@ def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> Added
         missing=frozenset(missing),
         steps=steps,
     )
+
+
+def _comes_always(delivery: Delivery) -> set[LateAddition]:
+    """What is never there in time."""
+    return {LateAddition.CHANGES} if isinstance(delivery.event, VersionCreated) else set()
 
 
 def lacks_count(facts: Facts | None) -> bool:

@@ -14,7 +14,8 @@ import structlog
 from bot.cards.card import Card, Picture
 from bot.cards.card_context import CardContext
 from bot.cards.pictures import with_image
-from bot.cards.render import fill_in
+from bot.cards.render import fill_in, with_addition
+from bot.cards.what_changed import changes_text
 from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable, StorageUnavailable
 from bot.fairness import current_tenant
 from bot.log import about_events
@@ -30,8 +31,10 @@ from bot.pipeline.rendering import card_context
 from bot.pipeline.subjects import changes_shown, subject_shown
 from bot.services.access_rules import Pause, ReadPermit, Show, Wait
 from bot.services.known_names import KnownNames
+from bot.speckle.comparison import NotCompared
 from bot.speckle.confirmation import touched_models
-from bot.speckle.events import Delivery
+from bot.speckle.events import Delivery, ProjectNames, VersionCreated
+from bot.speckle.facts import Facts, VersionFacts
 from bot.speckle.filters import matches
 from bot.speckle_api.previews import NoPicture
 from bot.storage import Storage
@@ -150,7 +153,7 @@ class LateEnrichment:
             return
         try:
             # The questions keep their time; this is for what is around them.
-            async with asyncio.timeout(2 * self._timings.question_s):
+            async with asyncio.timeout(self._patience_s(job)):
                 addition = await self._answer(job, incomplete)
             if addition is None:
                 await self._retry_later(job, None)
@@ -167,6 +170,10 @@ class LateEnrichment:
         except Exception:  # one job's fault must not stop the others of its server
             log.exception("late_enrichment.failed", job_id=job.id, kind=job.kind)
             await self._retry_later(job, None)
+
+    def _patience_s(self, job: LateEnrichmentJob) -> float:
+        compares = job.kind is LateAddition.CHANGES
+        return 2 * self._timings.question_s + (self._timings.comparison_s if compares else 0.0)
 
     async def _fill(self, job: LateEnrichmentJob, addition: Addition) -> None:
         after_s = (self._now() - job.created_at).total_seconds()
@@ -274,12 +281,32 @@ class LateEnrichment:
             return Addition(partial(_changed, shown=shown))
         if job.kind is LateAddition.OBJECT_COUNT and lacks_count(facts):
             return None
+        if job.kind is LateAddition.CHANGES:
+            return await self._changes(permit, incomplete, facts)
         patterns = wanting.options.models
         names = within(patterns, names, heard, all_models(confirmed, facts, ()))
         shown_facts = facts_within(patterns, facts)
         context = card_context(incomplete.hook, row, confirmed, names, shown_facts, None)
         subject = subject_shown(answer.delivery, facts)
         return Addition(partial(_changed, shown=context), subject)
+
+    async def _changes(
+        self, permit: ReadPermit, incomplete: IncompleteCard, facts: Facts
+    ) -> Addition:
+        event = incomplete.delivery.event
+        if not isinstance(facts, VersionFacts) or not isinstance(event, VersionCreated):
+            raise GivenUp(MissingWhy.NOTHING_MORE)
+        if facts.overtaken:
+            raise GivenUp(MissingWhy.OVERTAKEN)
+        try:
+            found = await self._enrichment.comparison(permit, facts, event.version_id)
+        except NotCompared as error:
+            raise GivenUp(MissingWhy.NOT_COMPARED, why_not=error.why) from None
+        since = facts.compared_with if facts.compared_with != facts.previous else None
+        context = card_context(
+            incomplete.hook, incomplete.row, incomplete.delivery, ProjectNames(), facts, None
+        )
+        return Addition(partial(_changed, shown=WhatChanged(changes_text(found, context, since))))
 
     async def _permit(
         self, job: LateEnrichmentJob, incomplete: IncompleteCard, *, fresh: bool = False
@@ -328,7 +355,14 @@ def _says_the_same(confirmed: Delivery, came: Delivery) -> bool:
     )
 
 
-Shown = Picture | str | CardContext | None
+@dataclass(frozen=True, slots=True)
+class WhatChanged:
+    """The paragraph of a card that says what differs from the version before."""
+
+    text: str
+
+
+Shown = Picture | str | CardContext | WhatChanged | None
 
 
 def _changed(row: OutboxCard, company: Sequence[OutboxCard], *, shown: Shown) -> Card | None:
@@ -339,7 +373,13 @@ def _changed(row: OutboxCard, company: Sequence[OutboxCard], *, shown: Shown) ->
     if shown is None or row.level is FallbackLevel.TEXT:
         return None
     old = card_of(row)
-    new = fill_in(old, shown) if isinstance(shown, CardContext) else with_image(old, shown)
+    match shown:
+        case CardContext():
+            new = fill_in(old, shown)
+        case WhatChanged(text):
+            new = with_addition(old, LateAddition.CHANGES, text)
+        case _:
+            new = with_image(old, shown)
     if new == old:
         return None
     if not fit_together([new, *map(card_of, company)]):

@@ -219,7 +219,7 @@ class SpeckleWorld:
         at: datetime | None = None,
         id: str | None = None,
     ) -> Version:
-        """A version whose root object has `object_count` objects below it.
+        """A version whose root object has `object_count` objects below it, or is there already.
 
         `data_chunks` are as many more, which hold parts of lists.
         """
@@ -236,7 +236,7 @@ class SpeckleWorld:
             parents=tuple(parents),
             created_at=now,
         )
-        if version.object_id != root_id:
+        if version.object_id != root_id and version.object_id not in project.objects:
             chunks = _object_ids("chunk", data_chunks)
             project.chunks.update(chunks)
             below = [*_object_ids("object", object_count), *chunks]

@@ -40,6 +40,7 @@ from bot.speckle.events import ProjectNames
 from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.comparisons import Comparisons
 from bot.speckle_api.files import ServerFiles
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.object_counts import ObjectCounts
@@ -133,8 +134,15 @@ class Bench:
         )
         counts = ObjectCounts(self.previews._http)
         pictures = EventPictures(self.previews, ServerFiles(self.previews._http), lender)
+        comparisons = Comparisons(self.previews._http)
         enrichment = Enrichment(
-            gateway, pictures, lender, counts, servers=(self.server.url,), deadline_s=5.0
+            gateway,
+            pictures,
+            lender,
+            counts,
+            comparisons,
+            servers=(self.server.url,),
+            deadline_s=5.0,
         )
         timings = AccessTimings(answer_within_s=answer_within_s)
         access = AccessCheck(self.storage, gateway, lender, self.watch, utc_now, timings)
