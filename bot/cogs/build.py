@@ -21,6 +21,8 @@ from bot.cogs.status.cog import StatusCog
 from bot.cogs.subscriptions.cog import SubscribeCog, SubscriptionsCog
 from bot.cogs.subscriptions.panel import SubscriptionPanel
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
+from bot.cogs.versions.cog import VersionsCog
+from bot.cogs.versions.pages import VersionPages
 from bot.services.audit import AuditService
 from bot.services.card_filters import CardFilters
 from bot.services.doctor import DoctorService
@@ -34,6 +36,7 @@ from bot.services.personal_data import PersonalDataService
 from bot.services.samples import SampleService
 from bot.services.subscriptions import SubscriptionService
 from bot.services.token_lending import TokenLender
+from bot.services.version_lookup import VersionLookup
 
 
 async def add_cogs(
@@ -51,6 +54,7 @@ async def add_cogs(
     event_log: EventLogService,
     audit: AuditService,
     status: GuildStatusService,
+    versions: VersionLookup,
     guilds_known: asyncio.Event,
     contact: str = "",  # how people reach the person who runs the bot
 ) -> SubscribeFlow:
@@ -62,7 +66,9 @@ async def add_cogs(
     settings_panel = SettingsPanel(guild_settings, pending_commands)
     diagnosis = DiagnosisViews(subscriptions, doctor, samples, account_views)
     card_menu = CardMenu(card_filters, pending_commands, flow)
-    event_pages, audit_pages = EventPages(event_log), AuditPages(audit)
+    event_pages, audit_pages, version_pages = (
+        EventPages(event_log), AuditPages(audit), VersionPages(versions),
+    )  # fmt: skip
     events, card_menu_cog = EventsCog(event_pages, event_log), CardMenuCog(card_menu)
     handlers = {
         **flow.handlers,
@@ -70,6 +76,7 @@ async def add_cogs(
         **notices.handlers,
         **diagnosis.handlers,
         **event_pages.handlers,
+        **version_pages.handlers,
         **audit_pages.handlers,
         **settings_panel.handlers,
         **card_menu.handlers,
@@ -80,6 +87,7 @@ async def add_cogs(
         SubscriptionsCog(panel),
         DiagnosisCog(subscriptions, diagnosis),
         events,
+        VersionsCog(version_pages, versions),
         StatusCog(status, contact),
         card_menu_cog,
         SettingsCog(settings_panel),
