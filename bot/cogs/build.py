@@ -1,7 +1,9 @@
 """Gives each cog the services that it uses, and the client its cogs."""
 
 import asyncio
+from collections.abc import Sequence
 
+from discord import app_commands
 from discord.ext import commands
 
 from bot.cogs.accounts.cog import AccountsCog
@@ -66,9 +68,8 @@ async def add_cogs(
     settings_panel = SettingsPanel(guild_settings, pending_commands)
     diagnosis = DiagnosisViews(subscriptions, doctor, samples, account_views)
     card_menu = CardMenu(card_filters, pending_commands, flow)
-    event_pages, audit_pages, version_pages = (
-        EventPages(event_log), AuditPages(audit), VersionPages(versions),
-    )  # fmt: skip
+    event_pages, audit_pages = EventPages(event_log), AuditPages(audit)
+    version_pages = VersionPages(versions)
     events, card_menu_cog = EventsCog(event_pages, event_log), CardMenuCog(card_menu)
     handlers = {
         **flow.handlers,
@@ -82,7 +83,7 @@ async def add_cogs(
         **card_menu.handlers,
         **account_views.handlers,
     }
-    for cog in (
+    cogs: Sequence[commands.Cog] = (
         SubscribeCog(subscriptions, flow),
         SubscriptionsCog(panel),
         DiagnosisCog(subscriptions, diagnosis),
@@ -96,9 +97,18 @@ async def add_cogs(
         GuildsCog(guilds, guilds_known),
         HelpCog(client.tree, contact),
         ComponentsCog(handlers),
-    ):
+    )
+    await _add(client, cogs, (events.menu, *card_menu_cog.menus))
+    return flow
+
+
+async def _add(
+    client: commands.Bot,
+    cogs: Sequence[commands.Cog],
+    menus: Sequence[app_commands.ContextMenu],
+) -> None:
+    for cog in cogs:
         await client.add_cog(cog)
-    for menu in (events.menu, *card_menu_cog.menus):
+    for menu in menus:
         client.tree.add_command(menu)
     handle_errors(client.tree)
-    return flow
