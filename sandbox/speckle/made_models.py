@@ -1,4 +1,4 @@
-"""Models of any size in two versions, of which it is known what differs. Nothing in them is random."""
+"""Models of any size in two versions, of which it is known what differs: nothing is random."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
