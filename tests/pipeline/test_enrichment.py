@@ -46,7 +46,10 @@ def soon(most: timedelta) -> RetryPatience:
 def timings() -> Timings:
     """Waits that are long on purpose are short in here."""
     late = EnrichmentTimings(
-        question_s=5.0, facts=soon(timedelta(minutes=1)), picture=soon(timedelta(minutes=15))
+        question_s=5.0,
+        facts=soon(timedelta(minutes=1)),
+        picture=soon(timedelta(minutes=15)),
+        changes=soon(timedelta(minutes=1)),
     )
     return replace(TIMINGS, speckle=BreakerLimits(rest_s=0.3), enrichment=late)
 

@@ -137,7 +137,7 @@ def timings() -> Timings:
     and then whether somebody is to be notified do not: on a busy machine they would be counted.
     """
     soon = RetryPatience(timedelta(seconds=0.1), Backoff((0.1,)), timedelta(minutes=1))
-    enrichment = EnrichmentTimings(facts=soon, picture=soon)
+    enrichment = EnrichmentTimings(facts=soon, picture=soon, changes=soon)
     return replace(
         TIMINGS,
         enrichment=enrichment,
