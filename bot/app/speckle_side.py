@@ -15,6 +15,7 @@ from bot.speckle_api.live_socket import LiveSockets
 from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.previews import Previews
 from bot.speckle_api.sign_in import SpeckleSignIn
+from bot.speckle_api.version_pictures import VersionPictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class SpeckleSide:
 
     client: SpeckleClient
     pictures: EventPictures
+    version_pictures: VersionPictures
     sign_in: SpeckleSignIn
     lender: TokenLender
     known_names: KnownNames
@@ -54,5 +56,16 @@ def build_speckle_side(base: Base, http: SpeckleHttp, sockets: LiveSockets) -> S
     known_names = KnownNames(base.storage, client, lender, now=base.now)
     bundles = BundleReader()  # one, so that both together run few processes
     counts, comparisons = ObjectCounts(http, bundles), Comparisons(http, bundles=bundles)
-    pictures = EventPictures(Previews(http), ServerFiles(http), lender)
-    return SpeckleSide(client, pictures, sign_in, lender, known_names, counts, comparisons, sockets)
+    version_pictures = VersionPictures(Previews(http))
+    pictures = EventPictures(version_pictures, ServerFiles(http), lender)
+    return SpeckleSide(
+        client,
+        pictures,
+        version_pictures,
+        sign_in,
+        lender,
+        known_names,
+        counts,
+        comparisons,
+        sockets,
+    )

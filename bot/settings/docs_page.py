@@ -98,10 +98,8 @@ tables are read in a process of its own with little memory and time, where DuckD
 network connection and no file but these tables. Without DuckDB the cards of such versions have no
 number of objects and do not say what changed, and nothing else is different.
 
-Two bundles are compared by the tables of elements, properties, types, levels and collections; their
-geometry is not fetched. An element is the same in both where its application's id is; where nearly
-all ids are new, elements with the same properties are. A parameter of a type counts for each of its
-elements. What only moved is not seen, except where the connector wrote positions as properties too.
+What [a comparison](changes.md) of two bundles reads are the tables of elements, properties, types,
+levels and collections; geometry is not fetched.
 
 | elements, each with 30 properties | fetched, both versions | time in the process | its memory |
 |---|---|---|---|
