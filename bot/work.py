@@ -382,6 +382,7 @@ class Edit:
     """
 
     channel_id: int
+    batch_id: int | None
     message_id: int | None
     rows: Sequence[OutboxCard]
     revisions: Mapping[int, int]

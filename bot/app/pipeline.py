@@ -73,7 +73,13 @@ def build_pipeline(base: Base, speckle: SpeckleSide, discord_side: DiscordSide) 
     sender = _sender(base, bot, access_gate, emoji)
     retry, change = base.timings.editor_retry, partial(edit, bot, emoji=emoji)
     editor = Editor(
-        base.storage, change, access_gate.may_edit, base.rate_limiter, now=base.now, retry=retry
+        base.storage,
+        change,
+        access_gate.may_edit,
+        base.rate_limiter,
+        now=base.now,
+        retry=retry,
+        apart_s=base.timings.edits_apart_s,
     )
     enrichment = _enrichment(base, speckle)
     known_names = speckle.known_names

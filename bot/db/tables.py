@@ -419,6 +419,7 @@ batches = Table(
     Column("created_at", UtcDateTime(), nullable=False, index=True),
     _enum("state", BatchState),
     Column("cards", Integer(), nullable=True),  # how many; None for those before there were edits
+    _time("next_edit_at", nullable=True),  # until then its message is not edited again
     sqlite_autoincrement=True,
 )
 

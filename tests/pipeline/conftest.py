@@ -99,7 +99,7 @@ StartBot = Callable[..., AbstractAsyncContextManager[App]]
 
 
 quick_connection = partial(ConnectionTimings, guilds_apart_s=0.1)
-TIMINGS = Timings(connection=quick_connection())
+TIMINGS = Timings(connection=quick_connection(), edits_apart_s=0.1)
 QUICK_NOTICES = NotifierTimings(poll_s=0.05, gather_s=0.05)
 
 
