@@ -29,6 +29,7 @@ class LateAddition(StrEnum):
     PICTURE = "picture"
     OBJECT_COUNT = "object_count"
     CHANGES = "changes"  # what differs from the version before
+    CHECKS = "checks"  # what automations found out about it
 
 
 class OutboxState(StrEnum):

@@ -36,7 +36,7 @@ class Edits:
         channel = (outbox.c.channel_id, outbox.c.guild_id)
         due = (
             _settled(*channel)
-            .where(DUE_AT <= self._now(), outbox.c.channel_id.not_in(excluding))
+            .where(_is_due(self._now()), outbox.c.channel_id.not_in(excluding))
             .group_by(*channel)
         )
         statement = first_of_each(due, outbox.c.guild_id, func.min(DUE_AT), limit=limit)
@@ -52,7 +52,7 @@ class Edits:
         """The message of a channel that has been due for an edit the longest; None if none is."""
         due = (
             _settled(outbox.c.id, outbox.c.batch_id, outbox.c.message_id)
-            .where(DUE_AT <= self._now(), outbox.c.channel_id == channel_id)
+            .where(_is_due(self._now()), outbox.c.channel_id == channel_id)
             .order_by(DUE_AT, outbox.c.id)
             .limit(1)
         )
@@ -109,6 +109,13 @@ def _settled(*columns: Any) -> Select[Any]:
     changed = outbox.join(edits, edits.c.outbox_id == outbox.c.id)
     of_message = changed.outerjoin(batches, batches.c.id == outbox.c.batch_id)
     return select(*columns).select_from(of_message).where(~IS_WAITING)
+
+
+def _is_due(now: datetime) -> Any:
+    return and_(
+        edits.c.next_try_at <= now,
+        or_(batches.c.next_edit_at.is_(None), batches.c.next_edit_at <= now),
+    )
 
 
 def _of(edit: Edit) -> Any:

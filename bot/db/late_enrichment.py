@@ -104,11 +104,18 @@ class LateEnrichmentJobs:
         return (self._session.scalar(statement)) is not None
 
     def fill(
-        self, job: LateEnrichmentJob, change: Change, note: TraceLine, subject: str | None = None
+        self,
+        job: LateEnrichmentJob,
+        change: Change,
+        note: TraceLine,
+        subject: str | None = None,
+        *,
+        again_at: datetime | None = None,
     ) -> list[int]:
         """Change the job's cards and end it, in one transaction; the ids of the changed cards.
 
-        The event's trace gets the note, or that none of them changes. `subject` is what they show
+        The event's trace gets the note, or that none of them changes. With `again_at` it is not
+        ended: more may come, and the note then. `subject` is what they show
         then of an issue; they stay as they are if another card has shown that.
 
         `change(row, company)` gives the card as it is to be, or None to leave it; `company` are
@@ -116,10 +123,7 @@ class LateEnrichmentJobs:
         be out already are to be edited.
         """
         now = self._now()
-        ended = self._session.execute(
-            delete(late_enrichment_jobs).where(late_enrichment_jobs.c.id == job.id)
-        )
-        if not ended.rowcount:
+        if not self._settle(job, again_at):
             return []
         if subject is not None and not self._takes(job, subject):
             add_lines(self._session, job.inbox_id, [_not_filled(note, MissingWhy.SHOWN_ALREADY)])
@@ -136,9 +140,19 @@ class LateEnrichmentJobs:
                 self._rewrite(row, card, now)
                 changed.append(row)
         self._to_be_edited(changed, now)
-        line = note if changed else _not_filled(note, MissingWhy.NOTHING_MORE)
-        add_lines(self._session, job.inbox_id, [line])
+        if again_at is None:
+            line = note if changed else _not_filled(note, MissingWhy.NOTHING_MORE)
+            add_lines(self._session, job.inbox_id, [line])
         return [row.id for row in changed]
+
+    def _settle(self, job: LateEnrichmentJob, again_at: datetime | None) -> bool:
+        """End a job that is answered, or ask again later; whether it was still there."""
+        this = late_enrichment_jobs.c.id == job.id
+        if again_at is None:
+            return bool(self._session.execute(delete(late_enrichment_jobs).where(this)).rowcount)
+        later = {"attempts": late_enrichment_jobs.c.attempts + 1, "next_try_at": again_at}
+        done = self._session.execute(update(late_enrichment_jobs).where(this).values(later))
+        return bool(done.rowcount)
 
     def _takes(self, job: LateEnrichmentJob, subject: str) -> bool:
         """Note what a job's event is about; whether no other card of the channel shows it."""
