@@ -96,7 +96,8 @@ STORED_WORDS = {
     "ring,turn,later",
     (
         "token_refused,scope_missing,forbidden,not_found,unconfirmed,unreadable,other,"
-        "nothing_more,contradicted,filtered,no_consent,no_access,blank,too_late,shown_already"
+        "nothing_more,contradicted,filtered,no_consent,no_access,blank,too_late,shown_already,"
+        "overtaken,not_compared,no_checks"
     ),
     (
         "no_filter,all_passed,event_not_wanted,author_ignored,pattern_fits,no_pattern_fits,"

@@ -14,7 +14,7 @@ from bot.timing import Backoff
 from bot.trace_texts import trace_text
 from sandbox.speckle import SPECKLE_2_31, Release, Version
 from sandbox.speckle.made_models import MadeElement, MadeTree, as_tree, each, made_model
-from tests.pipeline.conftest import TIMINGS, StartBot, Studio
+from tests.pipeline.conftest import CHECKED_ONCE, TIMINGS, StartBot, Studio
 from tests.pipeline.test_enrichment import Site, follow, site, start
 from tests.waiting import until
 
@@ -31,7 +31,9 @@ def release() -> Release:
 
 @pytest.fixture
 def timings() -> Timings:
-    enrichment = EnrichmentTimings(question_s=5.0, facts=SOON, picture=SOON, changes=SOON)
+    enrichment = EnrichmentTimings(
+        question_s=5.0, facts=SOON, picture=SOON, changes=SOON, checks=CHECKED_ONCE
+    )
     return replace(TIMINGS, enrichment=enrichment)
 
 
