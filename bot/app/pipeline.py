@@ -113,7 +113,7 @@ def build_pipeline(base: Base, speckle: SpeckleSide, discord_side: DiscordSide) 
         now=base.now,
     )
     catch_up = _catch_up(base, speckle, access, ingest.wake)
-    listener = _listening(base, speckle, access, ingest.wake)
+    listener = _listening(base, speckle, access, ingest.wake, late_enrichment)
 
     def close() -> None:
         enrichment.close()
@@ -179,7 +179,11 @@ def _catch_up(
 
 
 def _listening(
-    base: Base, speckle: SpeckleSide, access: AccessCheck, stored: Callable[[], None]
+    base: Base,
+    speckle: SpeckleSide,
+    access: AccessCheck,
+    stored: Callable[[], None],
+    late_enrichment: LateEnrichment,
 ) -> Listener:
     lists = ListsCatchUp(
         base.storage,
@@ -204,6 +208,7 @@ def _listening(
         live_for=LiveFor(live.who),
         quota=base.quotas.day,
         on_full=base.quotas.note_full,
+        on_checks=late_enrichment.checks_rang,
         pace=base.timings.listening or as_set,
         now=base.now,
     )

@@ -18,7 +18,15 @@ from bot.db.outbox import read_rows
 from bot.db.rows import value_of
 from bot.db.session import Session
 from bot.db.shown_subjects import is_shown, note_subject
-from bot.db.tables import edits, hooks, late_enrichment_jobs, outbox, outbox_pictures, subscriptions
+from bot.db.tables import (
+    SHOWS_VERSION,
+    edits,
+    hooks,
+    late_enrichment_jobs,
+    outbox,
+    outbox_pictures,
+    subscriptions,
+)
 from bot.trace import MissingWhy, TraceLine, TraceStep
 from bot.work import (
     LateAddition,
@@ -26,6 +34,7 @@ from bot.work import (
     LateEnrichmentKey,
     OutboxCard,
     OutboxState,
+    RungVersion,
 )
 
 COMPARES = late_enrichment_jobs.c.kind == LateAddition.CHANGES
@@ -90,6 +99,36 @@ class LateEnrichmentJobs:
         )
         self._session.execute(statement)
 
+    def ask_now(self, kind: LateAddition, versions: Collection[RungVersion]) -> None:
+        """Ask about the cards of these versions, also where that had come to its end."""
+        now = self._now()
+        rows = [
+            {
+                "inbox_id": inbox_id,
+                "subscription_id": subscription_id,
+                "kind": kind,
+                "created_at": now,
+                "next_try_at": now,
+                "attempts": 0,
+            }
+            for one in versions
+            for inbox_id, subscription_id in self._session.execute(_shows(one))
+        ]
+        if not rows:
+            return
+        new = self._session.insert(late_enrichment_jobs)
+        self._session.execute(
+            new.on_conflict_do_update(
+                index_elements=[
+                    late_enrichment_jobs.c.inbox_id,
+                    late_enrichment_jobs.c.subscription_id,
+                    late_enrichment_jobs.c.kind,
+                ],
+                set_={"next_try_at": new.excluded.next_try_at},
+            ),
+            rows,
+        )
+
     def drop(self, job: LateEnrichmentJob, note: TraceLine | None = None) -> None:
         """Ask no more; the cards stay as they are. The event's trace gets the note."""
         self._session.execute(
@@ -140,7 +179,8 @@ class LateEnrichmentJobs:
                 self._rewrite(row, card, now)
                 changed.append(row)
         self._to_be_edited(changed, now)
-        if again_at is None:
+        same_again = job.kind is LateAddition.CHECKS and not changed  # it is asked more than once
+        if again_at is None and not same_again:
             line = note if changed else _not_filled(note, MissingWhy.NOTHING_MORE)
             add_lines(self._session, job.inbox_id, [line])
         return [row.id for row in changed]
@@ -213,6 +253,22 @@ def _of_other_keys(query: Select[Any], excluding: Collection[LateEnrichmentKey])
     key = tuple_(hooks.c.server_url, hooks.c.guild_id, COMPARES)
     busy = [(one.server_url, one.guild_id, one.compares) for one in excluding]
     return _of_hooks(query).where(key.not_in(busy))
+
+
+def _shows(version: RungVersion) -> Select[Any]:
+    """The events, with their subscriptions, whose cards show a new version."""
+    cards = outbox.join(subscriptions, outbox.c.subscription_id == subscriptions.c.id)
+    return (
+        select(outbox.c.inbox_id, outbox.c.subscription_id)
+        .select_from(cards.join(hooks, subscriptions.c.hook_id == hooks.c.id))
+        .where(
+            SHOWS_VERSION,
+            outbox.c.version_id == version.version_id,
+            outbox.c.inbox_id.is_not(None),
+            hooks.c.server_url == version.server_url,
+            hooks.c.project_id == version.project_id,
+        )
+    )
 
 
 def _cards_of(job: LateEnrichmentJob) -> Any:

@@ -445,6 +445,7 @@ outbox = Table(
     # Of its pictures, together: what is large is sent in turns, which is known before it is read.
     Column("picture_bytes", BigInteger(), nullable=False, server_default="0"),
     _text("subject", nullable=True),  # what it shows of an issue, which it shows once
+    _text("version_id", nullable=True),  # the new version that it shows; what comes is added to it
     UniqueConstraint("inbox_id", "subscription_id"),
     sqlite_autoincrement=True,
 )
@@ -452,6 +453,7 @@ outbox = Table(
 IS_WAITING = outbox.c.state == literal_column("'waiting'")
 
 SHOWS_SUBJECT = outbox.c.subject.is_not(None)
+SHOWS_VERSION = outbox.c.version_id.is_not(None)
 
 pictures = Table(
     "pictures",

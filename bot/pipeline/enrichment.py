@@ -62,7 +62,7 @@ MOST_FACTS = 500
 # only a moment, so that a server that stalls leaves room for the others. An event that has waited
 # behind others of its project waits no longer than that either.
 CROWD = 8
-KEEP_CHECKS_S = 1.0  # those whose cards came together ask once
+KEEP_CHECKS_S = 0.0  # who asks at the same time shares an answer; a later one may be another
 COUNT_SHARE = 0.8  # of the time that is left once the rest of a version's facts is there
 
 
@@ -146,6 +146,7 @@ class EnrichmentTimings:
         retry_s=300.0,
         most=timedelta(hours=1),
     )
+    rings_together_s: float = 5.0  # that say that an automation goes on
 
     def of(self, kind: LateAddition) -> RetryPatience | AskedAt:
         """The patience with one of the things that a card may lack."""

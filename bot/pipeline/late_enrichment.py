@@ -5,6 +5,7 @@ Who may see it is decided again each time: access may have been lost since the c
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -39,7 +40,7 @@ from bot.speckle.events import Delivery, ProjectNames, VersionCreated
 from bot.speckle.facts import Facts, VersionFacts
 from bot.speckle.filters import matches
 from bot.speckle_api.previews import NoPicture
-from bot.storage import Storage
+from bot.storage import Storage, Transaction
 from bot.trace import MissingWhy, TraceFacts, TraceLine, TraceStep
 from bot.work import (
     FallbackLevel,
@@ -48,12 +49,14 @@ from bot.work import (
     LateEnrichmentJob,
     LateEnrichmentKey,
     OutboxCard,
+    RungVersion,
 )
 
 log = structlog.get_logger()
 
 KEYS_AT_ONCE = 8  # one server gets up to half of them
 JOBS_AT_ONCE = 4  # of one guild at one server
+MOST_RUNG = 1_000  # versions; further ones are asked about at their time
 
 Change = Callable[[OutboxCard, Sequence[OutboxCard]], Card | None]
 
@@ -121,7 +124,31 @@ class LateEnrichment:
             handle=self._of_key,
         )
         self.wake = self._worker.wake
-        self.run = self._worker.run
+        self._rung: set[RungVersion] = set()
+        self._rings = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._answer_rings(), name="late_enrichment_rings")
+            await self._worker.run()
+
+    def checks_rang(self, server_url: str, project_id: str, version_id: str) -> None:
+        """Ask soon about the checks of a version, as one of them goes on."""
+        if len(self._rung) < MOST_RUNG:
+            self._rung.add(RungVersion(server_url, project_id, version_id))
+            self._rings.set()
+
+    async def _answer_rings(self) -> None:
+        """What rings within a few seconds leads to one question for each version."""
+        while True:
+            await self._rings.wait()
+            await asyncio.sleep(self._timings.rings_together_s)
+            self._rings.clear()
+            rung, self._rung = self._rung, set()
+            with suppress(StorageUnavailable):  # what rings is asked for at its time too
+                await self._storage.write(partial(_ask_about_checks, rung))
+                self.wake()
 
     async def _due(
         self, limit: int, busy: Collection[LateEnrichmentKey]
@@ -383,6 +410,10 @@ class LateEnrichment:
         at = patience.next_try(job.created_at, now, job.attempts, failed=failed)
         soonest = now + timedelta(seconds=retry_in_s)
         return None if at is None or soonest - job.created_at > patience.most else max(at, soonest)
+
+
+def _ask_about_checks(rung: Collection[RungVersion], tx: Transaction) -> None:
+    tx.late_enrichment.ask_now(LateAddition.CHECKS, rung)
 
 
 def _says_the_same(confirmed: Delivery, came: Delivery) -> bool:
