@@ -490,7 +490,7 @@ def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> Added
     if not isinstance(answer, ConfirmedEvent):
         # A picture alone would show what nobody has confirmed to belong to this event.
         away = isinstance(answer, SpeckleUnavailable)
-        missing = {*outcomes, *_comes_always(delivery)} if away else ()
+        missing = {*outcomes, *_compared_later(delivery), *_checked_later(delivery)} if away else ()
         return AddedFacts(
             delivery,
             missing=frozenset(missing),
@@ -500,7 +500,7 @@ def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> Added
         )
     if LateAddition.PICTURE in outcomes:
         steps.append(_picture_step(image))
-    missing = _comes_always(answer.delivery)
+    missing = _compared_later(answer.delivery, answer.facts) | _checked_later(answer.delivery)
     if image is NoPicture.NOT_YET or isinstance(image, SpeckleUnavailable):
         missing.add(LateAddition.PICTURE)
     if lacks_count(answer.facts):
@@ -514,11 +514,18 @@ def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> Added
     )
 
 
-def _comes_always(delivery: Delivery) -> set[LateAddition]:
-    """What is never there in time."""
-    if isinstance(delivery.event, VersionCreated):
-        return {LateAddition.CHANGES, LateAddition.CHECKS}
-    return set()
+def _compared_later(delivery: Delivery, facts: Facts | None = None) -> set[LateAddition]:
+    """Whether a version is compared once its card is out: the first one of its model is not."""
+    if not isinstance(delivery.event, VersionCreated):
+        return set()
+    if isinstance(facts, VersionFacts) and facts.compared_with is None and not facts.overtaken:
+        return set()
+    return {LateAddition.CHANGES}
+
+
+def _checked_later(delivery: Delivery) -> set[LateAddition]:
+    """Whether automations may run on what is new."""
+    return {LateAddition.CHECKS} if isinstance(delivery.event, VersionCreated) else set()
 
 
 def lacks_count(facts: Facts | None) -> bool:

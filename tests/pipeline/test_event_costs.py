@@ -137,13 +137,9 @@ def timings() -> Timings:
     and then whether somebody is to be notified do not: on a busy machine they would be counted.
     """
     soon = RetryPatience(timedelta(seconds=0.1), Backoff((0.1,)), timedelta(minutes=1))
-    later = timedelta(hours=1)  # what its changes and checks cost is not counted
-    enrichment = EnrichmentTimings(
-        facts=soon,
-        picture=soon,
-        changes=RetryPatience(later, Backoff((1.0,)), later),
-        checks=AskedAt((later,), retry_s=1.0, most=later),
-    )
+    later = timedelta(hours=1)  # what its checks cost is not counted
+    checks = AskedAt((later,), retry_s=1.0, most=later)
+    enrichment = EnrichmentTimings(facts=soon, picture=soon, changes=soon, checks=checks)
     return replace(
         TIMINGS,
         enrichment=enrichment,
@@ -305,7 +301,7 @@ def dealt_with(database: Path) -> int | None:
             "SELECT (SELECT count(*) FROM inbox),"
             " (SELECT count(*) FROM inbox WHERE state = 'new')"
             " + (SELECT count(*) FROM channel_queues WHERE due_at IS NOT NULL)"
-            " + (SELECT count(*) FROM fill_ins WHERE kind NOT IN ('changes', 'checks'))"
+            " + (SELECT count(*) FROM fill_ins WHERE kind != 'checks')"
             " + (SELECT count(*) FROM edits)"
         ).fetchone()
     return None if left else int(came)
