@@ -24,7 +24,8 @@ from bot.speckle_api.object_stream import ObjectStream
 from bot.speckle_api.tree_comparison import TreeComparison
 from bot.speckle_api.types import Login
 from sandbox.speckle import SPECKLE_2_31, SpeckleServer
-from sandbox.speckle.made_models import MadeElement, as_tree, each, made_model
+from sandbox.speckle.made_models import MadeElement, each, made_model
+from sandbox.speckle.made_trees import as_tree
 
 USUAL: Final = "a usual change"
 WITHIN_S: Final = 60.0  # the server shares this machine's cores

@@ -14,6 +14,7 @@ from bot.speckle_api.live_socket import LiveSockets
 from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.previews import Previews
 from bot.speckle_api.sign_in import SpeckleSignIn
+from bot.speckle_api.version_pictures import VersionPictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class SpeckleSide:
 
     client: SpeckleClient
     pictures: EventPictures
+    version_pictures: VersionPictures
     sign_in: SpeckleSignIn
     lender: TokenLender
     known_names: KnownNames
@@ -52,5 +54,16 @@ def build_speckle_side(base: Base, http: SpeckleHttp, sockets: LiveSockets) -> S
     )
     known_names = KnownNames(base.storage, client, lender, now=base.now)
     counts, comparisons = ObjectCounts(http), Comparisons(http)
-    pictures = EventPictures(Previews(http), ServerFiles(http), lender)
-    return SpeckleSide(client, pictures, sign_in, lender, known_names, counts, comparisons, sockets)
+    version_pictures = VersionPictures(Previews(http))
+    pictures = EventPictures(version_pictures, ServerFiles(http), lender)
+    return SpeckleSide(
+        client,
+        pictures,
+        version_pictures,
+        sign_in,
+        lender,
+        known_names,
+        counts,
+        comparisons,
+        sockets,
+    )

@@ -40,6 +40,7 @@ from bot.speckle_api.types import (
     SpeckleWebhook,
     WebhookHistory,
 )
+from bot.speckle_api.version_lists import VersionLists
 
 MAX_SEARCH = 200
 MAX_CHOICES = 100
@@ -50,7 +51,8 @@ REMEMBERED = 100  # of each list: as many as every server gives at once
 class SpeckleClient:
     """Questions to Speckle servers, answered in time or not at all.
 
-    Those about what happened have parts of their own: `facts` and `activity`.
+    Those about what happened, and about versions, have parts of their own: `facts`, `activity` and
+    `versions`.
 
     `servers` are the origins that may be asked. A login's token goes to its own server alone.
     A question whose caller names no time of its own has `deadline_s`, and 10 s at least, retries
@@ -75,6 +77,7 @@ class SpeckleClient:
         self._asker = Asker(self._transport, missing or MissingFields())
         self.activity = ActivityList(self._asker)
         self.facts = EventFacts(self._asker, self.activity)
+        self.versions = VersionLists(self._asker)
 
     def close(self) -> None:
         """Ask nothing more. Open questions end on their own; nobody needs to wait for them."""

@@ -92,6 +92,17 @@ class EventFacts:
                 found = checks.with_errors(found, results)
         return facts, found
 
+    async def open_on(
+        self,
+        login: Login,
+        project_id: str,
+        model_id: str | None,
+        *,
+        within_s: float | None = None,
+    ) -> tuple[int | None, int | None]:
+        """How many threads and issues are open on a model; None where the server does not say."""
+        return await self._open_on(login, project_id, model_id, self._asker.until(within_s))
+
     async def _open_on(
         self, login: Login, project_id: str, model_id: str | None, until: float
     ) -> tuple[int | None, int | None]:

@@ -35,6 +35,18 @@ query VersionName($project: String!, $version: String!) {
 }
 """
 
+ONE_VERSION: Final = """
+query OneVersion($project: String!, $version: String!) {
+  project(id: $project) {
+    version(id: $version) {
+      id moved: createdAt message sourceApplication referencedObject
+      authorUser { id name }
+      model { id name }
+    }
+  }
+}
+"""
+
 
 def read_version_facts(data: Any, version_id: str) -> VersionFacts:
     """What the answer says; a part that is missing stays None."""

@@ -46,6 +46,7 @@ from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.previews import Previews
 from bot.speckle_api.sign_in import SpeckleSignIn
+from bot.speckle_api.version_pictures import VersionPictures
 from bot.storage import Storage
 from bot.timing import utc_now
 from bot.vault import Vault
@@ -133,7 +134,9 @@ class Bench:
             now=utc_now,
         )
         counts = ObjectCounts(self.previews._http)
-        pictures = EventPictures(self.previews, ServerFiles(self.previews._http), lender)
+        pictures = EventPictures(
+            VersionPictures(self.previews), ServerFiles(self.previews._http), lender
+        )
         comparisons = Comparisons(self.previews._http)
         enrichment = Enrichment(
             gateway,

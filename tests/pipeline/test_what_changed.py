@@ -16,7 +16,8 @@ from bot.timing import Backoff
 from bot.trace_texts import trace_text
 from bot.work import LateAddition
 from sandbox.speckle import SPECKLE_2_31, Release, Version
-from sandbox.speckle.made_models import MadeElement, MadeTree, as_tree, each, made_model
+from sandbox.speckle.made_models import MadeElement, each, made_model
+from sandbox.speckle.made_trees import MadeTree, as_tree
 from tests.pipeline.conftest import CHECKED_ONCE, TIMINGS, StartBot, Studio
 from tests.pipeline.test_enrichment import Site, follow, site, start
 from tests.waiting import until

@@ -16,7 +16,8 @@ from bot.speckle_api.object_stream import ObjectStream
 from bot.speckle_api.tree_comparison import TreeComparison, TreeLimits
 from bot.speckle_api.types import Login
 from sandbox.speckle import SPECKLE_2_31, SpeckleServer
-from sandbox.speckle.made_models import MadeElement, MadeTree, as_tree, each, made_model, written
+from sandbox.speckle.made_models import MadeElement, each, made_model
+from sandbox.speckle.made_trees import MadeTree, as_tree, written
 
 LIMITS = TreeLimits()
 Change = Callable[[MadeElement], MadeElement]
