@@ -1,10 +1,10 @@
 """Reads the tables of bundles, as a program of its own that can reach nothing but its folder.
 
-    python -I bundle_process.py FOLDER QUESTION
+    python -I bundle_process.py FOLDER QUESTION SECONDS
 
 prints the answer as JSON. The tables come from somebody else's server: Parquet that is made to
 harm meets a process with little memory and time, in which duckdb may open neither a connection nor
-any other file. It knows nothing of the bot, and is ended from outside.
+any other file. It knows nothing of the bot, and is ended from outside after these seconds.
 
 Source of what is in the tables: schema 1.2, as specklepy 2026.9.1 writes and reads it.
 """
@@ -40,7 +40,7 @@ CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
 }
 
 
-def count_objects(tables: duckdb.DuckDBPyConnection, folder: Path) -> int:
+def count_objects(tables: duckdb.DuckDBPyConnection, folder: Path, within_s: float = 0.0) -> int:
     """How many objects the object table has."""
     return int(_scalar(tables, "SELECT count(*) FROM read_parquet(?)", str(folder / OBJECTS)))
 
@@ -69,8 +69,9 @@ class CompareLimits:
     """How far a comparison goes.
 
     A version beyond `elements` or `rows` of its properties is only counted, up to `counted` and
-    `counted_rows`. Beyond `details_s` it is not found out of all elements how they differ. An
-    answer has at most `answers` kinds and as many changes: with more, it says less of each.
+    `counted_rows`. After `details_share` of the time it is not found out of more elements how they
+    differ. An answer has at most `answers` kinds and as many changes: with more, it says less of
+    each.
     """
 
     elements: int = 250_000
@@ -78,7 +79,7 @@ class CompareLimits:
     counted: int = 1_000_000
     counted_rows: int = 40_000_000
     batch_rows: int = 400_000
-    details_s: float = 10.0
+    details_share: float = 0.7
     answers: int = 2_000
     properties: int = 100
 
@@ -278,6 +279,7 @@ class TwoBundles:
     tables: duckdb.DuckDBPyConnection
     folder: Path
     limits: CompareLimits
+    until: float
 
     def compared(self) -> Mapping[str, Any]:
         """What differs, in numbers of elements; or how many there are of each category.
@@ -291,14 +293,13 @@ class TwoBundles:
             raise _NotCompared("too_large")
         if not any(sizes):
             raise _NotCompared("no_elements")
-        until = monotonic() + self.limits.details_s
         self._name()
         if max(sizes) > self.limits.elements or rows > self.limits.rows:
             removed, added = (self._kinds(CATEGORIES, side) for side in SIDES)
             return {"before": sizes[0], "after": sizes[1], "removed": removed, "added": added}
         self._hash()
         by_content = self._pair(*sizes)
-        changed, unknown = self._differences(until)
+        changed, unknown = self._differences()
         pairs = self._scalar("SELECT count(*) FROM pairs")
         removed, added = (self._kinds(KINDS, side) for side in SIDES)
         return {
@@ -348,14 +349,14 @@ class TwoBundles:
             self._run(UNMATCHED, side, nameless_alone=not are_new)
         return int(self._scalar(PAIRS_BY_CONTENT))
 
-    def _differences(self, until: float) -> tuple[Counter[Change], int]:
+    def _differences(self) -> tuple[Counter[Change], int]:
         """How the elements of pairs differ, and of how many pairs there was no time to find out."""
         self._run(DIFFERING, batch_rows=self.limits.batch_rows)
         batches = self._run(BATCHES).fetchall()
         found: Counter[tuple[Any, ...]] = Counter()
         unknown = 0
         for batch, pairs in batches:
-            if monotonic() >= until:
+            if monotonic() >= self.until:
                 unknown += pairs
                 continue
             for *change, ids, count in self._run(self._changes(), batch=batch).fetchall():
@@ -428,16 +429,20 @@ class TwoBundles:
 
 
 def compare(
-    tables: duckdb.DuckDBPyConnection, folder: Path, limits: CompareLimits = CompareLimits()
+    tables: duckdb.DuckDBPyConnection,
+    folder: Path,
+    within_s: float = MAX_CPU_S,
+    limits: CompareLimits = CompareLimits(),
 ) -> Mapping[str, Any]:
     """What differs between two bundles, or `why` nobody can say."""
+    until = monotonic() + limits.details_share * within_s
     try:
-        return TwoBundles(tables, folder, limits).compared()
+        return TwoBundles(tables, folder, limits, until).compared()
     except _NotCompared as reason:
         return {"why": reason.why}
     except (duckdb.OutOfMemoryException, MemoryError):
         return {"why": "too_large"}
-    except duckdb.Error:
+    except (duckdb.Error, UnicodeDecodeError):
         return {"why": "unreadable"}
 
 
@@ -495,7 +500,7 @@ def _shorter(kind: Kind, parts: int) -> Kind:
 
 # ── the program ───────────────────────────────────────────────────────────────────────────────
 
-QUESTIONS: Final[Mapping[str, Callable[[duckdb.DuckDBPyConnection, Path], Any]]] = {
+QUESTIONS: Final[Mapping[str, Callable[[duckdb.DuckDBPyConnection, Path, float], Any]]] = {
     "count": count_objects,
     "compare": compare,
 }
@@ -524,11 +529,11 @@ def _limit_resources() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def main(folder: str, question: str) -> None:
+def main(folder: str, question: str, within_s: str) -> None:
     """Print the answer to one of QUESTIONS."""
     _limit_resources()
     found = Path(folder).resolve()
-    sys.stdout.write(json.dumps(QUESTIONS[question](locked(found), found)))
+    sys.stdout.write(json.dumps(QUESTIONS[question](locked(found), found, float(within_s))))
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class Bench:
         for side, content in (("before", before), ("after", after)):
             for name, one in files_of(content, **how).items():
                 (self.folder / f"{side}.{name}.parquet").write_bytes(one)
-        answer = compare(locked(self.folder), self.folder, limits)
+        answer = compare(locked(self.folder), self.folder, limits=limits)
         return comparison_of(json.loads(json.dumps(answer)))
 
     def refusal(self, *bundles: Any, **how: Any) -> WhyNotCompared:
@@ -342,7 +342,7 @@ def test_more_than_can_be_counted_is_too_large(bench: Bench, few: CompareLimits)
 
 def test_without_time_left_it_is_not_found_out_how_they_differ(bench: Bench) -> None:
     before, after = made_model(1_000)
-    found = bench.compare(before, stamped(after), limits=CompareLimits(details_s=0.0))
+    found = bench.compare(before, stamped(after), limits=CompareLimits(details_share=0.0))
     assert (found.conclusion, found.checked) == (Conclusion.DIFFERENT, Checked(0, 1_039))
     assert sums(found) == (12, 11, 0)
 
