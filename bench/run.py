@@ -9,6 +9,7 @@ from bench.results import RESULTS, Options, say, write_section
 # Modules of this folder with `rows(options)`.
 JUDGED: Final = (
     "channels",
+    "comparison",
     "database_size",
     "latency",
     "listener",

@@ -69,6 +69,9 @@ class MissingWhy(StrEnum):
     BLANK = "blank"
     TOO_LATE = "too_late"
     SHOWN_ALREADY = "shown_already"
+    OVERTAKEN = "overtaken"
+    NOT_COMPARED = "not_compared"  # with why, a WhyNotCompared
+    NO_CHECKS = "no_checks"
 
 
 class ReadWith(StrEnum):

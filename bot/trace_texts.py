@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from bot.cards.what_changed import WHY_NOT
 from bot.model import PauseWhy
 from bot.services.channel_event import Outcome
 from bot.speckle.filters import FilterWhy
@@ -127,6 +128,9 @@ MISSING: Final[Mapping[str, str]] = {
     MissingWhy.BLANK: "the picture shows nothing, it is transparent everywhere",
     MissingWhy.TOO_LATE: "it did not come within an hour",
     MissingWhy.SHOWN_ALREADY: "another card shows it already",
+    MissingWhy.OVERTAKEN: "the next version came at once, and is compared in its place",
+    MissingWhy.NOT_COMPARED: "the two cannot be compared: {why_not}",
+    MissingWhy.NO_CHECKS: "no automation ran on this version, as far as the server says",
 }
 
 READERS: Final[Mapping[str, str]] = {
@@ -141,6 +145,8 @@ ADDED: Final[Mapping[str, str]] = {
     LateAddition.FACTS: "what Speckle adds",
     LateAddition.PICTURE: "its picture",
     LateAddition.OBJECT_COUNT: "its number of objects",
+    LateAddition.CHANGES: "what changed since the version before",
+    LateAddition.CHECKS: "what its checks found",
 }
 
 HEARD: Final[Mapping[str, str]] = {
@@ -156,6 +162,7 @@ HEARD: Final[Mapping[str, str]] = {
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "filter": FILTERS,
     "pause": PAUSES,
+    "why_not": WHY_NOT,
     "missing": MISSING,
     "reader": READERS,
     "added": ADDED,

@@ -23,6 +23,7 @@ from bot.problems import NotReady
 from bot.services.access_rules import LiveFor
 from bot.services.audit import AuditService
 from bot.services.card_filters import CardFilters
+from bot.services.comparing import Comparing
 from bot.services.consent_check import ConsentCheck
 from bot.services.discord_names import DiscordNameService
 from bot.services.doctor import DoctorService
@@ -38,12 +39,16 @@ from bot.services.message_cards import MessageCards
 from bot.services.pause_notices import PauseNoticeService
 from bot.services.pending_commands import PendingCommandService
 from bot.services.personal_data import PersonalDataService
+from bot.services.project_input import ProjectInput
+from bot.services.project_reading import ProjectReading
 from bot.services.public_access import PublicAccess
 from bot.services.public_url import PublicUrlProbe
 from bot.services.refused_deliveries import RefusedDeliveries
 from bot.services.samples import SampleService
 from bot.services.search import Search
 from bot.services.subscriptions import SubscriptionService
+from bot.services.version_comparison import VersionComparison
+from bot.services.version_lookup import VersionLookup
 from bot.services.waiting_setups import WaitingSetups
 from bot.services.webhook_looks import WebhookLooks
 from bot.services.webhook_page import WebhookPages
@@ -98,18 +103,14 @@ async def build_discord_side(
     settings, storage, now = base.settings, base.storage, base.now
     guilds = GuildService(storage, now)
     bot = _client(base, guilds)
-    webhooks = WebhookService(
-        storage,
-        speckle.client,
-        speckle.lender,
-        PublicUrlProbe(settings.public_url, base.instance, base.network),
-        describe_webhook=partial(describe_webhook, bot),
-        now=now,
-    )
+    webhooks = _webhooks(base, speckle, bot)
     linking = _linking(base, speckle, webhooks)
-    pages = WebhookPages(speckle.client, asks=settings.speckle.enrich_deadline_s > 0)
+    asks = settings.speckle.enrich_deadline_s > 0
+    pages = WebhookPages(speckle.client, asks=asks)
+    search = Search(speckle.client, speckle.lender, now=now, asks_public=asks)
+    former = FormerAddresses(speckle.client, settings.speckle_servers, asks=asks)
     subscriptions = _subscriptions(
-        base, speckle, webhooks, pages, _listening(base, speckle, listener)
+        base, speckle, webhooks, pages, search, former, _listening(base, speckle, listener)
     )
     watch = DiscordChannelAudience(bot, base.timings.access.member_known_s)
     access = _access(base, speckle, watch)
@@ -140,6 +141,7 @@ async def build_discord_side(
         event_log,
         AuditService(storage, now),
         GuildStatusService(storage, known_trouble, now),
+        *_versions(base, speckle, search, former, access),
         guilds_known=bot.ready_once,
         contact=settings.operator.contact,
     )
@@ -182,6 +184,40 @@ def _event_log(base: Base, access: AccessCheck, looks: WebhookLooks) -> EventLog
     )
 
 
+def _webhooks(base: Base, speckle: SpeckleSide, bot: SpeckleBot) -> WebhookService:
+    return WebhookService(
+        base.storage,
+        speckle.client,
+        speckle.lender,
+        PublicUrlProbe(base.settings.public_url, base.instance, base.network),
+        describe_webhook=partial(describe_webhook, bot),
+        now=base.now,
+    )
+
+
+def _versions(
+    base: Base,
+    speckle: SpeckleSide,
+    search: Search,
+    former: FormerAddresses,
+    access: AccessCheck,
+) -> tuple[VersionLookup, VersionComparison]:
+    servers = base.settings.speckle_servers
+    reading = ProjectReading(
+        base.storage,
+        speckle.lender,
+        search,
+        ProjectInput(search, former, servers),
+        access.decide_and_record,
+        servers=servers,
+        asks_public=base.settings.speckle.enrich_deadline_s > 0,
+    )
+    client, pictures = speckle.client, speckle.version_pictures
+    comparing = Comparing(reading, speckle.comparisons)
+    lookup = VersionLookup(reading, client, speckle.counts, pictures, comparing, now=base.now)
+    return lookup, VersionComparison(reading, lookup, client, pictures, comparing)
+
+
 def _linking(base: Base, speckle: SpeckleSide, webhooks: WebhookService) -> AccountLinking:
     return AccountLinking(
         base.storage,
@@ -211,6 +247,8 @@ def _subscriptions(
     speckle: SpeckleSide,
     webhooks: WebhookService,
     pages: WebhookPages,
+    search: Search,
+    former: FormerAddresses,
     listening: ListeningStart,
 ) -> SubscriptionService:
     shared = shared_hook_of(base.settings) is not None
@@ -221,12 +259,12 @@ def _subscriptions(
     return SubscriptionService(
         base.storage,
         webhooks,
-        Search(speckle.client, speckle.lender, now=base.now, asks_public=asks),
+        search,
         consent_check,
         base.quotas,
         pages,
         speckle.known_names,
-        FormerAddresses(speckle.client, base.settings.speckle_servers, asks=asks),
+        former,
         speckle_servers=base.settings.speckle_servers,
         public_url=base.settings.public_url,
         served_guilds=served,

@@ -16,6 +16,7 @@ from bot.discord_api.send import edit, find_sent, send
 from bot.link_pages import LinkPages
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.access_gate import AccessGate
+from bot.pipeline.author_pictures import AuthorPictures
 from bot.pipeline.catch_up.from_lists import ListsCatchUp
 from bot.pipeline.catch_up.worker import CatchUp
 from bot.pipeline.editor import Editor
@@ -71,21 +72,20 @@ def build_pipeline(base: Base, speckle: SpeckleSide, discord_side: DiscordSide) 
     access_gate = AccessGate(base.storage, access, on_held=lambda: replay.wake(), now=base.now)
     emoji = ApplicationEmoji()
     sender = _sender(base, bot, access_gate, emoji)
-    retry, change = base.timings.editor_retry, partial(edit, bot, emoji=emoji)
-    editor = Editor(
-        base.storage, change, access_gate.may_edit, base.rate_limiter, now=base.now, retry=retry
-    )
+    editor = _editor(base, bot, access_gate, emoji)
     enrichment = _enrichment(base, speckle)
     known_names = speckle.known_names
     late_enrichment = LateEnrichment(
         base.storage, enrichment, access, known_names, on_changed=editor.wake, now=base.now
     )
     picture_resizer = PictureResizer()
+    author_pictures = AuthorPictures(speckle.client, speckle.lender, picture_resizer)
     routing = Routing(
         enrichment,
         access,
         known_names,
         picture_resizer,
+        author_pictures,
         speckle_servers=base.settings.speckle_servers,
         now=base.now,
     )
@@ -107,11 +107,12 @@ def build_pipeline(base: Base, speckle: SpeckleSide, discord_side: DiscordSide) 
         now=base.now,
     )
     catch_up = _catch_up(base, speckle, access, ingest.wake)
-    listener = _listening(base, speckle, access, ingest.wake)
+    listener = _listening(base, speckle, access, ingest.wake, late_enrichment)
 
     def close() -> None:
         enrichment.close()
         known_names.close()
+        author_pictures.close()
         picture_resizer.close()
 
     return Pipeline(
@@ -139,12 +140,27 @@ def _sender(
     )
 
 
+def _editor(
+    base: Base, bot: SpeckleBot, access_gate: AccessGate, emoji: ApplicationEmoji
+) -> Editor:
+    return Editor(
+        base.storage,
+        partial(edit, bot, emoji=emoji),
+        access_gate.may_edit,
+        base.rate_limiter,
+        now=base.now,
+        retry=base.timings.editor_retry,
+        apart_s=base.timings.edits_apart_s,
+    )
+
+
 def _enrichment(base: Base, speckle: SpeckleSide) -> Enrichment:
     return Enrichment(
         speckle.client,
         speckle.pictures,
         speckle.lender,
         speckle.counts,
+        speckle.comparisons,
         servers=base.settings.speckle_servers,
         deadline_s=base.settings.speckle.enrich_deadline_s,
         timings=base.timings.enrichment,
@@ -172,7 +188,11 @@ def _catch_up(
 
 
 def _listening(
-    base: Base, speckle: SpeckleSide, access: AccessCheck, stored: Callable[[], None]
+    base: Base,
+    speckle: SpeckleSide,
+    access: AccessCheck,
+    stored: Callable[[], None],
+    late_enrichment: LateEnrichment,
 ) -> Listener:
     lists = ListsCatchUp(
         base.storage,
@@ -197,6 +217,7 @@ def _listening(
         live_for=LiveFor(live.who),
         quota=base.quotas.day,
         on_full=base.quotas.note_full,
+        on_checks=late_enrichment.checks_rang,
         pace=base.timings.listening or as_set,
         now=base.now,
     )

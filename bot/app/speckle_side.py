@@ -6,13 +6,16 @@ from bot.app.base import Base
 from bot.pipeline.event_pictures import EventPictures
 from bot.services.known_names import KnownNames
 from bot.services.token_lending import TokenLender
+from bot.speckle_api.bundles import BundleReader
 from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.comparisons import Comparisons
 from bot.speckle_api.files import ServerFiles
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.live_socket import LiveSockets
 from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.previews import Previews
 from bot.speckle_api.sign_in import SpeckleSignIn
+from bot.speckle_api.version_pictures import VersionPictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +24,12 @@ class SpeckleSide:
 
     client: SpeckleClient
     pictures: EventPictures
+    version_pictures: VersionPictures
     sign_in: SpeckleSignIn
     lender: TokenLender
     known_names: KnownNames
     counts: ObjectCounts
+    comparisons: Comparisons
     sockets: LiveSockets
 
 
@@ -49,6 +54,18 @@ def build_speckle_side(base: Base, http: SpeckleHttp, sockets: LiveSockets) -> S
         now=base.now,
     )
     known_names = KnownNames(base.storage, client, lender, now=base.now)
-    counts = ObjectCounts(http)
-    pictures = EventPictures(Previews(http), ServerFiles(http), lender)
-    return SpeckleSide(client, pictures, sign_in, lender, known_names, counts, sockets)
+    bundles = BundleReader()  # one, so that both together run few processes
+    counts, comparisons = ObjectCounts(http, bundles), Comparisons(http, bundles=bundles)
+    version_pictures = VersionPictures(Previews(http))
+    pictures = EventPictures(version_pictures, ServerFiles(http), lender)
+    return SpeckleSide(
+        client,
+        pictures,
+        version_pictures,
+        sign_in,
+        lender,
+        known_names,
+        counts,
+        comparisons,
+        sockets,
+    )

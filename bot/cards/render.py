@@ -12,6 +12,7 @@ from bot.cards.text import one_line, shorten
 from bot.speckle.events import SpeckleUser
 
 MAX_NOTE = 300  # UTF-16 units
+ADDITIONS = ("changes", "checks")  # the paragraphs that come later, in this order
 
 
 def render(context: CardContext) -> Card | None:
@@ -62,7 +63,7 @@ def fill_in(card: Card, context: CardContext) -> Card:
         replace(
             card,
             url=after.url,
-            description=_paragraphs(event, card.notes),
+            description=_paragraphs(event, *_texts(card.additions), card.notes),
             author_name=after.author_name or card.author_name,
             author_url=after.author_url or card.author_url,
             fields=after.fields,
@@ -70,6 +71,16 @@ def fill_in(card: Card, context: CardContext) -> Card:
             about=after.about,
         )
     )
+
+
+def with_addition(card: Card, name: str, text: str) -> Card:
+    """The card that was sent, with a paragraph that came later, in place of an earlier one."""
+    below = _paragraphs("", *_texts(card.additions), card.notes)
+    event = card.description.removesuffix(below).rstrip("\n") if below else card.description
+    there = {**dict(card.additions), name: text}
+    additions = tuple((one, there[one]) for one in ADDITIONS if one in there)
+    description = _paragraphs(event, *_texts(additions), card.notes)
+    return fit(replace(card, description=description, additions=additions))
 
 
 def new_title(card: Card, after: Card) -> str:
@@ -89,8 +100,12 @@ def _notes(notes: Sequence[CardNote]) -> str:
     return "\n".join(shorten(note.text, MAX_NOTE) for note in notes)
 
 
-def _paragraphs(event: str, notes: str) -> str:
-    return "\n\n".join(part for part in (event, notes) if part)
+def _texts(additions: Sequence[tuple[str, str]]) -> Sequence[str]:
+    return [text for _, text in additions]
+
+
+def _paragraphs(*parts: str) -> str:
+    return "\n\n".join(part for part in parts if part)
 
 
 def _author_name(context: CardContext) -> str | None:

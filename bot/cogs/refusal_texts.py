@@ -8,14 +8,21 @@ from bot.cogs.option_texts import code, option_text
 from bot.permissions import ChannelKind, ChannelPermission
 from bot.services.refusals import (
     CannotPost,
+    ChannelNotRead,
     ChannelNotSeen,
     Limited,
+    NeedsOwnAccount,
     NoProjectCalled,
+    NoProjectHere,
     NoRoom,
+    NoSuchModel,
+    NoSuchVersion,
     NotAProject,
     NotManager,
     NotOneProject,
+    NoVersions,
     Obstacle,
+    OwnAccountNotTaken,
     ProjectNotPublic,
     ProjectNotSeen,
     Refusal,
@@ -91,6 +98,20 @@ REASONS: Mapping[RefusalReason, str] = {
         "them, and a test would come before them. Use `/test` again in some minutes; `/doctor` "
         "shows what is wrong."
     ),
+    RefusalReason.COMPARING_ALREADY: (
+        "The bot is comparing two pairs of versions for this Discord server already, and makes no "
+        "more at once, because it costs the Speckle server work. Wait half a minute, then try "
+        "again."
+    ),
+    RefusalReason.COMPARED_LATER: (
+        "These versions are still being compared: the bot compares one pair at a time for each "
+        "Speckle server, and others were before it. It continues without you. Try again in a "
+        "minute; what is found is kept for 10 minutes."
+    ),
+    RefusalReason.SAME_VERSION: (
+        "That is one and the same version, so there is nothing to compare. Choose another one as "
+        "`a` or as `b`."
+    ),
 }
 RETRIES: Mapping[Retry, str] = {
     Retry.SUBSCRIBE: "use `/subscribe` again",
@@ -153,6 +174,10 @@ def refusal_text(refusal: Refusal) -> str:
             return option_text(refusal)
         case ProjectNotSeen() | ProjectNotPublic():
             return _project_text(refusal)
+        case NoProjectHere() | NeedsOwnAccount() | OwnAccountNotTaken() | ChannelNotRead():
+            return _reading_text(refusal)
+        case NoSuchModel() | NoSuchVersion() | NoVersions():
+            return _not_found_text(refusal)
         case NoRoom():
             return _no_room_text(refusal)
         case CannotPost():
@@ -203,6 +228,67 @@ def _project_text(refusal: ProjectNotSeen | ProjectNotPublic) -> str:
         "or ask a member with *Manage Webhooks* in the whole server to use `/subscribe`. Nothing "
         "was changed."
     )
+
+
+def _reading_text(
+    refusal: NoProjectHere | NeedsOwnAccount | OwnAccountNotTaken | ChannelNotRead,
+) -> str:
+    """Why nobody reads the project for an answer."""
+    match refusal:
+        case NoProjectHere(channel_id):
+            return (
+                f"<#{channel_id}> follows no Speckle project, so it is not clear which one you "
+                "mean. Name it as `project`: paste its address from the browser, or pick one of "
+                "your own if you have linked an account (`/link`)."
+            )
+        case NeedsOwnAccount(server_url):
+            return (
+                f"That project is not public on {server_url}, or not there, and this channel does "
+                "not follow it, so it can only be read with your own Speckle account. You have "
+                "linked none there. Type `/link`, then use the command again."
+            )
+        case OwnAccountNotTaken(server_url):
+            return (
+                f"Your linked account on {server_url} cannot be used at the moment, and the "
+                "project is read with nobody else's here. `/account` says what is wrong; "
+                "`/link` links it again. Then use the command again."
+            )
+        case ChannelNotRead(channel_id):
+            return (
+                f"Nothing of that project is read for you in <#{channel_id}>: the channel is "
+                "paused, shows no versions or has no linked account, you have no *Read Message "
+                "History* there, or Speckle or Discord cannot be asked who may see it. `/doctor` "
+                "says more to members with *Manage Webhooks*. If you can see the project in "
+                "Speckle, type `/link`: then your own account reads it for you."
+            )
+
+
+def _not_found_text(refusal: NoSuchModel | NoSuchVersion | NoVersions) -> str:
+    """What was typed leads to nothing that may be shown."""
+    match refusal:
+        case NoSuchModel(name, near):
+            meant = f" Did you mean {' or '.join(map(code, near))}?" if near else ""
+            return (
+                f"The project has no model {code(name)}, or neither this channel nor your own "
+                f"account shows it.{meant} Pick one from the list that is offered while you type, "
+                "or paste the model's address from the browser."
+            )
+        case NoSuchVersion(name, several):
+            found = (
+                f"{code(name)} is said of several of the newest versions."
+                if several
+                else f"There is no version {code(name)} in that project, or neither this channel "
+                "nor your own account shows it."
+            )
+            return (
+                f"{found} Pick one from the list that is offered while you type, or paste the "
+                "version's address from the browser."
+            )
+        case NoVersions():
+            return (
+                "There is no version yet, or none that this channel shows. Publish one from your "
+                "design software; it is here at once."
+            )
 
 
 def _no_room_text(refusal: NoRoom) -> str:

@@ -1,8 +1,9 @@
 """How an answer reaches the caller in time: Discord waits 3 s for the first one."""
 
 import asyncio
+import io
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, TypeVar
 
 import discord
@@ -25,6 +26,21 @@ THINKING = "thinking"  # among an interaction's extras: what it was sent while t
 
 
 @dataclass(frozen=True, slots=True)
+class FileToSend:
+    """A file of an answer; an embed shows a picture as `attachment://<name>`."""
+
+    name: str
+    content: bytes = field(repr=False)
+    description: str | None = None
+
+    def file(self) -> discord.File:
+        """As discord.py sends it, which can be read once."""
+        return discord.File(
+            io.BytesIO(self.content), filename=self.name, description=self.description
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """What the caller alone sees; `embeds` where there is more than the one."""
 
@@ -32,15 +48,24 @@ class Response:
     embed: discord.Embed | None = None
     view: discord.ui.View | None = None
     embeds: Sequence[discord.Embed] = ()
+    files: Sequence[FileToSend] = ()
 
     def parts(self) -> dict[str, Any]:
         """The keyword arguments of a new message: what is None is left out."""
-        parts = {"content": self.content, "embeds": self._all() or None, "view": self.view}
+        files = [one.file() for one in self.files]
+        parts = {
+            "content": self.content,
+            "embeds": self._all() or None,
+            "view": self.view,
+            "files": files or None,
+        }
         return {name: part for name, part in parts.items() if part is not None}
 
     def change(self) -> dict[str, Any]:
-        """The keyword arguments of an edit: what is None goes."""
-        return {"content": self.content, "embeds": self._all(), "view": self.view}
+        """The keyword arguments of an edit: what is None goes, and so do files of before."""
+        files = [one.file() for one in self.files]
+        change = {"content": self.content, "embeds": self._all(), "view": self.view}
+        return {**change, "attachments": files}
 
     def as_text(self) -> "Response":
         """The same without anything that Discord could refuse in it: nothing to press, no links."""
@@ -48,7 +73,12 @@ class Response:
         for embed in self._all():
             lines += [embed.title or "", embed.description or ""]
             lines += [f"{field.name}: {field.value}" for field in embed.fields]
-        return Response("\n".join(line for line in lines if line)[:MAX_TEXT])
+        return Response("\n".join(line for line in lines if line)[:MAX_TEXT], files=self._unshown())
+
+    def _unshown(self) -> Sequence[FileToSend]:
+        """The files that no embed shows, such as a table."""
+        shown = {embed.image.url for embed in self._all()}
+        return [one for one in self.files if f"attachment://{one.name}" not in shown]
 
     def _all(self) -> list[discord.Embed]:
         return [*self.embeds] if self.embed is None else [self.embed, *self.embeds]

@@ -227,10 +227,8 @@ class MissedEvents:
             if there.state is SubscriptionState.PAUSED and there.pause_reason not in KEEPING_PAUSES:
                 return None
             fetched = _from(there.listened_until, fetched)
-        unread = and_(IS_NEW, inbox.c.lane == ordering_key, ~BY_LIST)
-        if self._session.scalar(select(inbox.c.id).where(unread).limit(1)) is not None:
-            return None
-        if seen is not None and not self._is_as_before(hook.id, subscription.id, seen):
+        before = seen is None or self._is_as_before(hook.id, subscription.id, seen)
+        if self._waits_for_a_look(ordering_key) or not before:
             return None
         wanted = fetched if live else self._of_kinds_had(ordering_key, fetched)
         listed = self._not_listed_before(ordering_key, subscription.id, wanted)
@@ -241,25 +239,20 @@ class MissedEvents:
         room = _room_for(
             new, lambda one: one in partners or counting.take(quota, hook.id, len(one.body))
         )
-        full = len(room) < len(new)
         source = InboxSource.LIVE if live else InboxSource.ACTIVITY
         of_list = partial(_listed_row, hook, subscription, source)
         pairs = [(one, of_list(one, partners.get(one))) for one in room]
-        rows = self._listed_rows(pairs, note, heard)
+        rows, full = self._listed_rows(pairs, note, heard), len(room) < len(new)
         ids = insert_events(self._session, rows)
         if rows:
             self._has_list_rows(subscription, new[len(rows) - 1].at)
         if live_until is not None:
-            # By the server's clock, which says nothing of when something else was noticed.
-            cut = listed[len(rows) :]
-            until = cut[0].at - MILLISECOND if cut else live_until
-            move_on(self._session, subscriptions.c.id == subscription.id, until)
+            self._listened(subscription.id, live_until, listed[len(rows) :])
         if seen is not None:
             self._remember(subscription.id, seen, len(rows) - len(listed), full=full)
         taken = [row_id for row_id, one in zip(ids, new, strict=False) if one not in partners]
         write_counting(self._session, counting)
-        found = len(fetched) + len(changes) - len(taken)
-        return TakenIn(tuple(taken), found, full=full)
+        return TakenIn(tuple(taken), len(fetched) + len(changes) - len(taken), full=full)
 
     def _listed_rows(
         self,
@@ -299,6 +292,19 @@ class MissedEvents:
         there = listed_before(self._session, ordering_key, subscription_id, fetched)
         new = {(one.event_key, one.at): one for one in fetched if one not in there}
         return list(new.values())
+
+    def _waits_for_a_look(self, ordering_key: str) -> bool:
+        """Whether there are events of a webhook of which nobody knows yet what they are."""
+        unread = and_(IS_NEW, inbox.c.lane == ordering_key, ~BY_LIST)
+        return self._session.scalar(select(inbox.c.id).where(unread).limit(1)) is not None
+
+    def _listened(self, subscription_id: int, until: datetime, cut: Sequence[FetchedEvent]) -> None:
+        """Note until when what is live was read: up to the first that there was no room for.
+
+        By the server's clock, which says nothing of when something else was noticed.
+        """
+        until = cut[0].at - MILLISECOND if cut else until
+        move_on(self._session, subscriptions.c.id == subscription_id, until)
 
     def _of_kinds_had(
         self, ordering_key: str, fetched: Sequence[FetchedEvent]

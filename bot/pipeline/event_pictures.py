@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from bot.cards.card import Picture
 from bot.cards.pictures import (
-    MAX_PREVIEW_BYTES,
     MAX_SCREENSHOT_BYTES,
     is_blank,
     is_public_url,
@@ -23,16 +22,14 @@ from bot.fairness import FairSemaphore
 from bot.model import Hook
 from bot.services.access_rules import ReadPermit
 from bot.services.token_lending import TokenLender
-from bot.single_flight import SingleFlightCache
 from bot.speckle.events import CommentCreated, CommentReplied, Event, IssueCreated, IssueReplied
 from bot.speckle.facts import AttachedFile, CommentFacts, Facts, IssueFacts
 from bot.speckle.visibility import PUBLIC
 from bot.speckle_api.files import ServerFiles
-from bot.speckle_api.previews import NoPicture, Previews, Rendered, preview_url
+from bot.speckle_api.previews import NoPicture, preview_url
 from bot.speckle_api.types import Login
+from bot.speckle_api.version_pictures import VersionPictures
 
-KEEP_S: Final = 60.0
-MOST_PICTURES: Final = 16  # of up to 4 MiB
 # One of 64 million pixels takes 600 MB while it is made small.
 THREADS: Final = 1
 SHOWN_TYPES: Final = (".png", ".jpg", ".jpeg", ".gif", ".webp")
@@ -50,19 +47,18 @@ def may_name_picture(event: Event) -> bool:
 
 
 class EventPictures:
-    """Asks once for each who may read."""
+    """Asks for them, as a permit allows."""
 
-    def __init__(self, previews: Previews, files: ServerFiles, lender: TokenLender) -> None:
-        self._previews = previews
+    def __init__(self, versions: VersionPictures, files: ServerFiles, lender: TokenLender) -> None:
+        self._versions = versions
         self._files = files
         self._lender = lender
-        self._kept = SingleFlightCache[Picture | NoPicture](max_values=MOST_PICTURES, ttl_s=KEEP_S)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
         self._turns = FairSemaphore(THREADS)
 
     def close(self) -> None:
         """Drop what is still being asked."""
-        self._kept.close()
+        self._versions.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def of_version(
@@ -75,14 +71,14 @@ class EventPictures:
         if permit.is_anonymous or hook.visibility in PUBLIC:
             # As a stranger: what they cannot see any more is not shown by its address.
             stranger = Login(permit.server_url)
-            seen = await self._preview(stranger, permit.project_id, version_id, within_s)
+            seen = await self._versions.of(stranger, permit.project_id, version_id, within_s)
             url = preview_url(permit.server_url, permit.project_id, version_id)
             if isinstance(seen, Picture):
                 return url if is_public_url(url) else seen
             if seen in (NoPicture.NOT_YET, NoPicture.BLANK) or permit.is_anonymous:
                 return seen
         return await self._lender.with_permit(
-            permit, lambda login: self._preview(login, permit.project_id, version_id, within_s)
+            permit, lambda login: self._versions.of(login, permit.project_id, version_id, within_s)
         )
 
     async def named_by(
@@ -106,27 +102,6 @@ class EventPictures:
         return await self._lender.with_permit(
             permit, lambda login: self._blob(login, permit.project_id, shown.id, within_s)
         )
-
-    async def _preview(
-        self, login: Login, project_id: str, version_id: str, within_s: float
-    ) -> Picture | NoPicture:
-        async def ask() -> Picture | NoPicture:
-            answer = await self._previews.of_version(
-                login, project_id, version_id, within_s=within_s
-            )
-            if not isinstance(answer, Rendered):
-                return answer
-            picture = picture_from(answer.content, "preview", MAX_PREVIEW_BYTES)
-            if picture is None:
-                return NoPicture.MISSING
-            blank = await asyncio.to_thread(is_blank, picture.content)
-            return NoPicture.BLANK if blank else picture
-
-        key = (login, project_id, version_id)
-        answer = await self._kept.get(key, ask)
-        if isinstance(answer, NoPicture):
-            self._kept.forget(key)
-        return answer
 
     async def _blob(
         self, login: Login, project_id: str, blob_id: str, within_s: float

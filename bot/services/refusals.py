@@ -30,6 +30,9 @@ class RefusalReason(Enum):
     TEST_TOO_OFTEN = auto()  # the guild had very many within an hour
     TEST_WHILE_PAUSED = auto()
     TEST_WHILE_HELD = auto()  # events of the channel wait for somebody to be asked
+    COMPARING_ALREADY = auto()  # the guild has as many comparisons under way as it may
+    COMPARED_LATER = auto()  # it waits behind others for its turn
+    SAME_VERSION = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,57 @@ class Limited(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class NoProjectHere:
+    """The channel follows nothing, and no project was named."""
+
+    channel_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsOwnAccount:
+    """What is not public is read with the caller's own account, and they linked none there."""
+
+    server_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAccountNotTaken:
+    """The caller's own account is one that the server, or the bot, does not take now."""
+
+    server_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelNotRead:
+    """The channel follows the project, and nothing is read for it now; nor has the caller an
+    account of their own.
+    """
+
+    channel_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchModel:
+    """The project has no model of that name that may be shown; `near` are some that it has."""
+
+    name: str
+    near: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchVersion:
+    """What was typed is no version that may be shown, or is said of several."""
+
+    name: str
+    several: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NoVersions:
+    """There is no version, or none that may be shown."""
+
+
+@dataclass(frozen=True, slots=True)
 class NoRoom:
     """One more would be over the guild's quota."""
 
@@ -167,6 +221,13 @@ Refusal: TypeAlias = (
     | OptionProblem
     | ProjectNotSeen
     | ProjectNotPublic
+    | NoProjectHere
+    | NeedsOwnAccount
+    | OwnAccountNotTaken
+    | ChannelNotRead
+    | NoSuchModel
+    | NoSuchVersion
+    | NoVersions
     | NoRoom
     | CannotPost
 )

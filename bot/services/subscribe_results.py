@@ -34,12 +34,16 @@ class LinkedModels(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CommandCaller:
-    """Who types, and where it is to be shown; `audience` is who sees that channel."""
+    """Who types, and where it is to be shown; `audience` is who sees that channel.
+
+    `reads_history`: they may read what was said there before.
+    """
 
     guild_id: int
     actor: Actor
     channel_id: int
     audience: Audience | None = None
+    reads_history: bool = False
 
 
 @dataclass(frozen=True, slots=True)

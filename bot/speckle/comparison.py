@@ -92,6 +92,14 @@ class WhyNotCompared(StrEnum):
     UNREADABLE = "unreadable"
 
 
+class NotCompared(Exception):
+    """Two versions cannot be compared; `why` says it."""
+
+    def __init__(self, why: WhyNotCompared) -> None:
+        super().__init__(why)
+        self.why = why
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """What differs, in numbers of elements.
@@ -132,6 +140,21 @@ class Comparison:
         for change, count in self.changed.items():
             found.update(dict.fromkeys(change.properties, count))
         return tuple(sorted(found.items(), key=lambda one: (-one[1], one[0])))
+
+    @property
+    def total_added(self) -> int:
+        """Elements that were not there."""
+        return sum(self.added.values())
+
+    @property
+    def total_removed(self) -> int:
+        """Elements that are no longer there."""
+        return sum(self.removed.values())
+
+    @property
+    def total_changed(self) -> int:
+        """Elements that are on both sides and differ."""
+        return sum(self.changed.values())
 
     @property
     def moved(self) -> int:

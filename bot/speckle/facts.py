@@ -9,10 +9,12 @@ from bot.speckle.rich_text import NO_TEXT, RichText
 
 @dataclass(frozen=True, slots=True)
 class PreviousVersion:
-    """The version before a new one in the same model."""
+    """A version before a new one in the same model; `object_id` is its root, None of a bundle."""
 
     id: str
     created_at: datetime | None = None
+    object_id: str | None = None
+    bundle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class VersionFacts:
     `open_threads` and `open_issues` are those on the model; `bundle` says that the version has no
     tree of objects. `made_at` is when the server first had the version. `message`, `object_id` and
     `parents` are what the server has of the version itself, whatever an event says.
+    `compared_with` is the version that it is compared with: of several that came at once, the last
+    one with the one before them all, and the others (`overtaken`) with none.
     """
 
     object_count: int | None = None
@@ -38,6 +42,8 @@ class VersionFacts:
     object_id: str | None = None
     bundle: bool = False
     parents: tuple[str, ...] = ()
+    compared_with: PreviousVersion | None = None
+    overtaken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import lru_cache
+from hashlib import sha256
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from bot.errors import NotASpeckleLink
@@ -50,6 +51,11 @@ class SpeckleLink:
     version_id: str | None = None
     thread_id: str | None = None
     target: LinkTarget = LinkTarget.PROJECT
+
+
+def server_key(server_url: str) -> str:
+    """A server in few letters, for a custom id."""
+    return sha256(server_url.encode()).hexdigest()[:8]
 
 
 @lru_cache(maxsize=256)  # asked for each delivery, of a handful of servers
@@ -322,6 +328,10 @@ class Links:
         if version_id is None:
             return self.project(project_id)
         return f"{self.version(project_id, None, version_id)}?cId={_quoted(thread_id)}"
+
+    def automation(self, project_id: str, automation_id: str) -> str:
+        """An automation's page, with its runs."""
+        return f"{self.project(project_id)}/automations/{_quoted(automation_id)}"
 
     def webhook_settings(self, project_id: str) -> str:
         """Where a project's owner makes its webhooks."""

@@ -5,11 +5,13 @@ import json
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import Any, Final
 
 import structlog
@@ -18,9 +20,20 @@ log = structlog.get_logger()
 
 PROGRAM: Final = Path(__file__).with_name("bundle_process.py")
 AT_ONCE: Final = 2
-MAX_ANSWER_BYTES: Final = 4096
+MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 # Python on Windows does not start without it.
 KEPT: Final = ("SYSTEMROOT",)
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFolder:
+    """Where the tables are of which something is asked; gone with the block that opened it."""
+
+    path: Path
+
+    async def put(self, name: str, content: bytes) -> None:
+        """Add a Parquet file by a name of our own that a question looks for. Errors: OSError."""
+        await asyncio.to_thread((self.path / f"{name}.parquet").write_bytes, content)
 
 
 @dataclass(slots=True)
@@ -31,33 +44,47 @@ class BundleReader:
     program: Path = PROGRAM
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
+    @contextmanager
+    def folder(self) -> Iterator[BundleFolder]:
+        """An empty folder for tables. Errors: OSError."""
+        with TemporaryDirectory(prefix="speckle-bundle-") as folder:
+            yield BundleFolder(Path(folder))
+
     async def answer(self, question: str, tables: Mapping[str, bytes], *, within_s: float) -> Any:
         """What the process says to one of its QUESTIONS; None where it fails or is too slow.
 
         `tables` are the Parquet files by the names of our own that the question looks for.
         """
+        until = monotonic() + within_s
         try:
-            async with asyncio.timeout(within_s), self._turns:
-                with TemporaryDirectory(prefix="speckle-bundle-") as folder:
-                    await asyncio.to_thread(_write, Path(folder), tables)
-                    return await _answer_of(self.program, folder, question)
+            async with asyncio.timeout(within_s):
+                with self.folder() as folder:
+                    for name, content in tables.items():
+                        await folder.put(name, content)
+                    return await self._asked(question, folder, until)
         except (TimeoutError, OSError) as error:
             log.info("bundles.no_answer", question=question, error=type(error).__name__)
             return None
 
+    async def answer_about(self, folder: BundleFolder, question: str, *, within_s: float) -> Any:
+        """The same of tables that are in a folder already. Errors: TimeoutError; OSError."""
+        async with asyncio.timeout(within_s):
+            return await self._asked(question, folder, monotonic() + within_s)
 
-def _write(folder: Path, tables: Mapping[str, bytes]) -> None:
-    for name, content in tables.items():
-        (folder / f"{name}.parquet").write_bytes(content)
+    async def _asked(self, question: str, folder: BundleFolder, until: float) -> Any:
+        async with self._turns:
+            left_s = max(0.0, until - monotonic())
+            return await _answer_of(self.program, str(folder.path), question, left_s)
 
 
-async def _answer_of(program: Path, folder: str, question: str) -> Any:
+async def _answer_of(program: Path, folder: str, question: str, within_s: float) -> Any:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-I",
         str(program),
         folder,
         question,
+        f"{within_s:.1f}",
         env={name: os.environ[name] for name in KEPT if name in os.environ},
         cwd=folder,
         stdin=DEVNULL,

@@ -118,6 +118,13 @@ query FirstPages(
 """,
 )
 """The beginnings of the four lists above in one request."""
+MODEL_VERSIONS: Final = f"""
+query ModelVersions(
+  $project: String!, $model: String!, $limit: Int!, $cursor: String, $texts: Boolean!
+) {{
+  project(id: $project) {{ model(id: $model) {{{VERSIONS_PART}  }} }}
+}}
+"""
 ALL_MODEL_NAMES: Final = """
 query AllModelNames($project: String!, $limit: Int!, $cursor: String) {
   project(id: $project) {
@@ -194,7 +201,8 @@ class Listing:
 
 def read_page(data: Any) -> Listing:
     """A page of a list, of what has an id; an empty one for None."""
-    listed = child(data, "project", "listed")
+    project = child(data, "project")
+    listed = child(project, "listed") or child(project, "model", "listed")
     return Listing(
         tuple(item for item in items(child(listed, "items")) if id_of(item.get("id"))),
         text_of(child(listed, "cursor")),
@@ -210,11 +218,16 @@ def read_changes(
         min(listing.moved) for listing in (versions, models, issues) if listing.goes_on(after)
     ]
     return ListedChanges(
-        versions=tuple(one for one in map(_version, versions.items) if one and one.at >= after),
+        versions=tuple(one for one in map(read_version, versions.items) if one and one.at >= after),
         models=tuple(one for one in map(_model, models.items) if one and one.at >= after),
         issues=tuple(filter(None, map(_issue, issues.items))),
         whole_since=max((at for at in cut_at if at > after), default=None),
     )
+
+
+def read_versions(listing: Listing) -> tuple[ListedVersion, ...]:
+    """What a list of versions has; what has another shape is left out."""
+    return tuple(filter(None, map(read_version, listing.items)))
 
 
 def read_state(versions: Listing, models: Listing, issues: Listing | None) -> ProjectState:
@@ -225,7 +238,11 @@ def read_state(versions: Listing, models: Listing, issues: Listing | None) -> Pr
         moved = ((item["id"], moment(item.get("moved"))) for item in issues.items)
         known_issues = {issue_id: at for issue_id, at in moved if at is not None}
     return ProjectState(
-        {one.id: _known_version(one, item) for item in versions.items if (one := _version(item))},
+        {
+            one.id: _known_version(one, item)
+            for item in versions.items
+            if (one := read_version(item))
+        },
         {
             item["id"]: KnownModel(at, name_of(item.get("name")))
             for item in models.items
@@ -245,7 +262,8 @@ def _known_version(version: ListedVersion, item: dict[str, Any]) -> KnownVersion
     return KnownVersion.of(version.at, version.model.id, version.message)
 
 
-def _version(item: dict[str, Any]) -> ListedVersion | None:
+def read_version(item: dict[str, Any]) -> ListedVersion | None:
+    """A version as a list has it; None where the answer does not say which one, and when."""
     version_id, at = id_of(item.get("id")), moment(item.get("moved"))
     if version_id is None or at is None:
         return None

@@ -47,7 +47,7 @@ class SocketLimits:
     answers_s: float = 30.0  # from the last start to the proof that all are started
     sends_s: float = 10.0  # one frame that the server does not read
     closes_s: float = 0.2  # nothing that is still to come is needed
-    heartbeat_s: float = 10.0  # finds a server that stands still within 14 s
+    heartbeat_s: float = 30.0  # a server that stands still is noticed within 45 s
     frame_bytes: int = 256 * 1024
     frames_a_second: int = 2_000  # more are read later: TCP makes the server wait
 
@@ -222,7 +222,9 @@ class LiveSocket:
             return Dead(project_id, kind)
         if frame.type != "data" or frame.is_refused_question:
             return None  # `complete` follows
-        return Rang(project_id, kind)
+        if kind is LiveKind.CHECKS and frame.version_id is None:
+            return None  # no list is to be read for it
+        return Rang(project_id, kind, frame.version_id)
 
     async def _add(self, project_id: str, wanted: Mapping[LiveKind, str]) -> None:
         ids = self._of_project[project_id] = []

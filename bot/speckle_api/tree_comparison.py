@@ -20,6 +20,7 @@ from bot.speckle.comparison import (
     ElementChange,
     ElementKind,
     Found,
+    NotCompared,
     WhyNotCompared,
     judged,
     net,
@@ -61,14 +62,6 @@ BEFORE, AFTER = 1, 2  # bits: which of the two versions an object is in
 NOTHING: Final = frozenset[str]()
 
 T = TypeVar("T")
-
-
-class NotCompared(Exception):
-    """Two versions cannot be compared; `why` says it."""
-
-    def __init__(self, why: WhyNotCompared) -> None:
-        super().__init__(why)
-        self.why = why
 
 
 class _NoTimeLeft(Exception):

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from sandbox.speckle.automations import AutomationRun
+
 BOT_SCOPES = ("streams:read", "streams:write", "profile:read")
 
 
@@ -97,6 +99,7 @@ class Version:
     rendered: bool = False
     preview_asked: int = 0
     artifacts: list[tuple[str, str]] = field(default_factory=list)
+    automation_runs: list[AutomationRun] = field(default_factory=list)
 
 
 @dataclass(eq=False)

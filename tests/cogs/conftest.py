@@ -20,18 +20,28 @@ from bot.pipeline.access import AccessCheck
 from bot.problems import NotReady
 from bot.services.audit import AuditService
 from bot.services.card_filters import CardFilters
+from bot.services.comparing import Comparing
 from bot.services.doctor import DoctorService
 from bot.services.event_log import EventLogService
+from bot.services.former_addresses import FormerAddresses
 from bot.services.guild_settings import GuildSettingsService
 from bot.services.guild_status import GuildStatusService
 from bot.services.guilds import GuildService
 from bot.services.known_trouble import KnownTrouble, TroubleLimits
 from bot.services.message_cards import MessageCards
 from bot.services.pending_commands import PendingCommandService
+from bot.services.project_input import ProjectInput
+from bot.services.project_reading import ProjectReading
 from bot.services.readiness import Readiness
+from bot.services.version_comparison import VersionComparison
+from bot.services.version_lookup import VersionLookup
 from bot.services.webhook_looks import WebhookLooks
+from bot.speckle_api.comparisons import Comparisons
 from bot.speckle_api.http import SpeckleHttp
+from bot.speckle_api.object_counts import ObjectCounts
+from bot.speckle_api.previews import Previews
 from bot.speckle_api.sign_in import SpeckleSignIn
+from bot.speckle_api.version_pictures import VersionPictures
 from bot.storage import Storage
 from sandbox.discord import (
     InteractionView,
@@ -86,7 +96,7 @@ class ClientWithServices(SpeckleBot):
 
 
 async def client_over(
-    storage: Storage, clock: Clock, services: Services, contact: str = ""
+    storage: Storage, clock: Clock, services: Services, contact: str = "", http: Any = None
 ) -> ClientWithServices:
     """A client with all cogs, not logged in."""
     guilds = GuildService(storage, clock)
@@ -126,10 +136,31 @@ async def client_over(
         ),
         AuditService(storage, clock),
         GuildStatusService(storage, lambda: client.known_trouble, clock),
+        *versions_over(storage, clock, services, access, http),
         client.ready_once,
         contact,
     )
     return client
+
+
+def versions_over(
+    storage: Storage, clock: Clock, services: Services, access: AccessCheck, http: Any
+) -> tuple[VersionLookup, VersionComparison]:
+    """What /latest, /versions and /compare ask with."""
+    search, servers = services.search, services.servers
+    reading = ProjectReading(
+        storage,
+        services.lender,
+        search,
+        ProjectInput(search, FormerAddresses(services.client, servers, asks=False), servers),
+        access.decide_and_record,
+        servers=servers,
+    )
+    comparing = Comparing(reading, Comparisons(http))
+    counts, pictures = ObjectCounts(http), VersionPictures(Previews(http))
+    client = services.client
+    lookup = VersionLookup(reading, client, counts, pictures, comparing, now=clock)
+    return lookup, VersionComparison(reading, lookup, client, pictures, comparing)
 
 
 def doctor_over(storage: Storage, services: Services, looks: WebhookLooks) -> DoctorService:
@@ -165,7 +196,7 @@ def run_client(sandbox: Sandbox, storage: Storage, clock: Clock) -> RunClient:
             http = await stack.enter_async_context(SpeckleHttp.open(servers))
             services = services_over(storage, clock, oauth=SpeckleSignIn(http), **settings)
             stack.callback(services.client.close)
-            bot = await client_over(storage, clock, services, contact)
+            bot = await client_over(storage, clock, services, contact, http)
             await stack.enter_async_context(bot)
             await bot.login(sandbox.token)
             connection = asyncio.create_task(bot.connect(), name="gateway")

@@ -24,7 +24,7 @@ from sandbox.speckle import SPECKLE_2_31, Release, ServerProject, SpeckleServer,
 from sandbox.speckle.entities import Comment
 from sandbox.speckle.event_data import commit_create_data
 from tests.conftest import only_2_31, over_postgresql
-from tests.pipeline.conftest import TIMINGS, StartBot, Studio
+from tests.pipeline.conftest import CHECKED_ONCE, TIMINGS, StartBot, Studio
 from tests.pipeline.tower import answer
 from tests.speckle_api.tables import add_object_table
 from tests.waiting import until
@@ -46,7 +46,11 @@ def soon(most: timedelta) -> RetryPatience:
 def timings() -> Timings:
     """Waits that are long on purpose are short in here."""
     late = EnrichmentTimings(
-        question_s=5.0, facts=soon(timedelta(minutes=1)), picture=soon(timedelta(minutes=15))
+        question_s=5.0,
+        facts=soon(timedelta(minutes=1)),
+        picture=soon(timedelta(minutes=15)),
+        changes=soon(timedelta(minutes=1)),
+        checks=CHECKED_ONCE,
     )
     return replace(TIMINGS, speckle=BreakerLimits(rest_s=0.3), enrichment=late)
 
@@ -165,10 +169,7 @@ def labels_of(message: SandboxMessage) -> list[str]:
     return [button["label"] for row in message.components for button in row["components"]]
 
 
-def buttons_on(site: Site) -> list[str]:
-    """Those of a new version; Speckle's viewer compares only what has a tree of objects."""
-    tree = site.server.release is SPECKLE_2_31
-    return ["Open in Speckle", *(["Compare with the one before"] if tree else [])]
+BUTTONS = ["Open in Speckle", "Compare"]
 
 
 def fields(embed: Mapping[str, Any]) -> dict[str, str]:
@@ -202,7 +203,7 @@ async def test_a_new_version_shows_what_the_server_knows_and_its_picture(
         assert embed["title"] == "New version: structure/level 1"
         shown = fields(embed)
         assert shown["Application"].startswith("Rev")
-        assert labels_of(message) == buttons_on(site)
+        assert labels_of(message) == BUTTONS
         assert shown["Objects"] == "214"
         assert shown["Version before"].startswith(f"[{before.id}](")
         assert re.search(r"\) · <t:\d+:R>$", shown["Version before"])
@@ -280,7 +281,7 @@ async def test_a_hanging_server_gives_a_plain_card_that_is_filled_in_when_it_ans
         site.server.faults.clear()
         embed = await card_with(studio, studio.structure, "Objects", "'image'")
         (message,) = await cards(studio, studio.structure)
-        assert labels_of(message) == buttons_on(site)
+        assert labels_of(message) == BUTTONS
         assert "first event" in embed["description"]  # the note stays
         assert "did not answer in time" in await trace_of(app)
 

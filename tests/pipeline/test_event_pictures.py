@@ -22,6 +22,7 @@ from bot.speckle_api.files import ServerFiles
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.previews import NoPicture, Previews
 from bot.speckle_api.types import Login
+from bot.speckle_api.version_pictures import VersionPictures
 from bot.timing import utc_now
 from sandbox.speckle import ServerProject, SpeckleServer
 
@@ -56,7 +57,9 @@ class Quay:
 
     async def found(self, facts: Facts, token: str | None = None) -> Picture | str | NoPicture:
         lender: Any = Lender(token or self.token)
-        pictures = EventPictures(Previews(self.http), ServerFiles(self.http), lender)
+        pictures = EventPictures(
+            VersionPictures(Previews(self.http)), ServerFiles(self.http), lender
+        )
         permit = ReadPermit(1, self.server.url, self.project.id, account_id=1)
         return await pictures.named_by(permit, facts, 5.0)
 
@@ -148,7 +151,7 @@ def test_only_events_that_may_have_a_picture_are_asked_for_one(event: Event, may
 async def test_pictures_are_made_small_one_after_the_other() -> None:
     """Each may take much memory, however many come at once, and if nobody waits any more."""
     nobody: Any = None
-    pictures = EventPictures(nobody, nobody, nobody)
+    pictures = EventPictures(VersionPictures(nobody), nobody, nobody)
     running, most = 0, 0
 
     def work(_content: bytes, _stem: str) -> NoPicture:

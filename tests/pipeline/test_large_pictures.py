@@ -13,11 +13,11 @@ from PIL import Image
 from bot.cards.card import Picture
 from bot.cards.pictures import MAX_SCREENSHOT_BYTES, content_of
 from bot.model import Hook
-from bot.pipeline.event_pictures import EventPictures
 from bot.pipeline.picture_resizer import PictureResizer
 from bot.speckle.events import CommentCreated, Delivery, Project
 from bot.speckle_api.previews import NoPicture, Rendered
 from bot.speckle_api.types import Login
+from bot.speckle_api.version_pictures import VersionPictures
 from tests.pipeline.conftest import Recorded, StartBot, Studio, post, recorded
 from tests.pipeline.deliveries import subscribe
 from tests.waiting import until
@@ -108,8 +108,6 @@ class Previews:
 @pytest.mark.parametrize(("opacity", "blank"), [(0, True), (1, False), (255, False)])
 async def test_a_wholly_transparent_preview_is_no_picture(opacity: int, blank: bool) -> None:
     previews: Any = Previews((200, 40, 40, opacity))
-    nobody: Any = None
-    pictures = EventPictures(previews, nobody, nobody)
-    found = await pictures._preview(Login("https://speckle.example"), "p", "v", 1.0)
+    found = await VersionPictures(previews).of(Login("https://speckle.example"), "p", "v", 1.0)
     assert (found is NoPicture.BLANK) is blank
     assert isinstance(found, Picture) is not blank

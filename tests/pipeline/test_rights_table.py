@@ -29,6 +29,7 @@ from bot.model import (
 )
 from bot.permissions import Audience, MemberPresence
 from bot.pipeline.access import AccessCheck, AccessTimings
+from bot.pipeline.author_pictures import AuthorPictures
 from bot.pipeline.enrichment import Enrichment
 from bot.pipeline.event_pictures import EventPictures
 from bot.pipeline.picture_resizer import PictureResizer
@@ -40,11 +41,13 @@ from bot.speckle.events import ProjectNames
 from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api.client import SpeckleClient
+from bot.speckle_api.comparisons import Comparisons
 from bot.speckle_api.files import ServerFiles
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.previews import Previews
 from bot.speckle_api.sign_in import SpeckleSignIn
+from bot.speckle_api.version_pictures import VersionPictures
 from bot.storage import Storage
 from bot.timing import utc_now
 from bot.vault import Vault
@@ -132,16 +135,28 @@ class Bench:
             now=utc_now,
         )
         counts = ObjectCounts(self.previews._http)
-        pictures = EventPictures(self.previews, ServerFiles(self.previews._http), lender)
+        pictures = EventPictures(
+            VersionPictures(self.previews), ServerFiles(self.previews._http), lender
+        )
+        comparisons = Comparisons(self.previews._http)
         enrichment = Enrichment(
-            gateway, pictures, lender, counts, servers=(self.server.url,), deadline_s=5.0
+            gateway,
+            pictures,
+            lender,
+            counts,
+            comparisons,
+            servers=(self.server.url,),
+            deadline_s=5.0,
         )
         timings = AccessTimings(answer_within_s=answer_within_s)
         access = AccessCheck(self.storage, gateway, lender, self.watch, utc_now, timings)
         names = KnownNames(self.storage, gateway, lender, now=utc_now)
         servers = (self.server.url,)
         resizer = PictureResizer()
-        return Routing(enrichment, access, names, resizer, speckle_servers=servers, now=utc_now)
+        authors = AuthorPictures(gateway, lender, resizer)
+        return Routing(
+            enrichment, access, names, resizer, authors, speckle_servers=servers, now=utc_now
+        )
 
     def hook(self, source: str, guild_id: int) -> Hook:
         shared = source.startswith("operator")

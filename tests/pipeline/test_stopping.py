@@ -67,7 +67,8 @@ async def process(
     finally:
         if bot.returncode is None:
             bot.kill()
-        await bot.communicate()
+        if bot.stderr is not None and not bot.stderr.at_eof():
+            await bot.communicate()
 
 
 async def in_flight(studio: Studio, start_bot: StartBot, slow_s: float) -> None:

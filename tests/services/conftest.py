@@ -213,6 +213,8 @@ class Services:
     quotas: QuotaService
     samples: SampleService
     refused: RefusedDeliveries
+    search: Search
+    servers: tuple[str, ...]
 
 
 def services_over(
@@ -267,10 +269,11 @@ def services_over(
         else public_answers or PublicAnswers()
     )
     pages, quotas = WebhookPages(client, asks=real), quotas or without_quotas(storage, clock)
+    search = Search(client, lender, now=clock, asks_public=real)
     subscriptions = SubscriptionService(
         storage,
         webhooks,
-        Search(client, lender, now=clock, asks_public=real),
+        search,
         ConsentCheck(lender, webhooks, visibility),
         quotas,
         pages,
@@ -298,6 +301,8 @@ def services_over(
         quotas,
         samples,
         RefusedDeliveries(clock),
+        search,
+        speckle_servers,
     )
 
 

@@ -22,7 +22,7 @@ async def test_a_version_s_facts_come_in_two_questions_side_by_side(studio: Stud
         studio.login, studio.tower.id, created(studio.second)
     )
     assert facts == VersionFacts(
-        previous=PreviousVersion(studio.first.id, studio.first.created_at),
+        previous=PreviousVersion(studio.first.id, studio.first.created_at, studio.first.object_id),
         open_threads=1,
         made_at=studio.second.created_at,
         application="revit",

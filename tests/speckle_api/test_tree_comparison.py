@@ -10,13 +10,14 @@ from specklepy.objects.base import Base
 from specklepy.objects.models.collections.collection import Collection
 
 from bot.errors import SpeckleUnavailable
-from bot.speckle.comparison import Checked, Comparison, Conclusion, WhyNotCompared
+from bot.speckle.comparison import Checked, Comparison, Conclusion, NotCompared, WhyNotCompared
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.object_stream import ObjectStream
-from bot.speckle_api.tree_comparison import NotCompared, TreeComparison, TreeLimits
+from bot.speckle_api.tree_comparison import TreeComparison, TreeLimits
 from bot.speckle_api.types import Login
 from sandbox.speckle import SPECKLE_2_31, SpeckleServer
-from sandbox.speckle.made_models import MadeElement, MadeTree, as_tree, each, made_model, written
+from sandbox.speckle.made_models import MadeElement, each, made_model
+from sandbox.speckle.made_trees import MadeTree, as_tree, written
 
 LIMITS = TreeLimits()
 Change = Callable[[MadeElement], MadeElement]

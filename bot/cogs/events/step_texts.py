@@ -7,6 +7,7 @@ from string import Formatter
 from typing import Final
 
 from bot.cards.text import escape_name, one_line, shorten_plain
+from bot.cards.what_changed import WHY_NOT
 from bot.model import PauseReason
 from bot.speckle.filters import FilterWhy
 from bot.trace import MissingWhy, ReadWith, TraceLine, TraceStep
@@ -267,6 +268,9 @@ MISSING: Final[Mapping[str, str]] = {
     MissingWhy.BLANK: "the picture shows nothing",
     MissingWhy.TOO_LATE: "it did not come within an hour",
     MissingWhy.SHOWN_ALREADY: "another card here shows it already",
+    MissingWhy.OVERTAKEN: "the next version came at once, and is compared in its place",
+    MissingWhy.NOT_COMPARED: "{why_not}",
+    MissingWhy.NO_CHECKS: "no automation ran on this version",
 }
 PAUSED_FOR: Final[Mapping[str, str]] = {
     PauseReason.MEMBER: "Someone had paused this project here",
@@ -276,6 +280,7 @@ WAS_PAUSED: Final = "The project was paused here"
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "reader": READERS,
     "pause": PAUSES,
+    "why_not": WHY_NOT,
     "missing": MISSING,
     "added": ADDED,
 }
@@ -295,7 +300,7 @@ def step_text(line: TraceLine, shown_as: str = "") -> str:
     reason = str(line.facts.get("paused_for", ""))
     texts["paused_for"] = PAUSED_FOR.get(reason, WAS_PAUSED)
     for name, words in WORDS.items():
-        texts[name] = words.get(str(line.facts.get(name, "")), "")
+        texts[name] = words.get(str(line.facts.get(name, "")), "").format_map(texts)
     texts["filter"] = _filter_text(str(line.facts.get("filter", "")), texts)
     return STEPS[line.step].text.format_map(texts).strip()
 
