@@ -15,6 +15,7 @@ from bot.errors import ConfigError
 from bot.model import HookKind
 from bot.storage import Storage
 from bot.vault import Vault
+from tests.stored import new_database
 
 GUILD, MAREN = 71, 72
 SERVER = "https://speckle.kestrel.example"
@@ -29,7 +30,7 @@ class Host:
     """A host's folder with a database, and the command line over it."""
 
     def __init__(self, folder: Path) -> None:
-        self.url = f"sqlite:///{folder / 'bot.db'}"
+        self.url = new_database(folder / "bot.db")
         self._empty = os.devnull
 
     def rotate(self, *keys: str) -> Result:

@@ -32,7 +32,7 @@ from bot.work import (
     OutboxState,
     SubscriptionResult,
 )
-from tests.stored import stored_card
+from tests.stored import new_database, stored_card
 
 GUILD, CHANNEL, MAREN = 71, 73, 72
 SERVER = "https://speckle.kestrel.example"
@@ -44,7 +44,7 @@ class Bot:
     """A host's folder with a database, and the command line over it."""
 
     def __init__(self, folder: Path) -> None:
-        self.url = f"sqlite:///{folder / 'bot.db'}"
+        self.url = new_database(folder / "bot.db")
         self._empty = os.devnull
         self._numbers = count(1)
 

@@ -32,7 +32,7 @@ from bot.work import (
     SubscriptionResult,
 )
 from tests.pipeline.conftest import recorded
-from tests.stored import stored_card
+from tests.stored import new_database, stored_card
 
 SERVER = "https://app.speckle.systems"
 
@@ -105,7 +105,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     delivery, _ = await read(body)
     assert isinstance(delivery.event, VersionCreated)
     vault = Vault([Fernet.generate_key().decode()])
-    async with Storage.open(f"sqlite:///{tmp_path / 'bot.db'}", vault, clock) as storage:
+    async with Storage.open(new_database(tmp_path / "bot.db"), vault, clock) as storage:
         hook = await storage.write(
             lambda tx: tx.hooks.create(1, SERVER, delivery.project.id, HookKind.OWN, 2, 3)
         )

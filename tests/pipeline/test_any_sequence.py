@@ -31,7 +31,7 @@ from bot.work import (
     OutboxState,
 )
 from tests.pipeline.test_sender_rules import CHANNEL, Clock, delivering, queue_card
-from tests.stored import stored_card, waiting_count
+from tests.stored import new_database, stored_card, waiting_count
 
 ANSWERS = ("taken", "taken, answer lost", "error", "slower", "refused", "closed", "token")
 LONGEST_TEXT = 3_000
@@ -123,7 +123,7 @@ def test_every_card_is_shown_once_and_in_order_or_kept_with_a_reason(
         clock = Clock()
         vault = Vault([Fernet.generate_key().decode()])
         with tempfile.TemporaryDirectory() as folder:
-            url = f"sqlite:///{Path(folder) / 'bot.db'}"
+            url = new_database(Path(folder) / "bot.db")
             async with Storage.open(url, vault, clock) as storage:
                 await drain(storage, Channel(answers), clock, lengths)
 
