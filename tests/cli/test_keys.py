@@ -114,7 +114,8 @@ def test_a_bot_that_is_stopped_may_have_had_any_keys(host: Host) -> None:
     assert host.rotate(new, old).exit_code == 0
 
 
-def test_without_keys_or_tables_it_says_what_to_do(host: Host) -> None:
+def test_without_keys_or_tables_it_says_what_to_do(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "bot.db").unlink()
     with pytest.raises(ConfigError, match=r"run\.py key`"):
         raise host.rotate().exception or AssertionError
     with pytest.raises(ConfigError, match="There is no database yet"):

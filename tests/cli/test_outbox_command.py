@@ -306,6 +306,7 @@ def test_it_works_beside_a_bot_that_has_the_database_open(bot: Bot) -> None:
 
 
 def test_a_database_that_is_not_there_is_not_made(bot: Bot, tmp_path: Path) -> None:
+    (tmp_path / "bot.db").unlink()
     done = bot("list")
     assert isinstance(done.exception, ConfigError)
     assert "There is no database yet." in str(done.exception)
