@@ -60,7 +60,7 @@ FORMS_SENT_OFF = {
 }
 STORED_WORDS = {
     "active,paused",
-    "facts,picture,object_count,changes,checks",
+    "facts,picture,object_count,changes,checks,opened",
     "full,bare,plain",
     "member,project_deleted,channel_gone,no_permission,thread_closed,silenced,access_lost,ask_again",
     "new,done,failed",

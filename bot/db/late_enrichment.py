@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, func, select, tuple_, update
+from sqlalchemy import Select, and_, delete, func, insert, select, tuple_, update
 
 from bot.cards.card import Card
 from bot.db.channel_queues import first_of_each, lock
-from bot.db.event_results import write_pictures
+from bot.db.event_results import jobs_for_versions, write_pictures
 from bot.db.inbox import add_lines
 from bot.db.outbox import read_rows
 from bot.db.rows import value_of
@@ -37,6 +37,8 @@ from bot.work import (
     RungVersion,
 )
 
+# What may be said more than once, and is no news if it is the same.
+SAID_AGAIN = frozenset({LateAddition.CHECKS, LateAddition.OPENED})
 COMPARES = late_enrichment_jobs.c.kind == LateAddition.CHANGES
 
 Change = Callable[[OutboxCard, Sequence[OutboxCard]], Card | None]
@@ -150,11 +152,15 @@ class LateEnrichmentJobs:
         subject: str | None = None,
         *,
         again_at: datetime | None = None,
+        of_versions: Collection[str] = (),
+        on_versions: Collection[str] = (),
     ) -> list[int]:
         """Change the job's cards and end it, in one transaction; the ids of the changed cards.
 
         The event's trace gets the note, or that none of them changes. With `again_at` it is not
-        ended: more may come, and the note then. `subject` is what they show
+        ended: more may come, and the note then. With `of_versions` it is about the subscription's
+        cards of these versions in place of its event's own; `on_versions` are those that its event
+        turned out to be about, whose cards are to say so. `subject` is what they show
         then of an issue; they stay as they are if another card has shown that.
 
         `change(row, company)` gives the card as it is to be, or None to leave it; `company` are
@@ -167,19 +173,23 @@ class LateEnrichmentJobs:
         if subject is not None and not self._takes(job, subject):
             add_lines(self._session, job.inbox_id, [_not_filled(note, MissingWhy.SHOWN_ALREADY)])
             return []
-        channels = select(outbox.c.channel_id).join(subscriptions).where(_cards_of(job))
+        those = _cards_of_versions(job, of_versions) if of_versions else _cards_of(job)
+        channels = select(outbox.c.channel_id).join(subscriptions).where(those)
         # Locked, and in this order, as a batch is: a card is either read into a message before
         # it is changed, which is seen here, or after.
         for channel_id in sorted(self._session.scalars(channels)):
             lock(self._session, channel_id)
         changed = []
-        for row in read_rows(self._session, _cards_of(job)):
+        for row in read_rows(self._session, those):
             card = change(row, _company(self._session, row))
             if card is not None:
                 self._rewrite(row, card, now)
                 changed.append(row)
         self._to_be_edited(changed, now)
-        same_again = job.kind is LateAddition.CHECKS and not changed  # it is asked more than once
+        of_this = [(job.inbox_id, job.subscription_id, on_versions)]
+        if jobs := jobs_for_versions(self._session, of_this, now):
+            self._session.execute(insert(late_enrichment_jobs), jobs)
+        same_again = job.kind in SAID_AGAIN and not changed
         if again_at is None and not same_again:
             line = note if changed else _not_filled(note, MissingWhy.NOTHING_MORE)
             add_lines(self._session, job.inbox_id, [line])
@@ -268,6 +278,14 @@ def _shows(version: RungVersion) -> Select[Any]:
             hooks.c.server_url == version.server_url,
             hooks.c.project_id == version.project_id,
         )
+    )
+
+
+def _cards_of_versions(job: LateEnrichmentJob, version_ids: Collection[str]) -> Any:
+    return and_(
+        SHOWS_VERSION,
+        outbox.c.version_id.in_(version_ids),
+        outbox.c.subscription_id == job.subscription_id,
     )
 
 

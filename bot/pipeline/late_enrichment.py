@@ -12,11 +12,12 @@ from functools import partial
 
 import structlog
 
-from bot.cards.card import Card, Picture
+from bot.cards.card import Card, OpenedTopic, Picture
 from bot.cards.card_context import CardContext
 from bot.cards.checks import checks_text
+from bot.cards.opened import topic_of
 from bot.cards.pictures import with_image
-from bot.cards.render import fill_in, with_addition
+from bot.cards.render import fill_in, with_addition, with_opened
 from bot.cards.what_changed import changes_text
 from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable, StorageUnavailable
 from bot.fairness import current_tenant
@@ -35,7 +36,7 @@ from bot.services.access_rules import Pause, ReadPermit, Show, Wait
 from bot.services.known_names import KnownNames
 from bot.speckle.checks import Checks
 from bot.speckle.comparison import NotCompared
-from bot.speckle.confirmation import touched_models
+from bot.speckle.confirmation import touched_models, versions_of
 from bot.speckle.events import Delivery, ProjectNames, VersionCreated
 from bot.speckle.facts import Facts, VersionFacts
 from bot.speckle.filters import matches
@@ -79,6 +80,8 @@ class Addition:
     change: Change
     subject: str | None = None
     unfinished: bool = False  # more may come: it is asked for again while there is time
+    of_versions: tuple[str, ...] = ()  # it is for the cards of these, not for the event's own
+    on_versions: tuple[str, ...] = ()  # their cards are to say it too
 
 
 class GivenUp(Exception):
@@ -211,12 +214,20 @@ class LateEnrichment:
         again_at = self._next_try(job) if addition.unfinished else None
         changed = await self._storage.write(
             lambda tx: tx.late_enrichment.fill(
-                job, addition.change, note, addition.subject, again_at=again_at
+                job,
+                addition.change,
+                note,
+                addition.subject,
+                again_at=again_at,
+                of_versions=addition.of_versions,
+                on_versions=addition.on_versions,
             )
         )
         log.info("late_enrichment.done", kind=job.kind, outbox_ids=changed)
         if changed:
             self._on_changed()
+        if addition.on_versions:
+            self.wake()
 
     async def _give_up(self, job: LateEnrichmentJob, facts: TraceFacts) -> None:
         known = {"added": job.kind, **facts}
@@ -314,8 +325,14 @@ class LateEnrichment:
         names = within(patterns, names, heard, all_models(confirmed, facts, ()))
         shown_facts = facts_within(patterns, facts)
         context = card_context(incomplete.hook, row, confirmed, names, shown_facts, None)
+        on_versions = versions_of(confirmed.event, facts)
+        if job.kind is LateAddition.OPENED:
+            topic = topic_of(context)
+            if topic is None or not on_versions:
+                raise GivenUp(MissingWhy.NOTHING_MORE)
+            return Addition(partial(_changed, shown=Opened(*topic)), of_versions=on_versions)
         subject = subject_shown(answer.delivery, facts)
-        return Addition(partial(_changed, shown=context), subject)
+        return Addition(partial(_changed, shown=context), subject, on_versions=on_versions)
 
     async def _said_of(
         self, permit: ReadPermit, job: LateEnrichmentJob, incomplete: IncompleteCard
@@ -432,7 +449,15 @@ class Paragraph:
     text: str
 
 
-Shown = Picture | str | CardContext | Paragraph | None
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the card of a version says of an issue or a thread that is on it."""
+
+    topic: OpenedTopic
+    is_open: bool
+
+
+Shown = Picture | str | CardContext | Paragraph | Opened | None
 
 
 def _changed(row: OutboxCard, company: Sequence[OutboxCard], *, shown: Shown) -> Card | None:
@@ -448,6 +473,8 @@ def _changed(row: OutboxCard, company: Sequence[OutboxCard], *, shown: Shown) ->
             new = fill_in(old, shown)
         case Paragraph(name, text):
             new = with_addition(old, name, text)
+        case Opened(topic, is_open):
+            new = with_opened(old, topic, is_open=is_open)
         case _:
             new = with_image(old, shown)
     if new == old:

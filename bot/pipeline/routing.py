@@ -43,7 +43,7 @@ from bot.pipeline.subjects import plain_subject, subject_shown
 from bot.pipeline.trace import Trace
 from bot.services.access_rules import Decision, Pause, ReadPermit, Show, Wait
 from bot.services.known_names import KnownNames
-from bot.speckle.confirmation import models_of, touched_models
+from bot.speckle.confirmation import models_of, touched_models, versions_of
 from bot.speckle.event_subjects import PLAIN
 from bot.speckle.event_table import BY_KIND
 from bot.speckle.events import (
@@ -388,6 +388,7 @@ class Routing:
             subject = plain_subject(delivery, event_context.row)
         event = delivery.event
         version_id = event.version_id if isinstance(event, VersionCreated) else None
+        on_versions = versions_of(event, added.facts)
         several = len(all_models(delivery, added.facts, event_context.touched)) > 1
         cards: dict[tuple[str, ...], Card | None] = {}
         for one in passing:
@@ -400,7 +401,10 @@ class Routing:
                 _note_nothing_changed(event_context, [one])
             else:
                 new = NewCard.of(one, card, event_context.trace.begun_at, version_id)
-                results.append(SubscriptionResult(one.id, new, late, subject=subject))
+                result = SubscriptionResult(
+                    one.id, new, late, subject=subject, on_versions=on_versions
+                )
+                results.append(result)
         return results
 
     def _card(
