@@ -388,6 +388,15 @@ class LateEnrichmentKey:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundEvent:
+    """What the bot found out itself, in the wire's form, for one subscription."""
+
+    event_name: str
+    subject: str
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class RungVersion:
     """A version of which a server says that something about it has changed."""
 

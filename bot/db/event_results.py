@@ -164,6 +164,9 @@ def _write(
     held, shown = _divided(routed, {id_ for id_, behind in there.items() if behind}, now)
     hold(session, held, now)
     ids = _write_cards(session, shown, now)
+    asked = [one for one in routed if one.card is None and one.result.late]
+    if asked:
+        _insert_late_enrichment_jobs(session, asked, now)
     _note_access(session, routed, now)
     pauses = {one.subscription_id: one.result.pause for one in reversed(routed)}
     for subscription_id, pause in pauses.items():

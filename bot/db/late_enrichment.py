@@ -6,6 +6,7 @@ A card that is changed after its message may have been sent leaves an edit for t
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Select, and_, delete, func, insert, select, tuple_, update
@@ -13,22 +14,27 @@ from sqlalchemy import Select, and_, delete, func, insert, select, tuple_, updat
 from bot.cards.card import Card
 from bot.db.channel_queues import first_of_each, lock
 from bot.db.event_results import jobs_for_versions, write_pictures
-from bot.db.inbox import add_lines
+from bot.db.inbox import add_lines, insert_events
 from bot.db.outbox import read_rows
 from bot.db.rows import value_of
 from bot.db.session import Session
 from bot.db.shown_subjects import is_shown, note_subject
 from bot.db.tables import (
+    HAS_SUBJECT,
     SHOWS_VERSION,
     edits,
     hooks,
+    inbox,
     late_enrichment_jobs,
     outbox,
     outbox_pictures,
     subscriptions,
 )
+from bot.model import InboxSource
 from bot.trace import MissingWhy, TraceLine, TraceStep
 from bot.work import (
+    FoundEvent,
+    InboxState,
     LateAddition,
     LateEnrichmentJob,
     LateEnrichmentKey,
@@ -154,13 +160,15 @@ class LateEnrichmentJobs:
         again_at: datetime | None = None,
         of_versions: Collection[str] = (),
         on_versions: Collection[str] = (),
+        found: FoundEvent | None = None,
     ) -> list[int]:
         """Change the job's cards and end it, in one transaction; the ids of the changed cards.
 
         The event's trace gets the note, or that none of them changes. With `again_at` it is not
         ended: more may come, and the note then. With `of_versions` it is about the subscription's
         cards of these versions in place of its event's own; `on_versions` are those that its event
-        turned out to be about, whose cards are to say so. `subject` is what they show
+        turned out to be about, whose cards are to say so. `found` becomes an event of its own,
+        once. `subject` is what they show
         then of an issue; they stay as they are if another card has shown that.
 
         `change(row, company)` gives the card as it is to be, or None to leave it; `company` are
@@ -189,11 +197,48 @@ class LateEnrichmentJobs:
         of_this = [(job.inbox_id, job.subscription_id, on_versions)]
         if jobs := jobs_for_versions(self._session, of_this, now):
             self._session.execute(insert(late_enrichment_jobs), jobs)
+        if found is not None:
+            self._take_in(job, found, now)
         same_again = job.kind in SAID_AGAIN and not changed
         if again_at is None and not same_again:
             line = note if changed else _not_filled(note, MissingWhy.NOTHING_MORE)
             add_lines(self._session, job.inbox_id, [line])
         return [row.id for row in changed]
+
+    def _take_in(self, job: LateEnrichmentJob, found: FoundEvent, now: datetime) -> None:
+        """Have an event dealt with like one that came, unless it was before."""
+        about = select(
+            inbox.c.hook_id, inbox.c.lane, inbox.c.project_id, hooks.c.server_url
+        ).join_from(inbox, subscriptions, subscriptions.c.id == job.subscription_id)
+        about = about.join(hooks, hooks.c.id == subscriptions.c.hook_id)
+        row = self._session.execute(about.where(inbox.c.id == job.inbox_id)).one_or_none()
+        if row is None:
+            return
+        hook_id, ordering_key, project_id, server_url = row
+        before = select(inbox.c.id).where(
+            HAS_SUBJECT,
+            inbox.c.lane == ordering_key,
+            inbox.c.subject == found.subject,
+            inbox.c.subscription_id == job.subscription_id,
+        )
+        if self._session.scalar(before.limit(1)) is not None:
+            return
+        new = {
+            "hook_id": hook_id,
+            "lane": ordering_key,
+            "project_id": project_id,
+            "server_url": server_url,
+            "digest": sha256(found.body).hexdigest(),
+            "body": found.body,
+            "received_at": now,
+            "state": InboxState.NEW,
+            "trace": [],
+            "source": InboxSource.CHECKS,
+            "subscription_id": job.subscription_id,
+            "event_name": found.event_name,
+            "subject": found.subject,
+        }
+        insert_events(self._session, [new])
 
     def _settle(self, job: LateEnrichmentJob, again_at: datetime | None) -> bool:
         """End a job that is answered, or ask again later; whether it was still there."""

@@ -1,4 +1,4 @@
-"""Issues and threads that are opened on a version, on its card: the whole bot between two servers."""
+"""Issues and threads that are opened on a version, on its card: the whole bot at work."""
 
 from dataclasses import replace
 
