@@ -388,7 +388,7 @@ class LateEnrichmentKey:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundEvent:
+class OwnEvent:
     """What the bot found out itself, in the wire's form, for one subscription."""
 
     event_name: str

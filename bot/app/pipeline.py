@@ -71,16 +71,7 @@ def build_pipeline(base: Base, speckle: SpeckleSide, discord_side: DiscordSide) 
     access_gate = AccessGate(base.storage, access, on_held=lambda: replay.wake(), now=base.now)
     emoji = ApplicationEmoji()
     sender = _sender(base, bot, access_gate, emoji)
-    retry, change = base.timings.editor_retry, partial(edit, bot, emoji=emoji)
-    editor = Editor(
-        base.storage,
-        change,
-        access_gate.may_edit,
-        base.rate_limiter,
-        now=base.now,
-        retry=retry,
-        apart_s=base.timings.edits_apart_s,
-    )
+    editor = _editor(base, bot, access_gate, emoji)
     enrichment = _enrichment(base, speckle)
     known_names = speckle.known_names
     late_enrichment = LateEnrichment(
@@ -148,6 +139,20 @@ def _sender(
         now=base.now,
         timings=base.timings.sender,
         metrics=base.metrics,
+    )
+
+
+def _editor(
+    base: Base, bot: SpeckleBot, access_gate: AccessGate, emoji: ApplicationEmoji
+) -> Editor:
+    return Editor(
+        base.storage,
+        partial(edit, bot, emoji=emoji),
+        access_gate.may_edit,
+        base.rate_limiter,
+        now=base.now,
+        retry=base.timings.editor_retry,
+        apart_s=base.timings.edits_apart_s,
     )
 
 

@@ -33,13 +33,13 @@ from bot.db.tables import (
 from bot.model import InboxSource
 from bot.trace import MissingWhy, TraceLine, TraceStep
 from bot.work import (
-    FoundEvent,
     InboxState,
     LateAddition,
     LateEnrichmentJob,
     LateEnrichmentKey,
     OutboxCard,
     OutboxState,
+    OwnEvent,
     RungVersion,
 )
 
@@ -160,7 +160,7 @@ class LateEnrichmentJobs:
         again_at: datetime | None = None,
         of_versions: Collection[str] = (),
         on_versions: Collection[str] = (),
-        found: FoundEvent | None = None,
+        found: OwnEvent | None = None,
     ) -> list[int]:
         """Change the job's cards and end it, in one transaction; the ids of the changed cards.
 
@@ -205,7 +205,7 @@ class LateEnrichmentJobs:
             add_lines(self._session, job.inbox_id, [line])
         return [row.id for row in changed]
 
-    def _take_in(self, job: LateEnrichmentJob, found: FoundEvent, now: datetime) -> None:
+    def _take_in(self, job: LateEnrichmentJob, found: OwnEvent, now: datetime) -> None:
         """Have an event dealt with like one that came, unless it was before."""
         about = select(
             inbox.c.hook_id, inbox.c.lane, inbox.c.project_id, hooks.c.server_url

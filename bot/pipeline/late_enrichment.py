@@ -54,12 +54,12 @@ from bot.storage import Storage, Transaction
 from bot.trace import MissingWhy, TraceFacts, TraceLine, TraceStep
 from bot.work import (
     FallbackLevel,
-    FoundEvent,
     InboxEvent,
     LateAddition,
     LateEnrichmentJob,
     LateEnrichmentKey,
     OutboxCard,
+    OwnEvent,
     RungVersion,
 )
 
@@ -92,7 +92,7 @@ class Addition:
     unfinished: bool = False  # more may come: it is asked for again while there is time
     of_versions: tuple[str, ...] = ()  # it is for the cards of these, not for the event's own
     on_versions: tuple[str, ...] = ()  # their cards are to say it too
-    found: FoundEvent | None = None  # an event of its own, besides
+    found: OwnEvent | None = None  # an event of its own, besides
 
 
 class GivenUp(Exception):
@@ -314,36 +314,23 @@ class LateEnrichment:
         wanting = await self._storage.read(lambda tx: tx.subscriptions.get(job.subscription_id))
         if wanting is None:
             raise GivenUp(MissingWhy.NO_ACCESS)
-        verdict = matches(
+        judged = partial(
+            matches,
             wanting.options,
-            confirmed,
-            names.models,
-            touched_models(facts),
+            known_models=names.models,
+            touched=touched_models(facts),
             complete=names.complete,
         )
+        verdict = judged(confirmed)
         if job.kind is LateAddition.CHECKS:
-            failed = matches(
-                wanting.options,
-                _as_failed(confirmed, checks),
-                names.models,
-                touched_models(facts),
-                complete=names.complete,
-            )
-            if verdict.passes or failed.passes:
-                found = _as_failed(confirmed, checks) if failed.passes else None
-                return self._checks(job, incomplete, checks, found, on_card=verdict.passes)
+            failed = _as_failed(confirmed, checks)
+            wanted = failed if judged(failed).passes else None
+            if verdict.passes or wanted is not None:
+                return self._checks(job, incomplete, checks, wanted, on_card=verdict.passes)
         if not verdict.passes:
             raise GivenUp(MissingWhy.FILTERED, **verdict.facts())
         if job.kind is LateAddition.PICTURE:
-            image = await self._enrichment.image(
-                permit, incomplete.hook, delivery, row.event_at, self._timings.question_s
-            )
-            if image is NoPicture.NOT_YET:
-                return None
-            if image is NoPicture.BLANK:
-                raise GivenUp(MissingWhy.BLANK)
-            shown = None if isinstance(image, NoPicture) else image
-            return Addition(partial(_changed, shown=shown))
+            return await self._picture(permit, incomplete)
         if job.kind is LateAddition.OBJECT_COUNT and lacks_count(facts):
             return None
         if job.kind is LateAddition.CHANGES:
@@ -360,6 +347,18 @@ class LateEnrichment:
             return Addition(partial(_changed, shown=Opened(*topic)), of_versions=on_versions)
         subject = subject_shown(answer.delivery, facts)
         return Addition(partial(_changed, shown=context), subject, on_versions=on_versions)
+
+    async def _picture(self, permit: ReadPermit, incomplete: IncompleteCard) -> Addition | None:
+        hook, row = incomplete.hook, incomplete.row
+        image = await self._enrichment.image(
+            permit, hook, incomplete.delivery, row.event_at, self._timings.question_s
+        )
+        if image is NoPicture.NOT_YET:
+            return None
+        if image is NoPicture.BLANK:
+            raise GivenUp(MissingWhy.BLANK)
+        shown = None if isinstance(image, NoPicture) else image
+        return Addition(partial(_changed, shown=shown))
 
     async def _said_of(
         self, permit: ReadPermit, job: LateEnrichmentJob, incomplete: IncompleteCard
@@ -486,7 +485,7 @@ def _as_failed(version: Delivery, checks: Checks) -> Delivery:
     return replace(version, event=failed, event_name=AUTOMATION_FAILED)
 
 
-def _found_event(hook: Hook, failed: Delivery, at: datetime) -> FoundEvent | None:
+def _found_event(hook: Hook, failed: Delivery, at: datetime) -> OwnEvent | None:
     """The same in the wire's form, as the inbox takes it."""
     event, subject = failed.event, subject_of(failed)
     if not isinstance(event, AutomationFailed) or subject is None:
@@ -505,7 +504,7 @@ def _found_event(hook: Hook, failed: Delivery, at: datetime) -> FoundEvent | Non
         project_name=hook.project_name,
         visibility=hook.visibility,
     )
-    return FoundEvent(name, subject, body)
+    return OwnEvent(name, subject, body)
 
 
 def _ask_about_checks(rung: Collection[RungVersion], tx: Transaction) -> None:
