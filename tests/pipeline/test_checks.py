@@ -207,7 +207,7 @@ async def test_failed_checks_are_an_event_of_their_own_for_channels_that_name_it
             secret=hook.secrets[0],
         )
         await site.fire("automation_failed", {"id": version.id, "checks": {"failures": 9}})
-        await line_of(studio, "automation_failed")
+        await line_of(studio, "this bot does not know")
         assert of_facade().count("Checks failed") == 1
         assert "9 checks failed" not in shown(studio) + of_facade()
         assert "Checks failed" not in shown(studio)
