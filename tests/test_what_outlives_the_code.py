@@ -44,6 +44,12 @@ BUTTONS = {
     "subs:page:([0-9]{1,20}):([0-9]{1,6})",
     "subs:pick:([0-9]{1,20}):([0-9]{1,6})",
     "wait:(link|hand|show|cancel|add|replace|keep|nearest|all-models|no-models):([A-Za-z0-9_-]{16,64})",
+    "compare:with:([0-9a-f]{8}):([0-9A-Za-z]{10}):([0-9A-Za-z]{10})",
+    (
+        "compare:page:([0-9a-f]{8}):([0-9A-Za-z]{10}):([0-9A-Za-z]{10}):([0-9A-Za-z]{10})"
+        ":([0-9]{1,2})"
+    ),
+    "compare:table:([0-9a-f]{8}):([0-9A-Za-z]{10}):([0-9A-Za-z]{10}):([0-9A-Za-z]{10})",
     "versions:list:([0-9a-f]{8}):([0-9A-Za-z]{10}):([0-9A-Za-z]{10}):([0-9]{1,2})",
     "versions:pick:([0-9a-f]{8}):([0-9A-Za-z]{10})",
     "wait:pick:([A-Za-z0-9_-]{16,64})",
