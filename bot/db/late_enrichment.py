@@ -5,7 +5,7 @@ A card that is changed after its message may have been sent leaves an edit for t
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -43,6 +43,7 @@ from bot.work import (
     RungVersion,
 )
 
+ASKED_AGAIN = timedelta(days=1)
 # What may be said more than once, and is no news if it is the same.
 SAID_AGAIN = frozenset({LateAddition.CHECKS, LateAddition.OPENED})
 COMPARES = late_enrichment_jobs.c.kind == LateAddition.CHANGES
@@ -108,8 +109,12 @@ class LateEnrichmentJobs:
         self._session.execute(statement)
 
     def ask_now(self, kind: LateAddition, versions: Collection[RungVersion]) -> None:
-        """Ask about the cards of these versions, also where that had come to its end."""
-        now = self._now()
+        """Ask about the cards of these versions, also where that had come to its end.
+
+        Not of cards that are older than ASKED_AGAIN.
+        """
+        now, wanted = self._now(), frozenset(versions)
+        there = self._session.execute(_shows(wanted, since=now - ASKED_AGAIN))
         rows = [
             {
                 "inbox_id": inbox_id,
@@ -119,8 +124,8 @@ class LateEnrichmentJobs:
                 "next_try_at": now,
                 "attempts": 0,
             }
-            for one in versions
-            for inbox_id, subscription_id in self._session.execute(_shows(one))
+            for inbox_id, subscription_id, *version in there
+            if RungVersion(*version) in wanted
         ]
         if not rows:
             return
@@ -310,18 +315,23 @@ def _of_other_keys(query: Select[Any], excluding: Collection[LateEnrichmentKey])
     return _of_hooks(query).where(key.not_in(busy))
 
 
-def _shows(version: RungVersion) -> Select[Any]:
-    """The events, with their subscriptions, whose cards show a new version."""
+def _shows(versions: Collection[RungVersion], since: datetime) -> Select[Any]:
+    """The events, with their subscriptions, whose cards may show one of these versions."""
     cards = outbox.join(subscriptions, outbox.c.subscription_id == subscriptions.c.id)
     return (
-        select(outbox.c.inbox_id, outbox.c.subscription_id)
+        select(
+            outbox.c.inbox_id,
+            outbox.c.subscription_id,
+            hooks.c.server_url,
+            hooks.c.project_id,
+            outbox.c.version_id,
+        )
         .select_from(cards.join(hooks, subscriptions.c.hook_id == hooks.c.id))
         .where(
             SHOWS_VERSION,
-            outbox.c.version_id == version.version_id,
+            outbox.c.version_id.in_({one.version_id for one in versions}),
             outbox.c.inbox_id.is_not(None),
-            hooks.c.server_url == version.server_url,
-            hooks.c.project_id == version.project_id,
+            outbox.c.created_at > since,
         )
     )
 

@@ -152,7 +152,7 @@ class LateEnrichment:
 
     def checks_rang(self, server_url: str, project_id: str, version_id: str) -> None:
         """Ask soon about the checks of a version, as one of them goes on."""
-        if len(self._rung) < MOST_RUNG:
+        if self._enrichment.is_on and len(self._rung) < MOST_RUNG:
             self._rung.add(RungVersion(server_url, project_id, version_id))
             self._rings.set()
 
