@@ -16,6 +16,7 @@ from bot.discord_api.send import edit, find_sent, send
 from bot.link_pages import LinkPages
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.access_gate import AccessGate
+from bot.pipeline.author_pictures import AuthorPictures
 from bot.pipeline.catch_up.from_lists import ListsCatchUp
 from bot.pipeline.catch_up.worker import CatchUp
 from bot.pipeline.editor import Editor
@@ -84,11 +85,13 @@ def build_pipeline(base: Base, speckle: SpeckleSide, discord_side: DiscordSide) 
         now=base.now,
     )
     picture_resizer = PictureResizer()
+    author_pictures = AuthorPictures(speckle.client, speckle.lender, picture_resizer)
     routing = Routing(
         enrichment,
         access,
         known_names,
         picture_resizer,
+        author_pictures,
         speckle_servers=base.settings.speckle_servers,
         now=base.now,
     )
@@ -115,6 +118,7 @@ def build_pipeline(base: Base, speckle: SpeckleSide, discord_side: DiscordSide) 
     def close() -> None:
         enrichment.close()
         known_names.close()
+        author_pictures.close()
         picture_resizer.close()
 
     return Pipeline(
