@@ -145,6 +145,9 @@ async def test_a_channel_tells_of_what_it_shows_and_elsewhere_ones_own_account_r
             for model in ("secret/merger", secret.id, f"{address(site)}/models/{secret.id}")
         ]
         absent = read(await typed(studio, "versions", tobias, model="no such"))
+        thread = studio.structure.add_thread("slabs")
+        inside = await studio.sandbox.command(studio.guild, thread, tobias, "latest")
+        in_thread = read(await inside.settled())
         own = read(await typed(studio, "versions", model="secret/merger"))  # Maren linked Ilse's
         offered = await studio.sandbox.autocomplete(
             studio.guild, studio.structure, tobias, "versions", "model", "merger"
@@ -174,6 +177,7 @@ async def test_a_channel_tells_of_what_it_shows_and_elsewhere_ones_own_account_r
     assert {one.partition("`")[0] for one in hidden if "no model" in one} == {
         absent.partition("`")[0]
     }
+    assert "structure/level 1\n> Slab 2" in in_thread
     assert "the plan" in own
     assert "Nothing of that project is read for you" in no_versions
     assert "Nothing of that project is read for you" in no_history
