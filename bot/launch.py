@@ -29,7 +29,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "init": "write a first .env with a new key in it, and config.toml, where they are missing",
     "run": "run the bot in your Discord servers",
     "check": "try every setting and show how to fix those that do not work",
-    "bundles": "also count the objects of versions that are bundles (installs DuckDB, 70 MB)",
+    "bundles": "also count and compare versions that are bundles (installs DuckDB, 70 MB)",
     "test": "run the checks and tests; arguments go to pytest only",
     "migrate": "bring the database's tables up to date (run does that too)",
     "backup": "write the whole database into one file, while the bot runs",
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str]) -> int:
         if command == "test":
             return run_tests(python, rest)
         if command == "bundles":
-            _say("DuckDB is installed. Start the bot again; it then counts objects of bundles too.")
+            _say("DuckDB is installed. Start the bot again; it then reads bundles too.")
             return 0
         return hand_over([str(python), "-m", "bot", command, *rest])
     except CannotStart as problem:

@@ -6,6 +6,7 @@ from bot.app.base import Base
 from bot.pipeline.event_pictures import EventPictures
 from bot.services.known_names import KnownNames
 from bot.services.token_lending import TokenLender
+from bot.speckle_api.bundles import BundleReader
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.comparisons import Comparisons
 from bot.speckle_api.files import ServerFiles
@@ -53,7 +54,8 @@ def build_speckle_side(base: Base, http: SpeckleHttp, sockets: LiveSockets) -> S
         now=base.now,
     )
     known_names = KnownNames(base.storage, client, lender, now=base.now)
-    counts, comparisons = ObjectCounts(http), Comparisons(http)
+    bundles = BundleReader()  # one, so that both together run few processes
+    counts, comparisons = ObjectCounts(http, bundles), Comparisons(http, bundles=bundles)
     version_pictures = VersionPictures(Previews(http))
     pictures = EventPictures(version_pictures, ServerFiles(http), lender)
     return SpeckleSide(

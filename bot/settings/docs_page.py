@@ -91,12 +91,24 @@ write too.
 """
 EXTRAS = """## Objects of versions that are bundles
 
-Newer connectors send a version as a bundle of tables, and the number of its objects is in one of
-them. To count those, the bot needs DuckDB, which takes 70 MB and is not installed by itself:
+Newer connectors send a version as a bundle of tables. To count its objects, and to say what changed
+since the version before, the bot needs DuckDB, which takes 70 MB and is not installed by itself:
 `python3 run.py bundles` adds it (with pip: the extra `bundles`); then start the bot again. The
 tables are read in a process of its own with little memory and time, where DuckDB may open no
 network connection and no file but these tables. Without DuckDB the cards of such versions have no
-number of objects, and nothing else changes.
+number of objects and do not say what changed, and nothing else is different.
+
+What [a comparison](changes.md) of two bundles reads are the tables of elements, properties, types,
+levels and collections; geometry is not fetched.
+
+| elements, each with 30 properties | fetched, both versions | time in the process | its memory |
+|---|---|---|---|
+| 10,000 | 1.9 MB | 0.5 s | 120 MB |
+| 50,000 | 9.6 MB | 1 s | 170 MB |
+| 50,000, a property changed on all | 9.5 MB | 3 s | 210 MB |
+
+At most 48 MB of tables are fetched of a version. With more than 250,000 elements or 10 million
+properties the card says only how many elements there are of each category.
 """
 
 

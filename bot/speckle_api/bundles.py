@@ -5,7 +5,8 @@ import json
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,9 +19,20 @@ log = structlog.get_logger()
 
 PROGRAM: Final = Path(__file__).with_name("bundle_process.py")
 AT_ONCE: Final = 2
-MAX_ANSWER_BYTES: Final = 4096
+MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 # Python on Windows does not start without it.
 KEPT: Final = ("SYSTEMROOT",)
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFolder:
+    """Where the tables are of which something is asked; gone with the block that opened it."""
+
+    path: Path
+
+    async def put(self, name: str, content: bytes) -> None:
+        """Add a Parquet file by a name of our own that a question looks for. Errors: OSError."""
+        await asyncio.to_thread((self.path / f"{name}.parquet").write_bytes, content)
 
 
 @dataclass(slots=True)
@@ -31,24 +43,35 @@ class BundleReader:
     program: Path = PROGRAM
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
+    @contextmanager
+    def folder(self) -> Iterator[BundleFolder]:
+        """An empty folder for tables. Errors: OSError."""
+        with TemporaryDirectory(prefix="speckle-bundle-") as folder:
+            yield BundleFolder(Path(folder))
+
     async def answer(self, question: str, tables: Mapping[str, bytes], *, within_s: float) -> Any:
         """What the process says to one of its QUESTIONS; None where it fails or is too slow.
 
         `tables` are the Parquet files by the names of our own that the question looks for.
         """
         try:
-            async with asyncio.timeout(within_s), self._turns:
-                with TemporaryDirectory(prefix="speckle-bundle-") as folder:
-                    await asyncio.to_thread(_write, Path(folder), tables)
-                    return await _answer_of(self.program, folder, question)
+            async with asyncio.timeout(within_s):
+                with self.folder() as folder:
+                    for name, content in tables.items():
+                        await folder.put(name, content)
+                    return await self._asked(question, folder)
         except (TimeoutError, OSError) as error:
             log.info("bundles.no_answer", question=question, error=type(error).__name__)
             return None
 
+    async def answer_about(self, folder: BundleFolder, question: str, *, within_s: float) -> Any:
+        """The same of tables that are in a folder already. Errors: TimeoutError; OSError."""
+        async with asyncio.timeout(within_s):
+            return await self._asked(question, folder)
 
-def _write(folder: Path, tables: Mapping[str, bytes]) -> None:
-    for name, content in tables.items():
-        (folder / f"{name}.parquet").write_bytes(content)
+    async def _asked(self, question: str, folder: BundleFolder) -> Any:
+        async with self._turns:
+            return await _answer_of(self.program, str(folder.path), question)
 
 
 async def _answer_of(program: Path, folder: str, question: str) -> Any:

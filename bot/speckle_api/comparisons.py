@@ -8,6 +8,8 @@ from typing import Final
 
 from bot.single_flight import SingleFlightCache
 from bot.speckle.comparison import Comparison, NotCompared, WhyNotCompared
+from bot.speckle_api.bundle_comparison import BundleComparison
+from bot.speckle_api.bundles import BundleReader
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.object_stream import ObjectStream
 from bot.speckle_api.tree_comparison import TreeComparison, TreeLimits
@@ -35,8 +37,11 @@ class Comparisons:
     the server told them.
     """
 
-    def __init__(self, http: SpeckleHttp, limits: TreeLimits = LIMITS) -> None:
+    def __init__(
+        self, http: SpeckleHttp, limits: TreeLimits = LIMITS, bundles: BundleReader | None = None
+    ) -> None:
         self._http = http
+        self._bundles = bundles or BundleReader()
         self._limits = limits
         self._kept = SingleFlightCache[Comparison](max_values=KEPT, ttl_s=KEEP_S)
         self._turns = defaultdict[str, Semaphore](lambda: Semaphore(1))
@@ -77,7 +82,12 @@ class Comparisons:
     ) -> Comparison:
         if before.bundle != after.bundle:
             raise NotCompared(WhyNotCompared.MIXED)
-        if before.bundle or before.object_id is None or after.object_id is None:
+        if before.bundle:
+            bundles = BundleComparison(self._http, self._bundles, login, project_id, until)
+            return await bundles.of(
+                (before.model_id, before.version_id), (after.model_id, after.version_id)
+            )
+        if before.object_id is None or after.object_id is None:
             raise NotCompared(WhyNotCompared.NO_WAY)
         trees = TreeComparison(ObjectStream(self._http), login, project_id, until, self._limits)
         return await trees.of(before.object_id, after.object_id)

@@ -13,16 +13,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
-from urllib.parse import quote
 
 from bot.errors import SpeckleError
 from bot.speckle.facts import VersionFacts
+from bot.speckle_api.bundle_files import BundleFiles
 from bot.speckle_api.bundles import BundleReader
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.object_stream import MOST_IDS, Attributes, ObjectStream, as_object
 from bot.speckle_api.types import Login
 
-OBJECT_TABLE: Final = re.compile(r"(?:.*[./])?eav\.objects(?:\.parquet)?")
 OBJECT_ID: Final = re.compile(r"[0-9a-f]{32}")
 # Parts that a sender cuts large lists into, which are no objects to a person.
 CHUNK: Final = "DataChunk"
@@ -35,7 +34,6 @@ class CountLimits:
     objects: int = 25_000
     closure_bytes: int = 4 * 1024 * 1024  # of 25,000 ids it is 1 MB
     types_bytes: int = 8 * 1024 * 1024
-    artifacts_bytes: int = 256 * 1024
     table_bytes: int = 16 * 1024 * 1024  # all tables of 50,000 elements have 4 MB
     rows: int = 10_000_000  # a table says itself how many it has, and may lie
 
@@ -132,27 +130,14 @@ class ObjectCounts:
         model_id = facts.model.id
         if model_id is None or not self.bundles.can_read:
             return None
-        project, model, version = (
-            quote(one, safe="") for one in (project_id, model_id, version_id)
-        )
-        listed = await self.http.get(
-            login,
-            f"/api/v2/projects/{project}/models/{model}/versions/{version}/artifacts",
-            max_bytes=self.limits.artifacts_bytes,
-            within_s=_left_s(until),
-        )
-        url = _object_table(listed.json) if listed.status == 200 else None
+        files = BundleFiles(self.http, login, until)
+        url = (await files.tables(project_id, model_id, version_id) or {}).get("eav.objects")
         if url is None:
             return None
-        table = await self.http.get_signed(
-            url,
-            near=login.server_url,
-            max_bytes=self.limits.table_bytes,
-            within_s=_left_s(until),
-        )
-        if table.status != 200:
+        table = await files.content(url, max_bytes=self.limits.table_bytes)
+        if table is None:
             return None
-        count = await self.bundles.answer("count", {"objects": table.body}, within_s=_left_s(until))
+        count = await self.bundles.answer("count", {"objects": table}, within_s=_left_s(until))
         return count if isinstance(count, int) and 0 <= count <= self.limits.rows else None
 
 
@@ -165,19 +150,3 @@ def _no_chunks(found: Mapping[str, Mapping[str, Any]], ids: Sequence[str]) -> in
     types = [found.get(one, {}).get("speckle_type") for one in ids]
     names = [one for one in types if isinstance(one, str)]
     return sum(not one.endswith(CHUNK) for one in names) if len(names) == len(types) else None
-
-
-def _object_table(listed: Any) -> str | None:
-    """Where the object table is, of all files that a version has."""
-    files = listed.get("files") if isinstance(listed, dict) else None
-    named = [
-        (one.get("name"), one.get("url"))
-        for one in (files if isinstance(files, list) else ())
-        if isinstance(one, dict)
-    ]
-    found = [
-        url
-        for name, url in named
-        if isinstance(name, str) and isinstance(url, str) and OBJECT_TABLE.fullmatch(name)
-    ]
-    return found[0] if len(found) == 1 else None

@@ -275,7 +275,7 @@ async def test_the_speckle_token_goes_to_the_first_server_alone(
 
 @pytest.mark.parametrize(
     ("installed", "mark", "said"),
-    [(True, CheckMark.GOOD, "counts them"), (False, CheckMark.SKIPPED, "run.py bundles")],
+    [(True, CheckMark.GOOD, "counted and compared"), (False, CheckMark.SKIPPED, "run.py bundles")],
 )
 async def test_it_says_whether_objects_of_bundles_are_counted(
     installed: bool, mark: CheckMark, said: str
