@@ -71,6 +71,7 @@ class MissingWhy(StrEnum):
     SHOWN_ALREADY = "shown_already"
     OVERTAKEN = "overtaken"
     NOT_COMPARED = "not_compared"  # with why, a WhyNotCompared
+    NO_CHECKS = "no_checks"
 
 
 class ReadWith(StrEnum):

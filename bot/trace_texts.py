@@ -130,6 +130,7 @@ MISSING: Final[Mapping[str, str]] = {
     MissingWhy.SHOWN_ALREADY: "another card shows it already",
     MissingWhy.OVERTAKEN: "the next version came at once, and is compared in its place",
     MissingWhy.NOT_COMPARED: "the two cannot be compared: {why_not}",
+    MissingWhy.NO_CHECKS: "no automation ran on this version, as far as the server says",
 }
 
 READERS: Final[Mapping[str, str]] = {
@@ -145,6 +146,7 @@ ADDED: Final[Mapping[str, str]] = {
     LateAddition.PICTURE: "its picture",
     LateAddition.OBJECT_COUNT: "its number of objects",
     LateAddition.CHANGES: "what changed since the version before",
+    LateAddition.CHECKS: "what its checks found",
 }
 
 HEARD: Final[Mapping[str, str]] = {

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self, TypeAlias
@@ -29,6 +29,7 @@ class LateAddition(StrEnum):
     PICTURE = "picture"
     OBJECT_COUNT = "object_count"
     CHANGES = "changes"  # what differs from the version before
+    CHECKS = "checks"  # what automations found out about it
 
 
 class OutboxState(StrEnum):
@@ -172,6 +173,7 @@ class NewCard:
     """A card for one subscription's channel.
 
     `made_at`: what it shows was decided by what was known then; None for when it is written.
+    `version_id` is the new version that it shows.
     """
 
     subscription_id: int
@@ -180,9 +182,16 @@ class NewCard:
     card: Mapping[str, Any] = field(repr=False)
     pictures: tuple[Picture, ...] = field(default=(), repr=False)
     made_at: datetime | None = None
+    version_id: str | None = None
 
     @classmethod
-    def of(cls, subscription: Subscription, card: Card, made_at: datetime | None = None) -> Self:
+    def of(
+        cls,
+        subscription: Subscription,
+        card: Card,
+        made_at: datetime | None = None,
+        version_id: str | None = None,
+    ) -> Self:
         """The card, addressed to the subscription's channel."""
         return cls(
             subscription.id,
@@ -191,6 +200,7 @@ class NewCard:
             card.to_json(),
             card.pictures,
             made_at,
+            version_id,
         )
 
 
@@ -217,6 +227,7 @@ class SubscriptionResult:
     def as_sample(self) -> "SubscriptionResult":
         """The same of an event that never happened: it changes nothing of the subscription."""
         card = self.card if self.held_until is None else None
+        card = None if card is None else replace(card, version_id=None)
         return SubscriptionResult(self.subscription_id, card, sample=True)
 
 
@@ -374,6 +385,15 @@ class LateEnrichmentKey:
 
 
 @dataclass(frozen=True, slots=True)
+class RungVersion:
+    """A version of which a server says that something about it has changed."""
+
+    server_url: str
+    project_id: str
+    version_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Edit:
     """A message to be brought up to date: `rows` are all of its cards, as they are to be now.
 
@@ -382,6 +402,7 @@ class Edit:
     """
 
     channel_id: int
+    batch_id: int | None
     message_id: int | None
     rows: Sequence[OutboxCard]
     revisions: Mapping[int, int]

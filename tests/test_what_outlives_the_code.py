@@ -44,6 +44,12 @@ BUTTONS = {
     "subs:page:([0-9]{1,20}):([0-9]{1,6})",
     "subs:pick:([0-9]{1,20}):([0-9]{1,6})",
     "wait:(link|hand|show|cancel|add|replace|keep|nearest|all-models|no-models):([A-Za-z0-9_-]{16,64})",
+    "compare:with:([0-9a-f]{8}):([0-9A-Za-z]{10}):([0-9A-Za-z]{10})",
+    (
+        "compare:page:([0-9a-f]{8}):([0-9A-Za-z]{10}):([0-9A-Za-z]{10}):([0-9A-Za-z]{10})"
+        ":([0-9]{1,2})"
+    ),
+    "compare:table:([0-9a-f]{8}):([0-9A-Za-z]{10}):([0-9A-Za-z]{10}):([0-9A-Za-z]{10})",
     "versions:list:([0-9a-f]{8}):([0-9A-Za-z]{10}):([0-9A-Za-z]{10}):([0-9]{1,2})",
     "versions:pick:([0-9a-f]{8}):([0-9A-Za-z]{10})",
     "wait:pick:([A-Za-z0-9_-]{16,64})",
@@ -60,7 +66,7 @@ FORMS_SENT_OFF = {
 }
 STORED_WORDS = {
     "active,paused",
-    "facts,picture,object_count,changes",
+    "facts,picture,object_count,changes,checks",
     "full,bare,plain",
     "member,project_deleted,channel_gone,no_permission,thread_closed,silenced,access_lost,ask_again",
     "new,done,failed",
@@ -99,7 +105,7 @@ STORED_WORDS = {
     (
         "token_refused,scope_missing,forbidden,not_found,unconfirmed,unreadable,other,"
         "nothing_more,contradicted,filtered,no_consent,no_access,blank,too_late,shown_already,"
-        "overtaken,not_compared"
+        "overtaken,not_compared,no_checks"
     ),
     (
         "no_filter,all_passed,event_not_wanted,author_ignored,pattern_fits,no_pattern_fits,"

@@ -47,6 +47,7 @@ from bot.services.refused_deliveries import RefusedDeliveries
 from bot.services.samples import SampleService
 from bot.services.search import Search
 from bot.services.subscriptions import SubscriptionService
+from bot.services.version_comparison import VersionComparison
 from bot.services.version_lookup import VersionLookup
 from bot.services.waiting_setups import WaitingSetups
 from bot.services.webhook_looks import WebhookLooks
@@ -140,7 +141,7 @@ async def build_discord_side(
         event_log,
         AuditService(storage, now),
         GuildStatusService(storage, known_trouble, now),
-        _version_lookup(base, speckle, search, former, access),
+        *_versions(base, speckle, search, former, access),
         guilds_known=bot.ready_once,
         contact=settings.operator.contact,
     )
@@ -194,13 +195,13 @@ def _webhooks(base: Base, speckle: SpeckleSide, bot: SpeckleBot) -> WebhookServi
     )
 
 
-def _version_lookup(
+def _versions(
     base: Base,
     speckle: SpeckleSide,
     search: Search,
     former: FormerAddresses,
     access: AccessCheck,
-) -> VersionLookup:
+) -> tuple[VersionLookup, VersionComparison]:
     servers = base.settings.speckle_servers
     reading = ProjectReading(
         base.storage,
@@ -211,14 +212,10 @@ def _version_lookup(
         servers=servers,
         asks_public=base.settings.speckle.enrich_deadline_s > 0,
     )
-    return VersionLookup(
-        reading,
-        speckle.client,
-        speckle.counts,
-        speckle.version_pictures,
-        Comparing(reading, speckle.comparisons),
-        now=base.now,
-    )
+    client, pictures = speckle.client, speckle.version_pictures
+    comparing = Comparing(reading, speckle.comparisons)
+    lookup = VersionLookup(reading, client, speckle.counts, pictures, comparing, now=base.now)
+    return lookup, VersionComparison(reading, lookup, client, pictures, comparing)
 
 
 def _linking(base: Base, speckle: SpeckleSide, webhooks: WebhookService) -> AccountLinking:

@@ -73,7 +73,13 @@ def build_pipeline(base: Base, speckle: SpeckleSide, discord_side: DiscordSide) 
     sender = _sender(base, bot, access_gate, emoji)
     retry, change = base.timings.editor_retry, partial(edit, bot, emoji=emoji)
     editor = Editor(
-        base.storage, change, access_gate.may_edit, base.rate_limiter, now=base.now, retry=retry
+        base.storage,
+        change,
+        access_gate.may_edit,
+        base.rate_limiter,
+        now=base.now,
+        retry=retry,
+        apart_s=base.timings.edits_apart_s,
     )
     enrichment = _enrichment(base, speckle)
     known_names = speckle.known_names
@@ -107,7 +113,7 @@ def build_pipeline(base: Base, speckle: SpeckleSide, discord_side: DiscordSide) 
         now=base.now,
     )
     catch_up = _catch_up(base, speckle, access, ingest.wake)
-    listener = _listening(base, speckle, access, ingest.wake)
+    listener = _listening(base, speckle, access, ingest.wake, late_enrichment)
 
     def close() -> None:
         enrichment.close()
@@ -173,7 +179,11 @@ def _catch_up(
 
 
 def _listening(
-    base: Base, speckle: SpeckleSide, access: AccessCheck, stored: Callable[[], None]
+    base: Base,
+    speckle: SpeckleSide,
+    access: AccessCheck,
+    stored: Callable[[], None],
+    late_enrichment: LateEnrichment,
 ) -> Listener:
     lists = ListsCatchUp(
         base.storage,
@@ -198,6 +208,7 @@ def _listening(
         live_for=LiveFor(live.who),
         quota=base.quotas.day,
         on_full=base.quotas.note_full,
+        on_checks=late_enrichment.checks_rang,
         pace=base.timings.listening or as_set,
         now=base.now,
     )

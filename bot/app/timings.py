@@ -9,7 +9,7 @@ from bot.notifiers.operator_notifier import (
 from bot.notifiers.pause_notifier import NotifierTimings
 from bot.pipeline.access import AccessTimings
 from bot.pipeline.catch_up.from_history import CatchUpLimits
-from bot.pipeline.editor import EDIT_RETRY
+from bot.pipeline.editor import EDIT_RETRY, EDITS_APART_S
 from bot.pipeline.enrichment import EnrichmentTimings
 from bot.pipeline.listening.pace import ListeningPace
 from bot.pipeline.sender import SenderTimings
@@ -32,6 +32,7 @@ class Timings:
     enrichment: EnrichmentTimings = EnrichmentTimings()
     sender: SenderTimings = SenderTimings()
     editor_retry: Backoff = EDIT_RETRY
+    edits_apart_s: float = EDITS_APART_S
     catch_up: CatchUpLimits = CatchUpLimits()
     listening: ListeningPace | None = None
     notifier: NotifierTimings = NotifierTimings()

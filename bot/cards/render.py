@@ -12,6 +12,7 @@ from bot.cards.text import one_line, shorten
 from bot.speckle.events import SpeckleUser
 
 MAX_NOTE = 300  # UTF-16 units
+ADDITIONS = ("changes", "checks")  # the paragraphs that come later, in this order
 
 
 def render(context: CardContext) -> Card | None:
@@ -76,7 +77,8 @@ def with_addition(card: Card, name: str, text: str) -> Card:
     """The card that was sent, with a paragraph that came later, in place of an earlier one."""
     below = _paragraphs("", *_texts(card.additions), card.notes)
     event = card.description.removesuffix(below).rstrip("\n") if below else card.description
-    additions = tuple(sorted({**dict(card.additions), name: text}.items()))
+    there = {**dict(card.additions), name: text}
+    additions = tuple((one, there[one]) for one in ADDITIONS if one in there)
     description = _paragraphs(event, *_texts(additions), card.notes)
     return fit(replace(card, description=description, additions=additions))
 

@@ -11,7 +11,7 @@ from bot.cogs.accounts.views import AccountViews
 from bot.cogs.audit.cog import AuditCog, AuditPages
 from bot.cogs.card_menu.cog import CardMenu, CardMenuCog
 from bot.cogs.command_errors import handle_errors
-from bot.cogs.components import ComponentsCog
+from bot.cogs.components import ComponentsCog, Handlers
 from bot.cogs.diagnosis.cog import DiagnosisCog
 from bot.cogs.diagnosis.views import DiagnosisViews
 from bot.cogs.events.cog import EventPages, EventsCog
@@ -24,6 +24,7 @@ from bot.cogs.subscriptions.cog import SubscribeCog, SubscriptionsCog
 from bot.cogs.subscriptions.panel import SubscriptionPanel
 from bot.cogs.subscriptions.subscribe_flow import SubscribeFlow
 from bot.cogs.versions.cog import VersionsCog
+from bot.cogs.versions.compare_pages import ComparePages
 from bot.cogs.versions.pages import VersionPages
 from bot.services.audit import AuditService
 from bot.services.card_filters import CardFilters
@@ -38,6 +39,7 @@ from bot.services.personal_data import PersonalDataService
 from bot.services.samples import SampleService
 from bot.services.subscriptions import SubscriptionService
 from bot.services.token_lending import TokenLender
+from bot.services.version_comparison import VersionComparison
 from bot.services.version_lookup import VersionLookup
 
 
@@ -57,6 +59,7 @@ async def add_cogs(
     audit: AuditService,
     status: GuildStatusService,
     versions: VersionLookup,
+    comparison: VersionComparison,
     guilds_known: asyncio.Event,
     contact: str = "",  # how people reach the person who runs the bot
 ) -> SubscribeFlow:
@@ -70,25 +73,19 @@ async def add_cogs(
     card_menu = CardMenu(card_filters, pending_commands, flow)
     event_pages, audit_pages = EventPages(event_log), AuditPages(audit)
     version_pages = VersionPages(versions)
+    compare_pages = ComparePages(comparison, version_pages)
     events, card_menu_cog = EventsCog(event_pages, event_log), CardMenuCog(card_menu)
-    handlers = {
-        **flow.handlers,
-        **panel.handlers,
-        **notices.handlers,
-        **diagnosis.handlers,
-        **event_pages.handlers,
-        **version_pages.handlers,
-        **audit_pages.handlers,
-        **settings_panel.handlers,
-        **card_menu.handlers,
-        **account_views.handlers,
-    }
+    handlers = _together(
+        flow.handlers, panel.handlers, notices.handlers, diagnosis.handlers,
+        event_pages.handlers, version_pages.handlers, compare_pages.handlers, audit_pages.handlers,
+        settings_panel.handlers, card_menu.handlers, account_views.handlers,
+    )  # fmt: skip
     cogs: Sequence[commands.Cog] = (
         SubscribeCog(subscriptions, flow),
         SubscriptionsCog(panel),
         DiagnosisCog(subscriptions, diagnosis),
         events,
-        VersionsCog(version_pages, versions),
+        VersionsCog(version_pages, compare_pages, versions),
         StatusCog(status, contact),
         card_menu_cog,
         SettingsCog(settings_panel),
@@ -100,6 +97,10 @@ async def add_cogs(
     )
     await _add(client, cogs, (events.menu, *card_menu_cog.menus))
     return flow
+
+
+def _together(*parts: Handlers) -> Handlers:
+    return {pattern: handle for part in parts for pattern, handle in part.items()}
 
 
 async def _add(

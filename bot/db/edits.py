@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, func, or_, select, update
+from sqlalchemy import Select, and_, case, delete, func, or_, select, update
 
 from bot.db.channel_queues import first_of_each
 from bot.db.outbox import read_rows
@@ -15,6 +15,10 @@ from bot.work import (
     EditedChannel,
     OutboxState,
 )
+
+IS_PACED = batches.c.next_edit_at > edits.c.next_try_at
+DUE_AT = case((IS_PACED, batches.c.next_edit_at), else_=edits.c.next_try_at)
+"""When a card's message may be edited for it."""
 
 
 class Edits:
@@ -32,19 +36,15 @@ class Edits:
         channel = (outbox.c.channel_id, outbox.c.guild_id)
         due = (
             _settled(*channel)
-            .where(edits.c.next_try_at <= self._now(), outbox.c.channel_id.not_in(excluding))
+            .where(_is_due(self._now()), outbox.c.channel_id.not_in(excluding))
             .group_by(*channel)
         )
-        statement = first_of_each(
-            due, outbox.c.guild_id, func.min(edits.c.next_try_at), limit=limit
-        )
+        statement = first_of_each(due, outbox.c.guild_id, func.min(DUE_AT), limit=limit)
         return [EditedChannel(*row) for row in self._session.execute(statement)]
 
     def due_in(self, excluding: Collection[int] = ()) -> float | None:
         """Seconds until a message is to be edited, 0 if one is; None if none is."""
-        statement = _settled(func.min(edits.c.next_try_at)).where(
-            outbox.c.channel_id.not_in(excluding)
-        )
+        statement = _settled(func.min(DUE_AT)).where(outbox.c.channel_id.not_in(excluding))
         due_at: datetime | None = self._session.scalar(statement)
         return self._session.seconds_until(due_at)
 
@@ -52,8 +52,8 @@ class Edits:
         """The message of a channel that has been due for an edit the longest; None if none is."""
         due = (
             _settled(outbox.c.id, outbox.c.batch_id, outbox.c.message_id)
-            .where(edits.c.next_try_at <= self._now(), outbox.c.channel_id == channel_id)
-            .order_by(edits.c.next_try_at, outbox.c.id)
+            .where(_is_due(self._now()), outbox.c.channel_id == channel_id)
+            .order_by(DUE_AT, outbox.c.id)
             .limit(1)
         )
         found = self._session.execute(due).one_or_none()
@@ -74,17 +74,25 @@ class Edits:
         count = self._session.scalar(select(batches.c.cards).where(batches.c.id == batch_id))
         return Edit(
             channel_id=channel_id,
+            batch_id=batch_id,
             message_id=message_id,
             rows=rows if len(rows) == count else (),
             revisions={row_id: revision for row_id, revision, _ in todo},
             attempts=max((attempts for _, _, attempts in todo), default=0),
         )
 
-    def done(self, edit: Edit) -> None:
-        """The message shows its cards as they were in `edit`, or never will.
+    def done(self, edit: Edit, again_from: datetime) -> None:
+        """The message shows its cards as they were in `edit`.
 
-        A card that has changed meanwhile stays to be edited.
+        A card that has changed meanwhile stays to be edited; the message is not before
+        `again_from`.
         """
+        self._session.execute(delete(edits).where(_of(edit)))
+        message = batches.c.id == edit.batch_id
+        self._session.execute(update(batches).where(message).values(next_edit_at=again_from))
+
+    def drop(self, edit: Edit) -> None:
+        """The message never shows its cards as they are in `edit`."""
         self._session.execute(delete(edits).where(_of(edit)))
 
     def failed(self, edit: Edit, until: datetime) -> None:
@@ -98,7 +106,16 @@ class Edits:
 
 
 def _settled(*columns: Any) -> Select[Any]:
-    return select(*columns).join(edits, edits.c.outbox_id == outbox.c.id).where(~IS_WAITING)
+    changed = outbox.join(edits, edits.c.outbox_id == outbox.c.id)
+    of_message = changed.outerjoin(batches, batches.c.id == outbox.c.batch_id)
+    return select(*columns).select_from(of_message).where(~IS_WAITING)
+
+
+def _is_due(now: datetime) -> Any:
+    return and_(
+        edits.c.next_try_at <= now,
+        or_(batches.c.next_edit_at.is_(None), batches.c.next_edit_at <= now),
+    )
 
 
 def _of(edit: Edit) -> Any:

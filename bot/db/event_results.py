@@ -333,6 +333,7 @@ def _insert_cards(session: Session, shown: Sequence[_Result], now: datetime) -> 
             "created_at": card.made_at or now,
             "picture_bytes": sum(len(picture.content) for picture in card.pictures),
             "subject": one.result.subject,
+            "version_id": card.version_id,
         }
         for one in shown
         if (card := one.card) is not None

@@ -16,6 +16,7 @@ from bot.db.tables import (
     LEAVES_A_CHANNEL,
     NOT_POSTED,
     SHOWS_SUBJECT,
+    SHOWS_VERSION,
     audit_log,
     batches,
     inbox,
@@ -74,6 +75,12 @@ INDEXES = (
         outbox.c.subject,
         sqlite_where=SHOWS_SUBJECT,
         postgresql_where=SHOWS_SUBJECT,
+    ),
+    Index(
+        "ix_outbox_version",
+        outbox.c.version_id,
+        sqlite_where=SHOWS_VERSION,
+        postgresql_where=SHOWS_VERSION,
     ),
 )
 """They belong to the tables' metadata as soon as this is loaded."""

@@ -18,7 +18,15 @@ from bot.db.outbox import read_rows
 from bot.db.rows import value_of
 from bot.db.session import Session
 from bot.db.shown_subjects import is_shown, note_subject
-from bot.db.tables import edits, hooks, late_enrichment_jobs, outbox, outbox_pictures, subscriptions
+from bot.db.tables import (
+    SHOWS_VERSION,
+    edits,
+    hooks,
+    late_enrichment_jobs,
+    outbox,
+    outbox_pictures,
+    subscriptions,
+)
 from bot.trace import MissingWhy, TraceLine, TraceStep
 from bot.work import (
     LateAddition,
@@ -26,6 +34,7 @@ from bot.work import (
     LateEnrichmentKey,
     OutboxCard,
     OutboxState,
+    RungVersion,
 )
 
 COMPARES = late_enrichment_jobs.c.kind == LateAddition.CHANGES
@@ -90,6 +99,36 @@ class LateEnrichmentJobs:
         )
         self._session.execute(statement)
 
+    def ask_now(self, kind: LateAddition, versions: Collection[RungVersion]) -> None:
+        """Ask about the cards of these versions, also where that had come to its end."""
+        now = self._now()
+        rows = [
+            {
+                "inbox_id": inbox_id,
+                "subscription_id": subscription_id,
+                "kind": kind,
+                "created_at": now,
+                "next_try_at": now,
+                "attempts": 0,
+            }
+            for one in versions
+            for inbox_id, subscription_id in self._session.execute(_shows(one))
+        ]
+        if not rows:
+            return
+        new = self._session.insert(late_enrichment_jobs)
+        self._session.execute(
+            new.on_conflict_do_update(
+                index_elements=[
+                    late_enrichment_jobs.c.inbox_id,
+                    late_enrichment_jobs.c.subscription_id,
+                    late_enrichment_jobs.c.kind,
+                ],
+                set_={"next_try_at": new.excluded.next_try_at},
+            ),
+            rows,
+        )
+
     def drop(self, job: LateEnrichmentJob, note: TraceLine | None = None) -> None:
         """Ask no more; the cards stay as they are. The event's trace gets the note."""
         self._session.execute(
@@ -104,11 +143,18 @@ class LateEnrichmentJobs:
         return (self._session.scalar(statement)) is not None
 
     def fill(
-        self, job: LateEnrichmentJob, change: Change, note: TraceLine, subject: str | None = None
+        self,
+        job: LateEnrichmentJob,
+        change: Change,
+        note: TraceLine,
+        subject: str | None = None,
+        *,
+        again_at: datetime | None = None,
     ) -> list[int]:
         """Change the job's cards and end it, in one transaction; the ids of the changed cards.
 
-        The event's trace gets the note, or that none of them changes. `subject` is what they show
+        The event's trace gets the note, or that none of them changes. With `again_at` it is not
+        ended: more may come, and the note then. `subject` is what they show
         then of an issue; they stay as they are if another card has shown that.
 
         `change(row, company)` gives the card as it is to be, or None to leave it; `company` are
@@ -116,10 +162,7 @@ class LateEnrichmentJobs:
         be out already are to be edited.
         """
         now = self._now()
-        ended = self._session.execute(
-            delete(late_enrichment_jobs).where(late_enrichment_jobs.c.id == job.id)
-        )
-        if not ended.rowcount:
+        if not self._settle(job, again_at):
             return []
         if subject is not None and not self._takes(job, subject):
             add_lines(self._session, job.inbox_id, [_not_filled(note, MissingWhy.SHOWN_ALREADY)])
@@ -136,9 +179,20 @@ class LateEnrichmentJobs:
                 self._rewrite(row, card, now)
                 changed.append(row)
         self._to_be_edited(changed, now)
-        line = note if changed else _not_filled(note, MissingWhy.NOTHING_MORE)
-        add_lines(self._session, job.inbox_id, [line])
+        same_again = job.kind is LateAddition.CHECKS and not changed  # it is asked more than once
+        if again_at is None and not same_again:
+            line = note if changed else _not_filled(note, MissingWhy.NOTHING_MORE)
+            add_lines(self._session, job.inbox_id, [line])
         return [row.id for row in changed]
+
+    def _settle(self, job: LateEnrichmentJob, again_at: datetime | None) -> bool:
+        """End a job that is answered, or ask again later; whether it was still there."""
+        this = late_enrichment_jobs.c.id == job.id
+        if again_at is None:
+            return bool(self._session.execute(delete(late_enrichment_jobs).where(this)).rowcount)
+        later = {"attempts": late_enrichment_jobs.c.attempts + 1, "next_try_at": again_at}
+        done = self._session.execute(update(late_enrichment_jobs).where(this).values(later))
+        return bool(done.rowcount)
 
     def _takes(self, job: LateEnrichmentJob, subject: str) -> bool:
         """Note what a job's event is about; whether no other card of the channel shows it."""
@@ -199,6 +253,22 @@ def _of_other_keys(query: Select[Any], excluding: Collection[LateEnrichmentKey])
     key = tuple_(hooks.c.server_url, hooks.c.guild_id, COMPARES)
     busy = [(one.server_url, one.guild_id, one.compares) for one in excluding]
     return _of_hooks(query).where(key.not_in(busy))
+
+
+def _shows(version: RungVersion) -> Select[Any]:
+    """The events, with their subscriptions, whose cards show a new version."""
+    cards = outbox.join(subscriptions, outbox.c.subscription_id == subscriptions.c.id)
+    return (
+        select(outbox.c.inbox_id, outbox.c.subscription_id)
+        .select_from(cards.join(hooks, subscriptions.c.hook_id == hooks.c.id))
+        .where(
+            SHOWS_VERSION,
+            outbox.c.version_id == version.version_id,
+            outbox.c.inbox_id.is_not(None),
+            hooks.c.server_url == version.server_url,
+            hooks.c.project_id == version.project_id,
+        )
+    )
 
 
 def _cards_of(job: LateEnrichmentJob) -> Any:

@@ -419,6 +419,7 @@ batches = Table(
     Column("created_at", UtcDateTime(), nullable=False, index=True),
     _enum("state", BatchState),
     Column("cards", Integer(), nullable=True),  # how many; None for those before there were edits
+    _time("next_edit_at", nullable=True),  # until then its message is not edited again
     sqlite_autoincrement=True,
 )
 
@@ -444,6 +445,7 @@ outbox = Table(
     # Of its pictures, together: what is large is sent in turns, which is known before it is read.
     Column("picture_bytes", BigInteger(), nullable=False, server_default="0"),
     _text("subject", nullable=True),  # what it shows of an issue, which it shows once
+    _text("version_id", nullable=True),  # the new version that it shows; what comes is added to it
     UniqueConstraint("inbox_id", "subscription_id"),
     sqlite_autoincrement=True,
 )
@@ -451,6 +453,7 @@ outbox = Table(
 IS_WAITING = outbox.c.state == literal_column("'waiting'")
 
 SHOWS_SUBJECT = outbox.c.subject.is_not(None)
+SHOWS_VERSION = outbox.c.version_id.is_not(None)
 
 pictures = Table(
     "pictures",

@@ -33,7 +33,8 @@ from bot.work import (
 log = structlog.get_logger()
 
 CHANNELS_AT_ONCE = 2  # edits are no hurry, and new cards need the way
-EDIT_RETRY = Backoff((2.0, 10.0, 30.0, 120.0, 300.0, 600.0))
+EDIT_RETRY = Backoff((10.0, 10.0, 30.0, 120.0, 300.0, 600.0))
+EDITS_APART_S = 10.0  # of one message: what is added meanwhile comes together
 
 SendEdit = Callable[[int, int, Sequence[Card], FallbackLevel], Awaitable[Outcome]]
 MayEdit = Callable[[Collection[OutboxCard]], Awaitable[bool | None]]
@@ -56,14 +57,19 @@ class Editor:
         *,
         now: Callable[[], datetime],
         retry: Backoff = EDIT_RETRY,
+        apart_s: float = EDITS_APART_S,
     ) -> None:
-        """After the last wait of `retry` an edit is given up."""
+        """After the last wait of `retry` an edit is given up.
+
+        Two edits of one message are `apart_s` apart, over a restart too.
+        """
         self._storage = storage
         self._send = edit
         self._may_edit = may_edit
         self._rate_limiter = rate_limiter
         self._now = now
         self._retry = retry
+        self._apart_s = apart_s
         self._worker = KeyedWorker[EditedChannel, int](
             "editor",
             at_once=CHANNELS_AT_ONCE,
@@ -120,7 +126,8 @@ class Editor:
     async def _settle(self, edit: Edit, outcome: Outcome) -> None:
         match outcome:
             case Sent():
-                await self._storage.write(lambda tx: tx.edits.done(edit))
+                again_from = self._until(self._apart_s)
+                await self._storage.write(lambda tx: tx.edits.done(edit, again_from))
                 log.info("editor.done", channel_id=edit.channel_id, message_id=edit.message_id)
             case RetryLater(_, retry_in_s) if retry_in_s is not None:  # nothing has failed
                 await self._postpone(edit, retry_in_s)
@@ -148,7 +155,7 @@ class Editor:
         return self._now() + timedelta(seconds=wait_s)
 
     async def _give_up(self, edit: Edit, reason: ProblemFacts) -> None:
-        await self._storage.write(lambda tx: tx.edits.done(edit))
+        await self._storage.write(lambda tx: tx.edits.drop(edit))
         log.info(
             "editor.given_up",
             channel_id=edit.channel_id,

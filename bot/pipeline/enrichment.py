@@ -29,6 +29,7 @@ from bot.pipeline.event_pictures import EventPictures, may_name_picture
 from bot.services.access_rules import ReadPermit
 from bot.services.token_lending import TokenLender
 from bot.single_flight import SingleFlightCache
+from bot.speckle.checks import Checks
 from bot.speckle.comparison import Comparison, NotCompared, WhyNotCompared
 from bot.speckle.confirmation import (
     ArchivedQuestion,
@@ -61,6 +62,7 @@ MOST_FACTS = 500
 # only a moment, so that a server that stalls leaves room for the others. An event that has waited
 # behind others of its project waits no longer than that either.
 CROWD = 8
+KEEP_CHECKS_S = 0.0  # who asks at the same time shares an answer; a later one may be another
 COUNT_SHARE = 0.8  # of the time that is left once the rest of a version's facts is there
 
 
@@ -71,6 +73,40 @@ class RetryPatience:
     first: timedelta
     retry: Backoff
     most: timedelta
+
+    def next_try(
+        self, created_at: datetime, now: datetime, attempts: int, *, failed: bool
+    ) -> datetime | None:
+        """When it is asked for again, `failed` or not; None where it was asked for long enough."""
+        until = now + timedelta(seconds=self.retry.delay_s(attempts))
+        return None if until - created_at > self.most else until
+
+
+@dataclass(frozen=True, slots=True)
+class AskedAt:
+    """When something is asked for that comes at its own time, if ever: so long after the card.
+
+    A server that cannot be asked at last is asked every `retry_s` up to `most`.
+    """
+
+    moments: tuple[timedelta, ...]
+    retry_s: float
+    most: timedelta
+
+    @property
+    def first(self) -> timedelta:
+        """When it is asked for first."""
+        return self.moments[0]
+
+    def next_try(
+        self, created_at: datetime, now: datetime, _attempts: int, *, failed: bool
+    ) -> datetime | None:
+        """When it is asked for again, `failed` or not; None where it was asked for long enough."""
+        for moment in self.moments:
+            if created_at + moment > now:
+                return created_at + moment
+        until = now + timedelta(seconds=self.retry_s)
+        return until if failed and until - created_at <= self.most else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +135,28 @@ class EnrichmentTimings:
         timedelta(hours=1),
     )
     comparison_s: float = 20.0
+    # Automations take seconds to minutes; most versions have none, which nothing says.
+    checks: AskedAt = AskedAt(
+        (
+            timedelta(seconds=30),
+            timedelta(minutes=2),
+            timedelta(minutes=5),
+            timedelta(minutes=15),
+        ),
+        retry_s=300.0,
+        most=timedelta(hours=1),
+    )
+    rings_together_s: float = 5.0  # that say that an automation goes on
 
-    def of(self, kind: LateAddition) -> RetryPatience:
+    def of(self, kind: LateAddition) -> RetryPatience | AskedAt:
         """The patience with one of the things that a card may lack."""
         match kind:
             case LateAddition.PICTURE:
                 return self.picture
             case LateAddition.CHANGES:
                 return self.changes
+            case LateAddition.CHECKS:
+                return self.checks
             case LateAddition.FACTS | LateAddition.OBJECT_COUNT:
                 return self.facts
             case _:
@@ -140,6 +190,14 @@ class ConfirmedEvent:
     facts: Facts
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedVersion:
+    """A new version as its server says it, and what automations found out about it."""
+
+    event: ConfirmedEvent
+    checks: Checks
+
+
 class Enrichment:
     """Asks the allowed Speckle servers, as a permit allows, once for each who may read.
 
@@ -167,6 +225,9 @@ class Enrichment:
         self._comparisons = comparisons
         self._deadline_s = deadline_s
         self._facts = SingleFlightCache[Facts | None](max_values=MOST_FACTS, ttl_s=KEEP_S)
+        self._checks = SingleFlightCache[tuple[VersionFacts, Checks] | None](
+            max_values=MOST_FACTS, ttl_s=KEEP_CHECKS_S
+        )
         self._waiting = Counter[str]()
 
     @property
@@ -181,6 +242,7 @@ class Enrichment:
     def close(self) -> None:
         """Drop what is still being asked."""
         self._facts.close()
+        self._checks.close()
         self._comparisons.close()
         self._pictures.close()
 
@@ -298,6 +360,33 @@ class Enrichment:
             ),
         )
 
+    async def checks(
+        self, permit: ReadPermit, delivery: Delivery, at: datetime, within_s: float
+    ) -> CheckedVersion | None:
+        """What automations found out about a new version; None from a server without them.
+
+        Errors: SpeckleError of each kind; SpeckleUnconfirmed where it knows of nothing like it.
+        """
+        check, claim = BY_KIND[delivery.event.kind].check, Claim(delivery, at, permit.is_anonymous)
+        project_id, event = permit.project_id, delivery.event
+        if check is None or not isinstance(event, VersionCreated):
+            return None
+        facts = self._client.facts
+
+        async def ask(login: Login) -> tuple[VersionFacts, Checks] | None:
+            return await self._checks.get(
+                (login, project_id, event.version_id),
+                lambda: facts.of_checks(login, project_id, event.version_id, within_s=within_s),
+            )
+
+        found = await self._lender.with_permit(permit, ask)
+        if found is None:
+            return None
+        true = check.confirm(event, found[0], claim)
+        if true is None:
+            raise SpeckleUnconfirmed(permit.server_url, "it knows of nothing like the event")
+        return CheckedVersion(ConfirmedEvent(true, found[0]), found[1])
+
     async def _once(
         self, project_id: str, question: Question, login: Login, within_s: float
     ) -> Facts | None:
@@ -401,7 +490,7 @@ def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> Added
     if not isinstance(answer, ConfirmedEvent):
         # A picture alone would show what nobody has confirmed to belong to this event.
         away = isinstance(answer, SpeckleUnavailable)
-        missing = {*outcomes, *_compared_later(delivery)} if away else ()
+        missing = {*outcomes, *_compared_later(delivery), *_checked_later(delivery)} if away else ()
         return AddedFacts(
             delivery,
             missing=frozenset(missing),
@@ -411,7 +500,7 @@ def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> Added
         )
     if LateAddition.PICTURE in outcomes:
         steps.append(_picture_step(image))
-    missing = _compared_later(answer.delivery, answer.facts)
+    missing = _compared_later(answer.delivery, answer.facts) | _checked_later(answer.delivery)
     if image is NoPicture.NOT_YET or isinstance(image, SpeckleUnavailable):
         missing.add(LateAddition.PICTURE)
     if lacks_count(answer.facts):
@@ -432,6 +521,11 @@ def _compared_later(delivery: Delivery, facts: Facts | None = None) -> set[LateA
     if isinstance(facts, VersionFacts) and facts.compared_with is None and not facts.overtaken:
         return set()
     return {LateAddition.CHANGES}
+
+
+def _checked_later(delivery: Delivery) -> set[LateAddition]:
+    """Whether automations may run on what is new."""
+    return {LateAddition.CHECKS} if isinstance(delivery.event, VersionCreated) else set()
 
 
 def lacks_count(facts: Facts | None) -> bool:

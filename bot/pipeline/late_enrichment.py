@@ -5,6 +5,7 @@ Who may see it is decided again each time: access may have been lost since the c
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,6 +14,7 @@ import structlog
 
 from bot.cards.card import Card, Picture
 from bot.cards.card_context import CardContext
+from bot.cards.checks import checks_text
 from bot.cards.pictures import with_image
 from bot.cards.render import fill_in, with_addition
 from bot.cards.what_changed import changes_text
@@ -23,7 +25,7 @@ from bot.model import AccessPause, Hook, HookState, Subscription
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.access_gate import is_outdated
 from bot.pipeline.batching import card_of, fit_together
-from bot.pipeline.enrichment import Enrichment, is_refusal, lacks_count, why_missing
+from bot.pipeline.enrichment import ConfirmedEvent, Enrichment, is_refusal, lacks_count, why_missing
 from bot.pipeline.keyed_worker import KeyedWorker
 from bot.pipeline.names import all_models, facts_within, known_to, with_actor_named, within
 from bot.pipeline.reading import read
@@ -31,13 +33,14 @@ from bot.pipeline.rendering import card_context
 from bot.pipeline.subjects import changes_shown, subject_shown
 from bot.services.access_rules import Pause, ReadPermit, Show, Wait
 from bot.services.known_names import KnownNames
+from bot.speckle.checks import Checks
 from bot.speckle.comparison import NotCompared
 from bot.speckle.confirmation import touched_models
 from bot.speckle.events import Delivery, ProjectNames, VersionCreated
 from bot.speckle.facts import Facts, VersionFacts
 from bot.speckle.filters import matches
 from bot.speckle_api.previews import NoPicture
-from bot.storage import Storage
+from bot.storage import Storage, Transaction
 from bot.trace import MissingWhy, TraceFacts, TraceLine, TraceStep
 from bot.work import (
     FallbackLevel,
@@ -46,12 +49,14 @@ from bot.work import (
     LateEnrichmentJob,
     LateEnrichmentKey,
     OutboxCard,
+    RungVersion,
 )
 
 log = structlog.get_logger()
 
 KEYS_AT_ONCE = 8  # one server gets up to half of them
 JOBS_AT_ONCE = 4  # of one guild at one server
+MOST_RUNG = 1_000  # versions; further ones are asked about at their time
 
 Change = Callable[[OutboxCard, Sequence[OutboxCard]], Card | None]
 
@@ -73,6 +78,7 @@ class Addition:
 
     change: Change
     subject: str | None = None
+    unfinished: bool = False  # more may come: it is asked for again while there is time
 
 
 class GivenUp(Exception):
@@ -118,7 +124,31 @@ class LateEnrichment:
             handle=self._of_key,
         )
         self.wake = self._worker.wake
-        self.run = self._worker.run
+        self._rung: set[RungVersion] = set()
+        self._rings = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._answer_rings(), name="late_enrichment_rings")
+            await self._worker.run()
+
+    def checks_rang(self, server_url: str, project_id: str, version_id: str) -> None:
+        """Ask soon about the checks of a version, as one of them goes on."""
+        if len(self._rung) < MOST_RUNG:
+            self._rung.add(RungVersion(server_url, project_id, version_id))
+            self._rings.set()
+
+    async def _answer_rings(self) -> None:
+        """What rings within a few seconds leads to one question for each version."""
+        while True:
+            await self._rings.wait()
+            await asyncio.sleep(self._timings.rings_together_s)
+            self._rings.clear()
+            rung, self._rung = self._rung, set()
+            with suppress(StorageUnavailable):  # what rings is asked for at its time too
+                await self._storage.write(partial(_ask_about_checks, rung))
+                self.wake()
 
     async def _due(
         self, limit: int, busy: Collection[LateEnrichmentKey]
@@ -156,20 +186,20 @@ class LateEnrichment:
             async with asyncio.timeout(self._patience_s(job)):
                 addition = await self._answer(job, incomplete)
             if addition is None:
-                await self._retry_later(job, None)
+                await self._retry_later(job)
             else:
                 await self._fill(job, addition)
         except StorageUnavailable:
             raise
         except (SpeckleUnavailable, TimeoutError) as error:
-            await self._retry_later(job, getattr(error, "retry_in_s", None))
+            await self._retry_later(job, getattr(error, "retry_in_s", None) or 0.0, failed=True)
         except SpeckleError as error:
             await self._give_up(job, why_missing(error))
         except GivenUp as given_up:
             await self._give_up(job, given_up.facts)
         except Exception:  # one job's fault must not stop the others of its server
             log.exception("late_enrichment.failed", job_id=job.id, kind=job.kind)
-            await self._retry_later(job, None)
+            await self._retry_later(job, failed=True)
 
     def _patience_s(self, job: LateEnrichmentJob) -> float:
         compares = job.kind is LateAddition.CHANGES
@@ -178,8 +208,11 @@ class LateEnrichment:
     async def _fill(self, job: LateEnrichmentJob, addition: Addition) -> None:
         after_s = (self._now() - job.created_at).total_seconds()
         note = self._note(job, TraceStep.FILLED_IN, {"added": job.kind, "after_s": round(after_s)})
+        again_at = self._next_try(job) if addition.unfinished else None
         changed = await self._storage.write(
-            lambda tx: tx.late_enrichment.fill(job, addition.change, note, addition.subject)
+            lambda tx: tx.late_enrichment.fill(
+                job, addition.change, note, addition.subject, again_at=again_at
+            )
         )
         log.info("late_enrichment.done", kind=job.kind, outbox_ids=changed)
         if changed:
@@ -239,15 +272,7 @@ class LateEnrichment:
         self, permit: ReadPermit, job: LateEnrichmentJob, incomplete: IncompleteCard
     ) -> Addition | None:
         row, delivery = incomplete.row, incomplete.delivery
-        answer = await self._enrichment.confirmed_event(
-            permit,
-            delivery,
-            row.event_at,
-            self._timings.question_s,
-            incomplete.shown_until,
-        )
-        if answer is None:
-            raise GivenUp(MissingWhy.NOTHING_MORE)
+        answer, checks = await self._said_of(permit, job, incomplete)
         hook_id, facts = incomplete.hook.id, answer.facts
         heard = await self._storage.read(lambda tx: tx.hooks.names(hook_id))
         names = await known_to(
@@ -283,12 +308,40 @@ class LateEnrichment:
             return None
         if job.kind is LateAddition.CHANGES:
             return await self._changes(permit, incomplete, facts)
+        if job.kind is LateAddition.CHECKS:
+            return self._checks(incomplete, checks)
         patterns = wanting.options.models
         names = within(patterns, names, heard, all_models(confirmed, facts, ()))
         shown_facts = facts_within(patterns, facts)
         context = card_context(incomplete.hook, row, confirmed, names, shown_facts, None)
         subject = subject_shown(answer.delivery, facts)
         return Addition(partial(_changed, shown=context), subject)
+
+    async def _said_of(
+        self, permit: ReadPermit, job: LateEnrichmentJob, incomplete: IncompleteCard
+    ) -> tuple[ConfirmedEvent, Checks]:
+        """What the server says of the event; with its checks where those are asked for."""
+        row, delivery, question_s = incomplete.row, incomplete.delivery, self._timings.question_s
+        if job.kind is LateAddition.CHECKS:
+            checked = await self._enrichment.checks(permit, delivery, row.event_at, question_s)
+            if checked is None:
+                raise GivenUp(MissingWhy.NO_CHECKS)
+            return checked.event, checked.checks
+        answer = await self._enrichment.confirmed_event(
+            permit, delivery, row.event_at, question_s, incomplete.shown_until
+        )
+        if answer is None:
+            raise GivenUp(MissingWhy.NOTHING_MORE)
+        return answer, Checks()
+
+    def _checks(self, incomplete: IncompleteCard, checks: Checks) -> Addition | None:
+        if not checks.total:
+            return None
+        context = card_context(
+            incomplete.hook, incomplete.row, incomplete.delivery, ProjectNames(), None, None
+        )
+        text = Paragraph(LateAddition.CHECKS, checks_text(checks, context))
+        return Addition(partial(_changed, shown=text), unfinished=bool(checks.running))
 
     async def _changes(
         self, permit: ReadPermit, incomplete: IncompleteCard, facts: Facts
@@ -306,7 +359,8 @@ class LateEnrichment:
         context = card_context(
             incomplete.hook, incomplete.row, incomplete.delivery, ProjectNames(), facts, None
         )
-        return Addition(partial(_changed, shown=WhatChanged(changes_text(found, context, since))))
+        text = Paragraph(LateAddition.CHANGES, changes_text(found, context, since))
+        return Addition(partial(_changed, shown=text))
 
     async def _permit(
         self, job: LateEnrichmentJob, incomplete: IncompleteCard, *, fresh: bool = False
@@ -337,14 +391,29 @@ class LateEnrichment:
             case _:
                 raise GivenUp(MissingWhy.NO_ACCESS)
 
-    async def _retry_later(self, job: LateEnrichmentJob, retry_in_s: float | None) -> None:
-        patience = self._timings.of(job.kind)
-        wait_s = max(patience.retry.delay_s(job.attempts), retry_in_s or 0.0)
-        until = self._now() + timedelta(seconds=wait_s)
-        if until - job.created_at > patience.most:
-            await self._give_up(job, {"missing": MissingWhy.TOO_LATE})
-        else:
+    async def _retry_later(
+        self, job: LateEnrichmentJob, retry_in_s: float = 0.0, *, failed: bool = False
+    ) -> None:
+        until = self._next_try(job, retry_in_s, failed=failed)
+        if until is not None:
             await self._storage.write(lambda tx: tx.late_enrichment.postpone(job.id, until))
+        elif job.kind is LateAddition.CHECKS and not failed:
+            await self._give_up(job, {"missing": MissingWhy.NO_CHECKS})
+        else:
+            await self._give_up(job, {"missing": MissingWhy.TOO_LATE})
+
+    def _next_try(
+        self, job: LateEnrichmentJob, retry_in_s: float = 0.0, *, failed: bool = False
+    ) -> datetime | None:
+        """When to ask again; None where it was asked for long enough."""
+        patience, now = self._timings.of(job.kind), self._now()
+        at = patience.next_try(job.created_at, now, job.attempts, failed=failed)
+        soonest = now + timedelta(seconds=retry_in_s)
+        return None if at is None or soonest - job.created_at > patience.most else max(at, soonest)
+
+
+def _ask_about_checks(rung: Collection[RungVersion], tx: Transaction) -> None:
+    tx.late_enrichment.ask_now(LateAddition.CHECKS, rung)
 
 
 def _says_the_same(confirmed: Delivery, came: Delivery) -> bool:
@@ -356,13 +425,14 @@ def _says_the_same(confirmed: Delivery, came: Delivery) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class WhatChanged:
-    """The paragraph of a card that says what differs from the version before."""
+class Paragraph:
+    """What a card says of what came later."""
 
+    name: LateAddition
     text: str
 
 
-Shown = Picture | str | CardContext | WhatChanged | None
+Shown = Picture | str | CardContext | Paragraph | None
 
 
 def _changed(row: OutboxCard, company: Sequence[OutboxCard], *, shown: Shown) -> Card | None:
@@ -376,8 +446,8 @@ def _changed(row: OutboxCard, company: Sequence[OutboxCard], *, shown: Shown) ->
     match shown:
         case CardContext():
             new = fill_in(old, shown)
-        case WhatChanged(text):
-            new = with_addition(old, LateAddition.CHANGES, text)
+        case Paragraph(name, text):
+            new = with_addition(old, name, text)
         case _:
             new = with_image(old, shown)
     if new == old:

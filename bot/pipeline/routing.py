@@ -58,6 +58,7 @@ from bot.speckle.events import (
     ProjectDeleted,
     ProjectNames,
     ProjectUpdated,
+    VersionCreated,
 )
 from bot.speckle.facts import Facts
 from bot.speckle.filters import matches
@@ -385,6 +386,8 @@ class Routing:
         subject = subject_shown(delivery, added.facts)
         if subject is None and not added.missing:
             subject = plain_subject(delivery, event_context.row)
+        event = delivery.event
+        version_id = event.version_id if isinstance(event, VersionCreated) else None
         several = len(all_models(delivery, added.facts, event_context.touched)) > 1
         cards: dict[tuple[str, ...], Card | None] = {}
         for one in passing:
@@ -396,7 +399,7 @@ class Routing:
             if card is None:
                 _note_nothing_changed(event_context, [one])
             else:
-                new = NewCard.of(one, card, event_context.trace.begun_at)
+                new = NewCard.of(one, card, event_context.trace.begun_at, version_id)
                 results.append(SubscriptionResult(one.id, new, late, subject=subject))
         return results
 

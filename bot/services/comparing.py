@@ -31,6 +31,23 @@ class Comparing:
         self._comparisons = comparisons
         self._under_way = defaultdict[int, set[asyncio.Task[Outcome]]](set)
 
+    async def of(
+        self,
+        wait_s: float,
+        guild_id: int,
+        reader: ProjectReader,
+        before: ListedVersion,
+        after: ListedVersion,
+    ) -> Outcome:
+        """What differs, or why nobody can say.
+
+        Errors: CommandRefused where the guild has as many under way as it may, or it is not known
+        in time; SpeckleError.
+        """
+        if (before.id, before.model) == (after.id, after.model):
+            raise CommandRefused(RefusalReason.SAME_VERSION)
+        return await self._of(wait_s, guild_id, reader, before, after)
+
     async def within(
         self,
         wait_s: float,

@@ -145,15 +145,19 @@ class VersionLookup:
         reader, version = await self._reading.first(caller, project, ask)
         return await self._whole(caller, reader, version)
 
-    async def by_id(self, reader: ProjectReader, login: Login, version_id: str) -> ListedVersion:
-        """A version that this reader may tell of."""
+    async def by_id(
+        self, reader: ProjectReader, login: Login, version_id: str, *, named: bool = True
+    ) -> ListedVersion:
+        """A version that this reader may tell of; one that nobody `named` is there as the version
+        before another, whoever published it.
+        """
         try:
             found = await self._client.versions.one(
                 login, reader.project.project_id, version_id, within_s=WITHIN_S
             )
         except SpeckleNotFound as error:
             raise CommandRefused(NoSuchVersion(version_id)) from error
-        if not reader.shows(found):
+        if not (reader.shows(found) if named else reader.shows_model(found.model)):
             raise CommandRefused(NoSuchVersion(version_id))
         return found
 

@@ -323,6 +323,10 @@ class Links:
             return self.project(project_id)
         return f"{self.version(project_id, None, version_id)}?cId={_quoted(thread_id)}"
 
+    def automation(self, project_id: str, automation_id: str) -> str:
+        """An automation's page, with its runs."""
+        return f"{self.project(project_id)}/automations/{_quoted(automation_id)}"
+
     def webhook_settings(self, project_id: str) -> str:
         """Where a project's owner makes its webhooks."""
         project = self.project(project_id)

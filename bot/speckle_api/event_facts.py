@@ -14,10 +14,11 @@ from bot.errors import (
     SpeckleRejected,
     SpeckleUnavailable,
 )
+from bot.speckle.checks import Checks
 from bot.speckle.events import ModelRef, ResourceRef, VersionCreated
 from bot.speckle.facts import CommentFacts, IssueFacts, ReceivedFacts, VersionFacts
 from bot.speckle.issue_hints import IssueHint
-from bot.speckle_api import comments, issues, questions, versions
+from bot.speckle_api import checks, comments, issues, questions, versions
 from bot.speckle_api.activity_list import ActivityList
 from bot.speckle_api.answers import child, count, iso, needed
 from bot.speckle_api.asker import Asker
@@ -68,6 +69,28 @@ class EventFacts:
             return replace(facts, open_threads=open_threads, open_issues=open_issues)
         finally:
             counting.cancel()
+
+    async def of_checks(
+        self, login: Login, project_id: str, version_id: str, *, within_s: float | None = None
+    ) -> tuple[VersionFacts, Checks] | None:
+        """What automations found out about a version, and whose version of which model it is.
+
+        How many errors there are is asked once none of them is running. None from a server without
+        automations. Further errors: SpeckleNotFound for a version that is gone.
+        """
+        until = self._asker.until(within_s)
+        wanted = {"project": project_id, "version": version_id}
+        data = await self._asker.read(login, checks.VERSION_CHECKS, wanted, until)
+        if data is None:
+            return None
+        if child(data, "project", "version") is None:
+            raise SpeckleNotFound(login.server_url, "there is no such version in this project")
+        facts, found = versions.read_version_facts(data, version_id), checks.read_checks(data)
+        if found.failed and not found.running:
+            with suppress(SpeckleError):  # it may be too large
+                results = await self._asker.read(login, checks.CHECK_RESULTS, wanted, until)
+                found = checks.with_errors(found, results)
+        return facts, found
 
     async def open_on(
         self,

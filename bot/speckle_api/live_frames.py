@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from bot.speckle.wire import id_of
+
 
 class LiveKind(StrEnum):
     """What a subscription tells of; the value is its field on the server."""
@@ -15,14 +17,19 @@ class LiveKind(StrEnum):
     PROJECT = "projectUpdated"
     COMMENTS = "projectCommentsUpdated"
     ISSUES = "projectIssuesUpdated"
+    CHECKS = "projectTriggeredAutomationsStatusUpdated"
 
 
 @dataclass(frozen=True, slots=True)
 class Rang:
-    """Something changed, or the account may not see it any more."""
+    """Something changed, or the account may not see it any more.
+
+    `version_id` is the version that an automation runs on, which no list tells of.
+    """
 
     project_id: str
     kind: LiveKind
+    version_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +50,8 @@ Heard = Rang | Dead | Settled
 _TARGET: Final = 'target: {projectId: $p, resourceIdString: ""}'
 
 
-def _question(kind: LiveKind, arguments: str, variable: str = "String!") -> str:
-    return f"subscription($p: {variable}) {{ {kind}({arguments}) {{ id }} }}"
+def _question(kind: LiveKind, arguments: str, variable: str = "String!", wanted: str = "id") -> str:
+    return f"subscription($p: {variable}) {{ {kind}({arguments}) {{ {wanted} }} }}"
 
 
 # A frame only rings, the lists say what. Each field that is asked for costs the server time.
@@ -52,6 +59,7 @@ _ALWAYS: Final = {
     LiveKind.VERSIONS: _question(LiveKind.VERSIONS, "id: $p"),
     LiveKind.MODELS: _question(LiveKind.MODELS, "id: $p"),
     LiveKind.PROJECT: _question(LiveKind.PROJECT, "id: $p"),
+    LiveKind.CHECKS: _question(LiveKind.CHECKS, "projectId: $p", wanted="version { id }"),
 }
 WITH_LISTS: Final[Mapping[LiveKind, str]] = _ALWAYS | {
     LiveKind.COMMENTS: _question(LiveKind.COMMENTS, _TARGET),
@@ -79,6 +87,14 @@ class Frame:
     def is_refused_question(self) -> bool:
         """Whether the question itself is refused: `complete` follows, there is no `data`."""
         return self.payload is not None and "data" not in self.payload
+
+    @property
+    def version_id(self) -> str | None:
+        """The version that an automation runs on, in a frame about that."""
+        found: Any = self.payload
+        for name in ("data", LiveKind.CHECKS.value, "version", "id"):
+            found = found.get(name) if isinstance(found, dict) else None
+        return id_of(found)
 
 
 def read_frame(text: str) -> Frame:

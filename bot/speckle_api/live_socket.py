@@ -222,7 +222,9 @@ class LiveSocket:
             return Dead(project_id, kind)
         if frame.type != "data" or frame.is_refused_question:
             return None  # `complete` follows
-        return Rang(project_id, kind)
+        if kind is LiveKind.CHECKS and frame.version_id is None:
+            return None  # no list is to be read for it
+        return Rang(project_id, kind, frame.version_id)
 
     async def _add(self, project_id: str, wanted: Mapping[LiveKind, str]) -> None:
         ids = self._of_project[project_id] = []

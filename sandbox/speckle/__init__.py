@@ -29,6 +29,7 @@ tests/speckle_api/test_as_recorded.py and tests/sandbox/speckle hold it against 
 tests/fixtures/speckle.
 """
 
+from sandbox.speckle.automations import AutomationRun, FunctionRun
 from sandbox.speckle.entities import (
     BOT_SCOPES,
     Comment,
@@ -60,7 +61,9 @@ __all__ = [
     "SPECKLE_4",
     "SPECKLE_4_AS_ANNOUNCED",
     "AskedQuestion",
+    "AutomationRun",
     "Comment",
+    "FunctionRun",
     "HistoryEntry",
     "IssueDataShape",
     "Label",

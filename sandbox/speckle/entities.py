@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from sandbox.speckle.automations import AutomationRun
 from sandbox.speckle.made_models import MadeElement
 
 BOT_SCOPES = ("streams:read", "streams:write", "profile:read")
@@ -101,6 +102,7 @@ class Version:
     preview_asked: int = 0
     artifacts: list[tuple[str, str]] = field(default_factory=list)
     elements: Sequence[MadeElement] | None = field(default=None, repr=False)
+    automation_runs: list[AutomationRun] = field(default_factory=list)
 
 
 @dataclass(eq=False)

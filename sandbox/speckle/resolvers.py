@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from graphql import GraphQLError, GraphQLResolveInfo
 
 from sandbox.speckle import graphql_errors
+from sandbox.speckle.automations import worst
 from sandbox.speckle.comment_resolvers import COMMENTS, is_on, thread_page
 from sandbox.speckle.entities import Model, ServerProject, Token, User, Version
 from sandbox.speckle.event_data import iso
@@ -353,6 +354,19 @@ def _moment(text: str) -> str:
         raise GraphQLError(f"DateTime cannot represent {text}") from error
 
 
+def automations_status(found: Version, info: Info) -> dict[str, Any] | None:
+    """None where nothing ran, and from a server without the module."""
+    if not found.automation_runs or not asking(info).world.runs_automations:
+        return None
+    runs = [one.answer() for one in found.automation_runs]
+    return {
+        "id": found.id,
+        "status": worst(one["status"] for one in runs),
+        "statusMessage": None,
+        "automationRuns": runs,
+    }
+
+
 PERMISSIONS = (
     "canRead",
     "canUpdate",
@@ -397,6 +411,7 @@ RESOLVERS: dict[str, Any] = {
     "Version.previewUrl": version_preview,
     "Version.authorUser": lambda found, info: found.author,
     "Version.commentThreads": version_threads,
+    "Version.automationsStatus": automations_status,
     "Stream.activity": activity,
     **{f"ProjectPermissionChecks.{name}": permission for name in PERMISSIONS},
     "Stream.collaborators": collaborators,

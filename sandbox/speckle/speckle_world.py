@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sandbox.speckle.automations import AutomationRun, FunctionRun
 from sandbox.speckle.documents import paragraph
 from sandbox.speckle.entities import (
     BOT_SCOPES,
@@ -58,6 +59,7 @@ class SpeckleWorld:
         self.draw: Callable[[Version], bytes] | None = None  # previews, in place of a recorded one
         self.subscribers: list[Callable[[Publication], None]] = []
         self.live_record = LiveRecord(lambda: datetime.now(UTC))
+        self.runs_automations = True
         self._last = datetime(2020, 1, 1, tzinfo=UTC)
         self._is_standing = False
 
@@ -290,23 +292,19 @@ class SpeckleWorld:
     def run_automation(
         self,
         version: Version,
-        *,
+        *functions: FunctionRun,
         name: str = "Clash check",
-        status: str = "SUCCEEDED",
-        run_id: str | None = None,
-    ) -> dict[str, Any]:
-        """An automation ran on a version, or with `run_id` goes on; gives its run."""
-        now = self.now()
-        run = {
-            "id": run_id or _id(),
-            "automationId": name,
-            "automation": {"id": name, "name": name, "createdAt": now, "updatedAt": now},
-            "status": status,
-            "functionRuns": [],
-            "createdAt": now,
-            "updatedAt": now,
-        }
-        self.publish(automation_ran(version, run, is_new=run_id is None))
+        run: AutomationRun | None = None,
+        is_test: bool = False,
+    ) -> AutomationRun:
+        """An automation runs on a version, or `run` goes on; its functions are so by now."""
+        now, is_new = self.now(), run is None
+        if run is None:
+            run = AutomationRun(_id(), name, functions, now, now, is_test, _id())
+            version.automation_runs.append(run)
+        run.functions, run.updated_at = functions, now
+        if self.runs_automations:
+            self.publish(automation_ran(version, run.answer(), is_new=is_new))
         return run
 
     # ── comments ──────────────────────────────────────────────────────────────────────────────

@@ -33,6 +33,7 @@ from bot.services.pending_commands import PendingCommandService
 from bot.services.project_input import ProjectInput
 from bot.services.project_reading import ProjectReading
 from bot.services.readiness import Readiness
+from bot.services.version_comparison import VersionComparison
 from bot.services.version_lookup import VersionLookup
 from bot.services.webhook_looks import WebhookLooks
 from bot.speckle_api.comparisons import Comparisons
@@ -135,16 +136,16 @@ async def client_over(
         ),
         AuditService(storage, clock),
         GuildStatusService(storage, lambda: client.known_trouble, clock),
-        version_lookup_over(storage, clock, services, access, http),
+        *versions_over(storage, clock, services, access, http),
         client.ready_once,
         contact,
     )
     return client
 
 
-def version_lookup_over(
+def versions_over(
     storage: Storage, clock: Clock, services: Services, access: AccessCheck, http: Any
-) -> VersionLookup:
+) -> tuple[VersionLookup, VersionComparison]:
     """What /latest, /versions and /compare ask with."""
     search, servers = services.search, services.servers
     reading = ProjectReading(
@@ -157,7 +158,9 @@ def version_lookup_over(
     )
     comparing = Comparing(reading, Comparisons(http))
     counts, pictures = ObjectCounts(http), VersionPictures(Previews(http))
-    return VersionLookup(reading, services.client, counts, pictures, comparing, now=clock)
+    client = services.client
+    lookup = VersionLookup(reading, client, counts, pictures, comparing, now=clock)
+    return lookup, VersionComparison(reading, lookup, client, pictures, comparing)
 
 
 def doctor_over(storage: Storage, services: Services, looks: WebhookLooks) -> DoctorService:

@@ -24,7 +24,7 @@ from tests.services.conftest import Clock, services_over
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
 MANAGE_WEBHOOKS = 1 << 29
 FOR_EVERYONE = {"help", "link", "unlink", "account", "privacy"}
-FOR_MEMBERS = {"why", "events", "status", "latest", "versions"}
+FOR_MEMBERS = {"why", "events", "status", "latest", "versions", "compare"}
 NEEDED_FOR = {"audit": 1 << 5, "settings": 1 << 5}  # Manage Server
 CHAT, MESSAGE_MENU = 1, 3
 
@@ -132,6 +132,7 @@ async def test_only_the_project_has_to_be_given(commands: list[dict[str, Any]]) 
         "status": [],
         "latest": [],
         "versions": ["model"],
+        "compare": [],
         "settings": [],
         "audit": [],
         "link": [],
@@ -193,6 +194,12 @@ async def test_no_custom_id_means_two_components(client: ClientWithServices) -> 
     ids += ["events:list:730000000000000001", "events:why:730000000000000001"]
     project = "0123abcd:a1b2c3d4e5"
     ids += [f"versions:list:{project}:f6a7b8c9d0:12", f"versions:pick:{project}"]
+    pair = f"{project}:0123456789:1234567890"
+    ids += [
+        f"compare:with:{project}:0123456789",
+        f"compare:table:{pair}",
+        f"compare:page:{pair}:12",
+    ]
     ids += [f"sub:filters:7:{scope}", f"wait:pick:{'t' * 22}", "notice:access:take:7"]
     for custom_id in ids:
         fitting = [pattern for pattern in cog.handlers if pattern.fullmatch(custom_id)]

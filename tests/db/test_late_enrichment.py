@@ -185,7 +185,7 @@ async def test_a_card_that_may_be_out_is_edited_once_its_message_is_settled(
     await storage.write(lambda tx: tx.edits.failed(edit, clock() + timedelta(seconds=30)))
     assert await storage.read(lambda tx: tx.edits.next(STRUCTURE)) is None
     assert await storage.read(lambda tx: tx.edits.due_in()) == 30
-    await storage.write(lambda tx: tx.edits.done(edit))
+    await storage.write(lambda tx: tx.edits.done(edit, clock()))
     assert await storage.read(lambda tx: tx.edits.due_in()) is None
 
 
@@ -204,7 +204,7 @@ async def test_a_card_that_changes_while_it_is_edited_is_edited_again(
     edit = await storage.read(lambda tx: tx.edits.next(STRUCTURE))
     assert edit is not None
     await storage.write(lambda tx: tx.late_enrichment.fill(picture, with_picture, NOTE))
-    await storage.write(lambda tx: tx.edits.done(edit))
+    await storage.write(lambda tx: tx.edits.done(edit, clock()))
     again = await storage.read(lambda tx: tx.edits.next(STRUCTURE))
     assert again is not None
     [row] = again.rows
@@ -290,4 +290,4 @@ async def test_a_card_is_never_sent_old_without_an_edit(
         assert changed == [row.id]
         assert row.card["image"] is not None or edit is not None
         if edit is not None:
-            await storage.write(lambda tx: tx.edits.done(edit))
+            await storage.write(lambda tx: tx.edits.done(edit, clock()))

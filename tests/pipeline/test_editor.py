@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 
@@ -253,6 +254,26 @@ async def test_an_edit_waits_over_a_restart(studio: Studio, start_bot: StartBot)
     async with start_bot() as app:
         await wait_until_nothing_is_to_be_edited(app)
         assert "image" in message_in(studio, studio.structure).embeds[0]
+
+
+async def test_a_message_is_edited_with_a_pause_over_a_restart_too(
+    studio: Studio, start_bot: StartBot
+) -> None:
+    apart = replace(TIMINGS, edits_apart_s=3.0)
+    async with start_bot(timings=apart) as app:
+        await one_message_of(app, studio, 2)
+        await change(app, 0, with_picture)
+        await wait_for_edits(studio, studio.structure, 1)
+        first = monotonic()
+        await wait_until_nothing_is_to_be_edited(app)
+        await change(app, 0, lambda card: replace(card, fields=(Field("Objects", "214"),)))
+        await change(app, 1, lambda card: replace(card, fields=(Field("Objects", "215"),)))
+    async with start_bot(timings=apart) as app:
+        await wait_until_nothing_is_to_be_edited(app)
+        assert monotonic() - first > 2.5
+        assert len(edits_in(studio, studio.structure)) == 2
+        embeds = message_in(studio, studio.structure).embeds
+        assert [embed["fields"][0]["value"] for embed in embeds] == ["214", "215"]
 
 
 async def test_a_card_that_changes_before_it_is_sent_is_sent_changed(

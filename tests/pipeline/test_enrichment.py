@@ -24,7 +24,7 @@ from sandbox.speckle import SPECKLE_2_31, Release, ServerProject, SpeckleServer,
 from sandbox.speckle.entities import Comment
 from sandbox.speckle.event_data import commit_create_data
 from tests.conftest import only_2_31, over_postgresql
-from tests.pipeline.conftest import TIMINGS, StartBot, Studio
+from tests.pipeline.conftest import CHECKED_ONCE, TIMINGS, StartBot, Studio
 from tests.pipeline.tower import answer
 from tests.speckle_api.tables import add_object_table
 from tests.waiting import until
@@ -50,6 +50,7 @@ def timings() -> Timings:
         facts=soon(timedelta(minutes=1)),
         picture=soon(timedelta(minutes=15)),
         changes=soon(timedelta(minutes=1)),
+        checks=CHECKED_ONCE,
     )
     return replace(TIMINGS, speckle=BreakerLimits(rest_s=0.3), enrichment=late)
 

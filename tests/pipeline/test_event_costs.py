@@ -27,7 +27,7 @@ from bot.app import Timings
 from bot.cards.render import render
 from bot.notifiers.operator_notifier import OperatorTimings
 from bot.notifiers.pause_notifier import NotifierTimings
-from bot.pipeline.enrichment import EnrichmentTimings, RetryPatience
+from bot.pipeline.enrichment import AskedAt, EnrichmentTimings, RetryPatience
 from bot.speckle.events import EventKind
 from bot.timing import Backoff
 from sandbox.speckle import (
@@ -79,7 +79,7 @@ class Cost:
 
 COSTS: Final[Mapping[EventKind, Cost]] = {
     # statements, commits, requests to Discord and to Speckle, cards
-    EventKind.VERSION_CREATED: Cost(29, 4, 1, 5, 1),
+    EventKind.VERSION_CREATED: Cost(32, 4, 1, 5, 1),
     EventKind.VERSION_UPDATED: Cost(24, 4, 1, 0, 1),
     EventKind.VERSION_RECEIVED: Cost(25, 4, 1, 2, 1),
     EventKind.VERSION_DELETED: Cost(24, 4, 1, 0, 1),
@@ -137,7 +137,9 @@ def timings() -> Timings:
     and then whether somebody is to be notified do not: on a busy machine they would be counted.
     """
     soon = RetryPatience(timedelta(seconds=0.1), Backoff((0.1,)), timedelta(minutes=1))
-    enrichment = EnrichmentTimings(facts=soon, picture=soon, changes=soon)
+    later = timedelta(hours=1)  # what its checks cost is not counted
+    checks = AskedAt((later,), retry_s=1.0, most=later)
+    enrichment = EnrichmentTimings(facts=soon, picture=soon, changes=soon, checks=checks)
     return replace(
         TIMINGS,
         enrichment=enrichment,
@@ -299,7 +301,8 @@ def dealt_with(database: Path) -> int | None:
             "SELECT (SELECT count(*) FROM inbox),"
             " (SELECT count(*) FROM inbox WHERE state = 'new')"
             " + (SELECT count(*) FROM channel_queues WHERE due_at IS NOT NULL)"
-            " + (SELECT count(*) FROM fill_ins) + (SELECT count(*) FROM edits)"
+            " + (SELECT count(*) FROM fill_ins WHERE kind != 'checks')"
+            " + (SELECT count(*) FROM edits)"
         ).fetchone()
     return None if left else int(came)
 

@@ -27,7 +27,7 @@ from bot.timing import Backoff
 from bot.vault import Vault
 from sandbox.speckle import commit_create_data
 from tests.conftest import only_2_31
-from tests.pipeline.conftest import TIMINGS, Run, Studio
+from tests.pipeline.conftest import CHECKED_ONCE, TIMINGS, Run, Studio
 from tests.pipeline.deliveries import route_to
 from tests.pipeline.tower import Tower
 from tests.waiting import until
@@ -74,7 +74,9 @@ SHORT: Final = RetryPatience(timedelta(seconds=0.1), Backoff((0.1,)), timedelta(
 
 @pytest.fixture
 def timings() -> Timings:
-    enrichment = EnrichmentTimings(question_s=2.0, facts=SHORT, picture=SHORT)
+    enrichment = EnrichmentTimings(
+        question_s=2.0, facts=SHORT, picture=SHORT, changes=SHORT, checks=CHECKED_ONCE
+    )
     limits = NoticeLimits(sure=timedelta(), sure_patient=timedelta())
     notices = OperatorTimings(look_s=0.2, retry=Backoff((2.0,)), limits=limits)
     return replace(

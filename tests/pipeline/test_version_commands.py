@@ -1,5 +1,7 @@
 """/latest, /versions and /compare: the whole bot between two real servers."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,10 +10,20 @@ from bot.model import SubscriptionState
 from bot.speckle.subscription_options import SubscriptionOptions
 from sandbox.discord import InteractionView, SandboxMember
 from sandbox.speckle import Version
+from sandbox.speckle.made_bundles import as_bundle, put_bundle
+from sandbox.speckle.made_models import MadeElement, made_model
+from sandbox.speckle.made_trees import as_tree
 from tests.pipeline.conftest import StartBot, Studio
 from tests.pipeline.test_enrichment import Site, follow, site, start
 
 __all__ = ["site", "start"]
+
+MODEL = "structure/level 1"
+
+
+def on(version: Version) -> str:
+    """A version as addresses have it."""
+    return f"{version.model.id}@{version.id}"
 
 
 def read(answer: InteractionView) -> str:
@@ -86,7 +98,7 @@ async def test_who_sees_the_channel_looks_versions_up_as_its_account_sees_them(
     assert "Ilse Brandt\n#23 · structure/level 1\n> Slab 23\nPublished: <t:" in said
     assert "Application: Revit\nObjects: 3\n" in said
     assert f"Version before: [#22 · Slab 22]({address(site)}/models/" in said
-    assert "[Open in Speckle]\n[All versions]" in said
+    assert "[Open in Speckle]\n[Compare]\n[All versions]" in said
     assert first_page.count("· Ilse Brandt · Revit · [Slab ") == 10
     assert "23 versions · page 1 of 3" in first_page
     assert "[Slab 3](" in last_page
@@ -184,3 +196,112 @@ async def test_what_is_pressed_after_a_restart_is_answered_by_who_may_read_then(
         (said,) = [one.content for one in refused.followups] or [refused.content]
         assert "Nothing of that project is read for you" in said
         assert "page 2 of 2" in read(listed)
+
+
+def made(site: Site, content: Sequence[MadeElement], ago_min: int, message: str) -> Version:
+    """A version that consists of these elements, as the server's connectors send it."""
+    tree = None if site.server.has_bundles else as_tree(content)
+    site.tower.objects.update({} if tree is None else tree.objects)
+    version = site.server.add_version(
+        site.tower,
+        site.tower.models[0],
+        author=site.ilse,
+        message=message,
+        object_id=None if tree is None else tree.root,
+        at=site.server.now() - timedelta(minutes=ago_min),
+    )
+    return put_bundle(site.server, version, as_bundle(content)) if tree is None else version
+
+
+async def test_two_versions_are_compared_in_full_with_pages_a_table_and_both_pictures(
+    studio: Studio, site: Site, start: StartBot
+) -> None:
+    before, after = made_model(200)
+    first, second = made(site, before, 30, "Openings"), made(site, after, 20, "Checked")
+    new = [
+        replace(one, id=f"new {n}", name=f"Beam of type {n}", hosted=())
+        for n, one in enumerate([*after, *after])
+    ]
+    made(site, [*after, *new], 10, "Beams")
+    for one in (first, second):
+        site.server.render(one)
+    tobias = studio.guild.add_member("Tobias Lindqvist")
+    async with start() as app:
+        await follow(app, studio, site, studio.structure)
+        shown = await typed(studio, "compare", tobias, a=first.id, b=second.id)
+        table = await studio.sandbox.press(shown, "As a table (CSV)", tobias)
+        (content,) = [one.content.decode() for one in (await table.settled()).files]
+        back = read(await typed(studio, "compare", tobias, a="#2", b="openings", model=MODEL))
+        long = await typed(studio, "compare", tobias)
+        asked = len(site.server.requests)
+        pages = [read(long)]
+        while long.offers("Next"):
+            await (await studio.sandbox.press(long, "Next", tobias)).settled()
+            pages.append(read(long))
+        streams = [one for one in site.server.requests[asked:] if "object-stream" in one.path]
+        lone = read(await typed(studio, "compare", tobias, b=f"{address(site)}/models/{on(first)}"))
+        same = read(await typed(studio, "compare", tobias, a="checked", b=second.id))
+        several = read(await typed(studio, "compare", tobias, a="ilse"))
+        offered = await studio.sandbox.autocomplete(
+            studio.guild, studio.structure, tobias, "compare", "a", "#2", model=MODEL
+        )
+        newest = await typed(studio, "latest", tobias)
+        pressed = await (await studio.sandbox.press(newest, "Compare", tobias)).settled()
+    assert shown.ephemeral
+    said, in_bundles = read(shown), site.server.has_bundles
+    assert f"**+2 −3 ~{6 if in_bundles else 10}** · " in said
+    moved = "" if in_bundles else "\nmoved 4"  # what only moved cannot be seen in a bundle
+    assert f"Changed, by property: *Comments* 5\ncategory 1{moved}\n" in said
+    assert "`+2 −1` · Basic Wall 200 · L1" in said
+    assert [one["url"] for one in shown.embeds] == [shown.embeds[0]["url"]] * 2
+    assert ("#diff=" in shown.embeds[0]["url"]) is not in_bundles
+    assert [one.description for one in shown.files] == [
+        "3D view of the model in this version, before the changes",
+        "3D view of the model in this version, after the changes",
+    ]
+    assert "added,Walls,L1,Basic Wall 200,2,,\r\n" in content
+    assert "changed,Doors,L1,Double Glass 1800,2,Comments,\r\n" in content
+    assert "**+3 −2 ~" in back
+    assert len(pages) > 3
+    assert sum(one.count("Beam of type ") for one in pages) == len(new)
+    assert "page 1 of" in pages[0]
+    assert streams == []  # it was kept
+    assert "**They cannot be compared:** it is the model's first version" in lone
+    assert "one and the same version" in same
+    assert "is said of several" in several
+    assert [(one["value"], one["name"][:5]) for one in offered] == [(second.id, "#2 · ")]
+    assert read(pressed).startswith("What changed: structure/level 1\nFrom [Checked](")
+
+
+async def test_who_may_not_see_a_version_compares_nothing_and_what_cannot_be_says_why(
+    studio: Studio, site: Site, start: StartBot
+) -> None:
+    secret = site.server.add_model(site.tower, "secret/merger")
+    hidden = [
+        site.server.add_version(site.tower, secret, author=site.ilse, message=f"plan {n}")
+        for n in range(2)
+    ]
+    made = versions(site, 2)
+    tobias = studio.guild.add_member("Tobias Lindqvist")
+    async with start() as app:
+        await follow(app, studio, site, studio.structure)
+        await options(app, studio, models=("structure/**",))
+        link = f"{address(site)}/models/{on(hidden[0])}"
+        refused = [
+            read(await typed(studio, "compare", tobias, **asked))
+            for asked in (
+                {"a": hidden[0].id, "b": hidden[1].id},
+                {"a": made[0].id, "b": hidden[1].id},
+                {"a": link},
+                {"a": "plan 0"},
+                {"model": secret.name},
+            )
+        ]
+        why = read(await typed(studio, "compare", tobias))
+        elsewhere = read(await typed(studio, "compare", tobias, a="https://a.example/projects/x"))
+    for one in refused:
+        assert "There is no version `" in one or "has no model `" in one
+        assert "From" not in one
+    assert "**They cannot be compared:** " in why
+    assert f"[Slab 1]({address(site)}" in why
+    assert "That is neither" in elsewhere or "leads to" in elsewhere

@@ -18,7 +18,7 @@ from bot.work import LateAddition
 from sandbox.speckle import SPECKLE_2_31, Release, Version
 from sandbox.speckle.made_models import MadeElement, each, made_model
 from sandbox.speckle.made_trees import MadeTree, as_tree
-from tests.pipeline.conftest import TIMINGS, StartBot, Studio
+from tests.pipeline.conftest import CHECKED_ONCE, TIMINGS, StartBot, Studio
 from tests.pipeline.test_enrichment import Site, follow, site, start
 from tests.waiting import until
 
@@ -35,7 +35,9 @@ def release() -> Release:
 
 @pytest.fixture
 def timings() -> Timings:
-    enrichment = EnrichmentTimings(question_s=5.0, facts=SOON, picture=SOON, changes=SOON)
+    enrichment = EnrichmentTimings(
+        question_s=5.0, facts=SOON, picture=SOON, changes=SOON, checks=CHECKED_ONCE
+    )
     return replace(TIMINGS, enrichment=enrichment)
 
 

@@ -35,7 +35,7 @@ from bot.work import InboxState
 from sandbox.discord import SandboxChannel, SandboxMember
 from sandbox.speckle import Model, Version, commit_create_data
 from sandbox.speckle.entities import Comment
-from tests.pipeline.conftest import TIMINGS, Run, Studio
+from tests.pipeline.conftest import CHECKED_ONCE, TIMINGS, Run, Studio
 from tests.pipeline.tower import Tower, answer
 from tests.speckle_api.tables import add_object_table
 from tests.stored import note_event, waiting_count
@@ -323,7 +323,11 @@ def timings() -> Timings:
         speckle=BreakerLimits(failures=1_000, rest_s=0.3),
         access=AccessTimings(silent_for_s=0.2, member_known_s=0.0, retry=Backoff((0.3,))),
         enrichment=EnrichmentTimings(
-            question_s=2.0, facts=soon(timedelta(minutes=1)), picture=soon(timedelta(minutes=15))
+            question_s=2.0,
+            facts=soon(timedelta(minutes=1)),
+            picture=soon(timedelta(minutes=15)),
+            changes=soon(timedelta(minutes=1)),
+            checks=CHECKED_ONCE,
         ),
     )
 

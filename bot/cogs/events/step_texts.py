@@ -270,6 +270,7 @@ MISSING: Final[Mapping[str, str]] = {
     MissingWhy.SHOWN_ALREADY: "another card here shows it already",
     MissingWhy.OVERTAKEN: "the next version came at once, and is compared in its place",
     MissingWhy.NOT_COMPARED: "{why_not}",
+    MissingWhy.NO_CHECKS: "no automation ran on this version",
 }
 PAUSED_FOR: Final[Mapping[str, str]] = {
     PauseReason.MEMBER: "Someone had paused this project here",

@@ -9,7 +9,7 @@ from bot.cogs.responses import COLOUR
 
 GROUPS: Final[Mapping[str, Sequence[str]]] = {
     "Show a Speckle project in a channel": ("subscribe", "subscriptions", "unsubscribe"),
-    "Look up versions, and what changed": ("latest", "versions"),
+    "Look up versions, and what changed": ("latest", "versions", "compare"),
     "Find out why an event came, or did not": ("why", "events"),
     "See that it works, and repair it": ("status", "test", "doctor"),
     "Your Speckle account, and your data": ("link", "account", "unlink", "privacy"),

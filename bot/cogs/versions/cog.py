@@ -1,4 +1,4 @@
-"""/latest and /versions."""
+"""/latest, /versions and /compare."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ from discord.ext import commands
 
 from bot.cogs.interaction import for_members
 from bot.cogs.responses import Interaction, defer_if_slow, respond
+from bot.cogs.versions.compare_pages import ComparePages
 from bot.cogs.versions.pages import VersionPages, caller_of
 from bot.services.completion import Choice
 from bot.services.version_lookup import VersionLookup
@@ -20,8 +21,9 @@ PROJECT = "Of which project. Default: the one that this channel follows"
 class VersionsCog(commands.Cog, name="versions"):
     """Shows versions to who asks: those that the channel shows, or that their own account sees."""
 
-    def __init__(self, pages: VersionPages, lookup: VersionLookup) -> None:
+    def __init__(self, pages: VersionPages, compare: ComparePages, lookup: VersionLookup) -> None:
         self._pages = pages
+        self._compare = compare
         self._lookup = lookup
 
     @app_commands.command(description="The newest version: who, what, its picture, what changed")
@@ -44,7 +46,39 @@ class VersionsCog(commands.Cog, name="versions"):
         work = self._pages.listed(interaction, project, model)
         await respond(interaction, await defer_if_slow(interaction, work))
 
+    @app_commands.command(description="What changed between two versions: by category, with names")
+    @app_commands.describe(
+        project=PROJECT,
+        model="Of which model. Default: the one of `a` or `b`, or of the newest version",
+        a="From which version: pick one, its id or link. Default: the one before `b`",
+        b="To which version: pick one, its id or link. Default: the newest",
+    )
+    @for_members
+    async def compare(
+        self,
+        interaction: Interaction,
+        project: Text | None = None,
+        model: Text | None = None,
+        a: Text | None = None,
+        b: Text | None = None,
+    ) -> None:
+        """Show what changed from one version to another."""
+        work = self._compare.typed(interaction, project, model, a, b)
+        await respond(interaction, await defer_if_slow(interaction, work))
+
+    @compare.autocomplete("a")
+    @compare.autocomplete("b")
+    async def _complete_version(
+        self, interaction: Interaction, typed: str
+    ) -> list[app_commands.Choice[str]]:
+        project = getattr(interaction.namespace, "project", None)
+        model = getattr(interaction.namespace, "model", None)
+        return _choices(
+            await self._lookup.complete_versions(caller_of(interaction), project, model, typed)
+        )
+
     @latest.autocomplete("project")
+    @compare.autocomplete("project")
     @versions.autocomplete("project")
     async def _complete_project(
         self, interaction: Interaction, typed: str
@@ -52,6 +86,7 @@ class VersionsCog(commands.Cog, name="versions"):
         return _choices(await self._lookup.complete_projects(caller_of(interaction), typed))
 
     @latest.autocomplete("model")
+    @compare.autocomplete("model")
     @versions.autocomplete("model")
     async def _complete_model(
         self, interaction: Interaction, typed: str

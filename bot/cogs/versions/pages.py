@@ -92,6 +92,7 @@ class VersionPages:
         version, project = whole.found.version, whole.project
         view = view_of(
             link_button("Open in Speckle", texts.version_url(whole, whole.found)),
+            None if whole.before is None else with_the_one_before_button(project, version.id),
             _list_button("All versions", project, version.model.id, 0),
         )
         return Response(embed=embed, view=view, files=files)
@@ -114,6 +115,14 @@ def project_key(project: MeantProject) -> str | None:
     if not ID.fullmatch(project.project_id):
         return None
     return f"{server_key(project.server_url)}:{project.project_id}"
+
+
+def with_the_one_before_button(project: MeantProject, version_id: str) -> PersistentButton | None:
+    """Compares a version with the one before it, for whoever presses."""
+    key = project_key(project)
+    if key is None or not ID.fullmatch(version_id):
+        return None
+    return PersistentButton(label="Compare", custom_id=f"compare:with:{key}:{version_id}")
 
 
 def _list_button(

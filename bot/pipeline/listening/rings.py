@@ -53,7 +53,8 @@ class Rings:
     """Holds the sockets that are wanted, each in a task that `start` begins under a name.
 
     `on_ring` is told an account and a project; `on_settled` an account whose socket tells of all of
-    its projects from now on: what happened before, somebody has to look for.
+    its projects from now on: what happened before, somebody has to look for. `on_checks` is told
+    the server, the project and the version that an automation runs on.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Rings:
         start: Callable[[Coroutine[None, None, None], str], asyncio.Task[None]],
         on_ring: Callable[[int, str], None],
         on_settled: Callable[[int], None],
+        on_checks: Callable[[str, str, str], None],
         retry: Backoff = RETRY,
     ) -> None:
         self._sockets = sockets
@@ -71,6 +73,7 @@ class Rings:
         self._start = start
         self._on_ring = on_ring
         self._on_settled = on_settled
+        self._on_checks = on_checks
         self._retry = retry
         self._held: dict[int, _Held] = {}
 
@@ -119,12 +122,15 @@ class Rings:
             held.changed.set()
             following = tasks.create_task(_follow(held, socket))
             async for heard in socket:
-                self._note(account_id, heard)
+                self._note(account_id, held.wanted.server_url, heard)
             following.cancel()
             return socket.ended or ""
 
-    def _note(self, account_id: int, heard: Heard) -> None:
+    def _note(self, account_id: int, server_url: str, heard: Heard) -> None:
         match heard:
+            case Rang(project_id, LiveKind.CHECKS, version_id):
+                if version_id is not None:
+                    self._on_checks(server_url, project_id, version_id)
             case Rang(project_id):
                 self._on_ring(account_id, project_id)
             case Settled():

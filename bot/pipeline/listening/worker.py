@@ -128,6 +128,7 @@ class Listener:
         live_for: LiveFor,
         quota: Callable[[int], DayQuota | None],
         on_full: Callable[[Hook], Awaitable[object]],
+        on_checks: Callable[[str, str, str], None],
         pace: ListeningPace,
         now: Callable[[], datetime],
         clock: Callable[[], float] = time.monotonic,
@@ -147,7 +148,12 @@ class Listener:
         self._servers: dict[str, asyncio.Event] = {}
         self._tasks = asyncio.TaskGroup()
         self._rings = Rings(
-            sockets, lender, start=self._start, on_ring=self._rang, on_settled=self._settled
+            sockets,
+            lender,
+            start=self._start,
+            on_ring=self._rang,
+            on_settled=self._settled,
+            on_checks=on_checks,
         )
 
     def changed(self) -> None:

@@ -20,6 +20,7 @@ from sandbox.speckle import (
     SpeckleServer,
     User,
 )
+from sandbox.speckle.automations import FunctionRun
 from sandbox.speckle.people_at_work import PersonAtWork
 from tests.sandbox.speckle.listener import Frame, Listener
 
@@ -480,8 +481,8 @@ async def test_a_run_of_an_automation_is_told() -> None:
         async with site.listener() as listener:
             await listener.start("a", query, p=site.tower.id)
             await listener.are_started()
-            run = server.run_automation(version, status="RUNNING")
-            server.run_automation(version, status="FAILED", run_id=run["id"])
+            run = server.run_automation(version, FunctionRun("RUNNING"))
+            server.run_automation(version, FunctionRun("FAILED"), run=run)
             await listener.quiet()
     field = "projectTriggeredAutomationsStatusUpdated"
     said = [frame["payload"]["data"][field] for frame in listener.of("a")]
