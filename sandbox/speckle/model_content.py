@@ -95,14 +95,14 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
-class Publication:
+class NextVersion:
     """What is published next in a model, and what the version before it turns out to consist of."""
 
     content: Content
     before: Content | None
 
     @classmethod
-    def prepared(cls, server: SpeckleServer, model: Model, change: str, size: int) -> "Publication":
+    def prepared(cls, server: SpeckleServer, model: Model, change: str, size: int) -> "NextVersion":
         """Change the newest version of a model; one of which nothing is known had `size` elements.
 
         A model without versions gets these.

@@ -25,7 +25,7 @@ from sandbox.speckle import (
     Version,
     Webhook,
 )
-from sandbox.speckle.model_content import USUAL, Publication, known_change
+from sandbox.speckle.model_content import USUAL, NextVersion, known_change
 from sandbox.speckle.people_at_work import Fired
 
 Line = Annotated[str, StringConstraints(max_length=512)]
@@ -189,22 +189,18 @@ class Publish(ModelAction):
     application: Line = ""
     change: Change = USUAL
     elements: int = Field(default=200, ge=1, le=MOST_ELEMENTS)
-    _next: Publication | None = PrivateAttr(default=None)
+    _next: NextVersion | None = PrivateAttr(default=None)
 
     def prepare(self, there: Workplace) -> None:
         """Write what is published, which takes a while for a large model."""
         model = self.of_model(there)
-        self._next = Publication.prepared(there.server, model, self.change, self.elements)
+        self._next = NextVersion.prepared(there.server, model, self.change, self.elements)
 
     def act(self, there: Workplace) -> Fired:
         model = self.of_model(there)
-        publication = self._next or Publication.prepared(
-            there.server, model, self.change, self.elements
-        )
-        publication.complete(there.server, model)
-        return there.person.publish(
-            model, self.message, self.application, content=publication.content
-        )
+        sent = self._next or NextVersion.prepared(there.server, model, self.change, self.elements)
+        sent.complete(there.server, model)
+        return there.person.publish(model, self.message, self.application, content=sent.content)
 
 
 class Burst(ProjectAction):
