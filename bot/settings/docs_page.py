@@ -103,12 +103,13 @@ levels and collections; geometry is not fetched.
 
 | elements, each with 30 properties | fetched, both versions | time in the process | its memory |
 |---|---|---|---|
-| 10,000 | 1.9 MB | 0.5 s | 120 MB |
-| 50,000 | 9.6 MB | 1 s | 170 MB |
-| 50,000, a property changed on all | 9.5 MB | 3 s | 210 MB |
+| 10,000 | 1.9 MB | 0.5 s | 110 MB |
+| 50,000 | 9.6 MB | 1 s | 130 MB |
+| 50,000, a property changed on all | 9.5 MB | 2 s | 160 MB |
 
 At most 48 MB of tables are fetched of a version. With more than 250,000 elements or 10 million
-properties the card says only how many elements there are of each category.
+properties the card says only how many elements there are of each category; of more than
+500,000 elements it says nothing.
 """
 
 

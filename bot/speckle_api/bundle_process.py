@@ -1,10 +1,10 @@
 """Reads the tables of bundles, as a program of its own that can reach nothing but its folder.
 
-    python -I bundle_process.py FOLDER QUESTION
+    python -I bundle_process.py FOLDER QUESTION SECONDS
 
 prints the answer as JSON. The tables come from somebody else's server: Parquet that is made to
 harm meets a process with little memory and time, in which duckdb may open neither a connection nor
-any other file. It knows nothing of the bot, and is ended from outside.
+any other file. It knows nothing of the bot, and is ended from outside after these seconds.
 
 Source of what is in the tables: schema 1.2, as specklepy 2026.9.1 writes and reads it.
 """
@@ -40,7 +40,7 @@ CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
 }
 
 
-def count_objects(tables: duckdb.DuckDBPyConnection, folder: Path) -> int:
+def count_objects(tables: duckdb.DuckDBPyConnection, folder: Path, within_s: float = 0.0) -> int:
     """How many objects the object table has."""
     return int(_scalar(tables, "SELECT count(*) FROM read_parquet(?)", str(folder / OBJECTS)))
 
@@ -69,16 +69,17 @@ class CompareLimits:
     """How far a comparison goes.
 
     A version beyond `elements` or `rows` of its properties is only counted, up to `counted` and
-    `counted_rows`. Beyond `details_s` it is not found out of all elements how they differ. An
-    answer has at most `answers` kinds and as many changes: with more, it says less of each.
+    `counted_rows`. After `details_share` of the time it is not found out of more elements how they
+    differ. An answer has at most `answers` kinds and as many changes: with more, it says less of
+    each.
     """
 
     elements: int = 250_000
     rows: int = 10_000_000
-    counted: int = 1_000_000
+    counted: int = 500_000
     counted_rows: int = 40_000_000
     batch_rows: int = 400_000
-    details_s: float = 10.0
+    details_share: float = 0.7
     answers: int = 2_000
     properties: int = 100
 
@@ -101,16 +102,14 @@ SHORT: Final[Mapping[str, str]] = {
         "(value_string IS NOT NULL OR value_double IS NOT NULL OR value_boolean IS NOT NULL)"
     ),
 }
-# By the file's name: all but the first two, and the properties, may be missing. The indices of
-# objects, paths, types and nodes are those of one version; they come from the order of writing.
+# By the file's name; all but the first may be missing. The indices of objects, paths, types and
+# nodes are those of one version; they come from the order of writing. Of the id of an application,
+# and later of all that an element says, only a hash is kept: memory is little.
 LOADED: Final[Mapping[str, str]] = {
     "eav.objects": """
         CREATE TABLE SIDE_objects AS
-        SELECT object_index::BIGINT AS k, nullif(application_id::VARCHAR, '') AS id
-        FROM read_parquet($file)""",
-    "eav.paths": """
-        CREATE TABLE SIDE_path_names AS
-        SELECT path_index::BIGINT AS k, coalesce(path::VARCHAR, '') AS path
+        SELECT object_index::BIGINT AS k,
+            CASE WHEN application_id::VARCHAR <> '' THEN hash(application_id::VARCHAR) END AS id
         FROM read_parquet($file)""",
     "eav.object_type": """
         CREATE TABLE SIDE_object_type AS
@@ -134,8 +133,11 @@ EMPTY: Final[Mapping[str, str]] = {
     TYPE_VALUES: """
         CREATE TABLE SIDE_types (type BIGINT, rows BIGINT, content HUGEINT, lost BIGINT)""",
 }
-INDEXED: Final = ("objects", "path_names")
-NOT_UNIQUE: Final = "SELECT count(*) - count(DISTINCT k) FROM SIDE_TABLE"
+NOT_UNIQUE: Final = "SELECT count(*) - count(DISTINCT k) FROM NAME"
+DROP: Final = "DROP TABLE NAME"
+PATH_NAMES: Final = """
+    CREATE TABLE SIDE_path_names AS
+    SELECT path_index::BIGINT AS k, coalesce(path::VARCHAR, '') AS path FROM read_parquet($file)"""
 # One number for a path of both versions. Content is not: what says which object it is, what is
 # below it, and what the kind of an element says already.
 PATHS: Final = """
@@ -178,15 +180,28 @@ HOSTED_PLACES: Final = """
     INSERT INTO SIDE_places
     SELECT hosts.k, above.name FROM SIDE_hosts hosts JOIN SIDE_places above ON above.k = host
     ANTI JOIN SIDE_places own ON own.k = hosts.k"""
-ELEMENTS: Final = """
-    CREATE TABLE SIDE_elements AS
-    SELECT k, objects.id, row_number() OVER (PARTITION BY objects.id ORDER BY k) AS nth,
+NAMES: Final = """
+    CREATE TABLE SIDE_names AS
+    SELECT k,
         left(coalesce(category, ifc_type, places.name, type,
             list_last(string_split(speckle_type, '.')), ''), $max_text) AS category,
         left(coalesce(level, levels.name, ''), $max_text) AS level,
         left(coalesce(words.name, ''), $max_text) AS name
     FROM SIDE_objects objects LEFT JOIN SIDE_words words USING (k)
     LEFT JOIN SIDE_places places USING (k) LEFT JOIN SIDE_levels levels USING (k)"""
+KINDS: Final = """
+    CREATE TABLE kinds AS
+    SELECT row_number() OVER () AS kind, category, level, name,
+        hash('category', category)::HUGEINT + hash('level', level) AS content
+    FROM (SELECT category, level, name FROM before_names
+        UNION SELECT category, level, name FROM after_names)"""
+ELEMENTS: Final = """
+    CREATE TABLE SIDE_elements AS
+    SELECT k, kind FROM SIDE_names JOIN kinds USING (category, level, name)"""
+# An id that several elements have is paired in the order of writing.
+NUMBERED: Final = """
+    CREATE TABLE SIDE_numbered AS
+    SELECT k, id, row_number() OVER (PARTITION BY id ORDER BY k) AS nth FROM SIDE_objects"""
 # What it is like, as a number: the sum depends neither on the order of rows nor on whether a row
 # is an element's or its type's. Lost rows are those of which nobody can say what they mean.
 OWN: Final = """
@@ -207,13 +222,11 @@ LOST: Final = """
         + (SELECT count(*) FROM SIDE_own own ANTI JOIN SIDE_objects objects USING (k))"""
 CONTENTS: Final = """
     CREATE TABLE SIDE_contents AS
-    SELECT k, elements.id, nth, type,
-        coalesce(own.rows, 0) + coalesce(types.rows, 0) AS rows,
-        coalesce(own.content, 0) + coalesce(types.content, 0)
-            + hash('category', category) + hash('level', level) AS content
-    FROM SIDE_elements elements LEFT JOIN SIDE_own own USING (k)
+    SELECT k, numbered.id, nth, type, coalesce(own.rows, 0) + coalesce(types.rows, 0) AS rows,
+        coalesce(own.content, 0) + coalesce(types.content, 0) + kinds.content AS content
+    FROM SIDE_numbered numbered JOIN SIDE_elements elements USING (k) JOIN kinds USING (kind)
+    LEFT JOIN SIDE_own own USING (k)
     LEFT JOIN SIDE_object_type object_type USING (k) LEFT JOIN SIDE_types types USING (type)"""
-# An id that several elements have is paired in the order of writing.
 PAIRS: Final = """
     CREATE TABLE pairs AS
     SELECT b.k AS before, a.k AS after, b.content = a.content AS is_alike,
@@ -227,10 +240,12 @@ UNMATCHED: Final = """
 PAIRS_BY_CONTENT: Final = """
     INSERT INTO pairs SELECT b.k, a.k, true, 0, NULL, NULL
     FROM before_unmatched b JOIN after_unmatched a ON b.content = a.content AND b.nth = a.nth"""
-KINDS: Final = """
-    SELECT category, level, name, count(*) FROM SIDE_elements elements
-    ANTI JOIN pairs ON elements.k = pairs.SIDE GROUP BY ALL"""
-CATEGORIES: Final = "SELECT category, '', '', count(*) FROM SIDE_elements GROUP BY ALL"
+WITHOUT_PAIR: Final = """
+    SELECT category, level, name, count FROM kinds JOIN (
+        SELECT kind, count(*) AS count FROM SIDE_elements elements
+        ANTI JOIN pairs ON elements.k = pairs.SIDE GROUP BY ALL
+    ) USING (kind)"""
+CATEGORIES: Final = "SELECT category, '', '', count(*) FROM SIDE_names GROUP BY ALL"
 # Some pairs at a time, whose rows fit into little memory.
 DIFFERING: Final = """
     CREATE TABLE differing AS
@@ -262,12 +277,16 @@ CHANGES: Final = """
             AND abs(b.number - a.number) <= 1e-9 * greatest(abs(b.number), abs(a.number))
             AND NOT coalesce(b.number = a.number AND b.written <> a.written, false), false)
     ),
-    listed AS (SELECT pair, list(id ORDER BY id) AS ids FROM changed GROUP BY pair)
-    SELECT now.category, now.level, now.name, was.category <> now.category,
-        was.level <> now.level, coalesce(ids, []), count(*)
-    FROM chosen LEFT JOIN listed USING (pair)
-    JOIN before_elements was ON was.k = before JOIN after_elements now ON now.k = after
-    GROUP BY ALL"""
+    listed AS (SELECT pair, list(id ORDER BY id) AS ids FROM changed GROUP BY pair),
+    counted AS (
+        SELECT was.kind AS was, now.kind AS now, coalesce(ids, []) AS ids, count(*) AS count
+        FROM chosen LEFT JOIN listed USING (pair)
+        JOIN before_elements was ON was.k = before JOIN after_elements now ON now.k = after
+        GROUP BY ALL
+    )
+    SELECT new.category, new.level, new.name, old.category <> new.category,
+        old.level <> new.level, ids, count
+    FROM counted JOIN kinds old ON old.kind = was JOIN kinds new ON new.kind = now"""
 PATHS_OF: Final = "SELECT id, path, is_place FROM paths"
 
 
@@ -278,6 +297,7 @@ class TwoBundles:
     tables: duckdb.DuckDBPyConnection
     folder: Path
     limits: CompareLimits
+    until: float
 
     def compared(self) -> Mapping[str, Any]:
         """What differs, in numbers of elements; or how many there are of each category.
@@ -291,16 +311,15 @@ class TwoBundles:
             raise _NotCompared("too_large")
         if not any(sizes):
             raise _NotCompared("no_elements")
-        until = monotonic() + self.limits.details_s
         self._name()
         if max(sizes) > self.limits.elements or rows > self.limits.rows:
             removed, added = (self._kinds(CATEGORIES, side) for side in SIDES)
             return {"before": sizes[0], "after": sizes[1], "removed": removed, "added": added}
         self._hash()
         by_content = self._pair(*sizes)
-        changed, unknown = self._differences(until)
+        changed, unknown = self._differences()
         pairs = self._scalar("SELECT count(*) FROM pairs")
-        removed, added = (self._kinds(KINDS, side) for side in SIDES)
+        removed, added = (self._kinds(WITHOUT_PAIR, side) for side in SIDES)
         return {
             "before": sizes[0],
             "after": sizes[1],
@@ -315,29 +334,41 @@ class TwoBundles:
     def _name(self) -> None:
         """Find out what the elements are called."""
         for side in SIDES:
-            for name, load in LOADED.items():
-                is_there = self._file(side, name).exists() or name not in EMPTY
-                self._run(load if is_there else EMPTY[name], side, file=self._file(side, name))
-            for table in INDEXED:
-                if self._scalar(NOT_UNIQUE.replace("TABLE", table), side):
-                    raise _NotCompared("unreadable")
+            self._run(PATH_NAMES, side, file=self._file(side, "eav.paths"))
+            self._check_unique(f"{side}_path_names")
         self._run(PATHS)
         for side in SIDES:
-            for statement in (SIDE_PATHS, OWN_WORDS, PLACES, LEVELS, HOSTS):
+            self._run(SIDE_PATHS, side)
+            self._drop(f"{side}_path_names")
+            for name, load in LOADED.items():
+                file = self._file(side, name)
+                self._run(load if file.exists() else EMPTY.get(name, load), side, file=file)
+            self._check_unique(f"{side}_objects")
+            for statement in (OWN_WORDS, PLACES, LEVELS, HOSTS):
                 self._run(statement, side)
             for _ in range(MOST_HOSTS):
                 if not self._scalar(HOSTED_PLACES, side):
                     break
-            self._run(ELEMENTS, side, max_text=MAX_TEXT)
+            self._run(NAMES, side, max_text=MAX_TEXT)
+            for table in ("words", "places", "levels", "hosts", "nodes", "relations"):
+                self._drop(f"{side}_{table}")
 
     def _hash(self) -> None:
         """Find out what they are like, as one number for each."""
+        self._run(KINDS)
+        for side in SIDES:
+            self._run(ELEMENTS, side)
+            self._drop(f"{side}_names")
         for side in SIDES:
             self._run(OWN, side)
             self._run(TYPES if self._has_types(side) else EMPTY[TYPE_VALUES], side)
             if self._scalar(LOST, side):
                 raise _NotCompared("incomplete")
+            self._run(NUMBERED, side)
+            self._drop(f"{side}_objects")
             self._run(CONTENTS, side)
+            for table in ("own", "types", "object_type", "numbered"):
+                self._drop(f"{side}_{table}")
 
     def _pair(self, before: int, after: int) -> int:
         """Find out which are the same; gives how many are so by what they are like."""
@@ -346,16 +377,20 @@ class TwoBundles:
         are_new = are_ids_new(before - pairs, before, after - pairs, after)
         for side in SIDES:
             self._run(UNMATCHED, side, nameless_alone=not are_new)
-        return int(self._scalar(PAIRS_BY_CONTENT))
+        by_content = int(self._scalar(PAIRS_BY_CONTENT))
+        for side in SIDES:
+            self._drop(f"{side}_contents")
+            self._drop(f"{side}_unmatched")
+        return by_content
 
-    def _differences(self, until: float) -> tuple[Counter[Change], int]:
+    def _differences(self) -> tuple[Counter[Change], int]:
         """How the elements of pairs differ, and of how many pairs there was no time to find out."""
         self._run(DIFFERING, batch_rows=self.limits.batch_rows)
         batches = self._run(BATCHES).fetchall()
         found: Counter[tuple[Any, ...]] = Counter()
         unknown = 0
         for batch, pairs in batches:
-            if monotonic() >= until:
+            if monotonic() >= self.until:
                 unknown += pairs
                 continue
             for *change, ids, count in self._run(self._changes(), batch=batch).fetchall():
@@ -408,6 +443,14 @@ class TwoBundles:
     def _has_types(self, side: str) -> bool:
         return self._file(side, TYPE_VALUES).exists()
 
+    def _check_unique(self, table: str) -> None:
+        if self._scalar(NOT_UNIQUE.replace("NAME", table)):
+            raise _NotCompared("unreadable")
+
+    def _drop(self, table: str) -> None:
+        """Make room."""
+        self._run(DROP.replace("NAME", table))
+
     def _scalar(self, statement: str, side: str = "", **values: Any) -> Any:
         row = self._run(statement, side, **values).fetchone()
         return None if row is None else row[0]
@@ -428,16 +471,20 @@ class TwoBundles:
 
 
 def compare(
-    tables: duckdb.DuckDBPyConnection, folder: Path, limits: CompareLimits = CompareLimits()
+    tables: duckdb.DuckDBPyConnection,
+    folder: Path,
+    within_s: float = MAX_CPU_S,
+    limits: CompareLimits = CompareLimits(),
 ) -> Mapping[str, Any]:
     """What differs between two bundles, or `why` nobody can say."""
+    until = monotonic() + limits.details_share * within_s
     try:
-        return TwoBundles(tables, folder, limits).compared()
+        return TwoBundles(tables, folder, limits, until).compared()
     except _NotCompared as reason:
         return {"why": reason.why}
     except (duckdb.OutOfMemoryException, MemoryError):
         return {"why": "too_large"}
-    except duckdb.Error:
+    except (duckdb.Error, UnicodeDecodeError):
         return {"why": "unreadable"}
 
 
@@ -495,7 +542,7 @@ def _shorter(kind: Kind, parts: int) -> Kind:
 
 # ── the program ───────────────────────────────────────────────────────────────────────────────
 
-QUESTIONS: Final[Mapping[str, Callable[[duckdb.DuckDBPyConnection, Path], Any]]] = {
+QUESTIONS: Final[Mapping[str, Callable[[duckdb.DuckDBPyConnection, Path, float], Any]]] = {
     "count": count_objects,
     "compare": compare,
 }
@@ -524,11 +571,11 @@ def _limit_resources() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def main(folder: str, question: str) -> None:
+def main(folder: str, question: str, within_s: str) -> None:
     """Print the answer to one of QUESTIONS."""
     _limit_resources()
     found = Path(folder).resolve()
-    sys.stdout.write(json.dumps(QUESTIONS[question](locked(found), found)))
+    sys.stdout.write(json.dumps(QUESTIONS[question](locked(found), found, float(within_s))))
 
 
 if __name__ == "__main__":

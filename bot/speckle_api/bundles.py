@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import Any, Final
 
 import structlog
@@ -54,12 +55,13 @@ class BundleReader:
 
         `tables` are the Parquet files by the names of our own that the question looks for.
         """
+        until = monotonic() + within_s
         try:
             async with asyncio.timeout(within_s):
                 with self.folder() as folder:
                     for name, content in tables.items():
                         await folder.put(name, content)
-                    return await self._asked(question, folder)
+                    return await self._asked(question, folder, until)
         except (TimeoutError, OSError) as error:
             log.info("bundles.no_answer", question=question, error=type(error).__name__)
             return None
@@ -67,20 +69,22 @@ class BundleReader:
     async def answer_about(self, folder: BundleFolder, question: str, *, within_s: float) -> Any:
         """The same of tables that are in a folder already. Errors: TimeoutError; OSError."""
         async with asyncio.timeout(within_s):
-            return await self._asked(question, folder)
+            return await self._asked(question, folder, monotonic() + within_s)
 
-    async def _asked(self, question: str, folder: BundleFolder) -> Any:
+    async def _asked(self, question: str, folder: BundleFolder, until: float) -> Any:
         async with self._turns:
-            return await _answer_of(self.program, str(folder.path), question)
+            left_s = max(0.0, until - monotonic())
+            return await _answer_of(self.program, str(folder.path), question, left_s)
 
 
-async def _answer_of(program: Path, folder: str, question: str) -> Any:
+async def _answer_of(program: Path, folder: str, question: str, within_s: float) -> Any:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-I",
         str(program),
         folder,
         question,
+        f"{within_s:.1f}",
         env={name: os.environ[name] for name in KEPT if name in os.environ},
         cwd=folder,
         stdin=DEVNULL,
