@@ -6,7 +6,7 @@ Limits: https://discord.com/developers/docs/resources/message#embed-object-embed
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from bot.cards.text import is_blank, seen, shorten, shorten_plain, units
@@ -24,6 +24,7 @@ MAX_URL = 2_048
 MAX_BUTTONS = 25
 MAX_BUTTON_LABEL = 80
 MAX_BUTTON_URL = 512
+MAX_CUSTOM_ID = 100
 
 # How short the texts of an overlong card may become before fields are dropped.
 LEAST_FIELD_VALUE = 100
@@ -63,6 +64,17 @@ class LinkButton:
 
 
 @dataclass(frozen=True, slots=True)
+class ActionButton:
+    """A button that the bot answers to whoever presses it; `custom_id` says what it is for."""
+
+    label: str
+    custom_id: str
+
+
+CardButton: TypeAlias = LinkButton | ActionButton
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """An event as a channel sees it.
 
@@ -86,7 +98,7 @@ class Card:
     timestamp: datetime
     image: str | None = None
     thumbnail: str | None = None
-    buttons: tuple[LinkButton, ...] = ()
+    buttons: tuple[CardButton, ...] = ()
     pictures: tuple[Picture, ...] = ()
     about: str = ""
     notes: str = ""
@@ -115,7 +127,7 @@ class Card:
             "timestamp": self.timestamp.isoformat(),
             "image": self.image,
             "thumbnail": self.thumbnail,
-            "buttons": [[button.label, button.url] for button in self.buttons],
+            "buttons": [_button_to_json(button) for button in self.buttons],
             "pictures": [[picture.name, picture.media_type] for picture in self.pictures],
             "about": self.about,
             "notes": self.notes,
@@ -136,7 +148,7 @@ class Card:
                 "kind": EventKind(data["kind"]),
                 "fields": tuple(Field(*field) for field in data["fields"]),
                 "timestamp": datetime.fromisoformat(data["timestamp"]),
-                "buttons": tuple(LinkButton(*button) for button in data["buttons"]),
+                "buttons": tuple(map(_button_from_json, data["buttons"])),
                 "pictures": kept,
                 "notes": data.get("notes", data["description"].partition("\n\n")[2]),
                 "additions": tuple((name, text) for name, text in data.get("additions", ())),
@@ -153,10 +165,25 @@ class Card:
             seen(self.description),
             *(f"{seen(field.name)}: {seen(field.value)}" for field in self.fields),
             f"[picture {self.image}]" if self.image else None,
-            " ".join(f"[{button.label} <{button.url}>]" for button in self.buttons),
+            " ".join(map(_button_text, self.buttons)),
             f"{self.footer} · {self.timestamp:%Y-%m-%d %H:%M}",
         ]
         return "\n".join(line for line in lines if line)
+
+
+def _button_to_json(button: CardButton) -> list[str | None]:
+    if isinstance(button, LinkButton):
+        return [button.label, button.url]
+    return [button.label, None, button.custom_id]
+
+
+def _button_from_json(row: Sequence[str]) -> CardButton:
+    return ActionButton(row[0], row[2]) if len(row) > 2 else LinkButton(*row)
+
+
+def _button_text(button: CardButton) -> str:
+    where = f" <{button.url}>" if isinstance(button, LinkButton) else ""
+    return f"[{button.label}{where}]"
 
 
 def _without_missing_pictures(card: Card) -> Card:
@@ -227,12 +254,18 @@ def _fields(fields: Sequence[Field]) -> Sequence[Field]:
     ]
 
 
-def _buttons(buttons: Sequence[LinkButton]) -> Sequence[LinkButton]:
+def _buttons(buttons: Sequence[CardButton]) -> Sequence[CardButton]:
     return [
-        LinkButton(shorten_plain(button.label, MAX_BUTTON_LABEL), button.url)
+        replace(button, label=shorten_plain(button.label, MAX_BUTTON_LABEL))
         for button in buttons
-        if _url(button.url) and len(button.url) <= MAX_BUTTON_URL and not is_blank(button.label)
+        if _is_usable(button) and not is_blank(button.label)
     ]
+
+
+def _is_usable(button: CardButton) -> bool:
+    if isinstance(button, ActionButton):
+        return 0 < len(button.custom_id) <= MAX_CUSTOM_ID
+    return _url(button.url) is not None and len(button.url) <= MAX_BUTTON_URL
 
 
 def _fit_total(card: Card) -> Card:

@@ -7,7 +7,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from bot.cards.applications import application_name
-from bot.cards.card import Field, LinkButton, Picture
+from bot.cards.card import CardButton, Field, Picture
 from bot.cards.notes import CardNote
 from bot.cards.text import (
     escape_markdown,
@@ -51,7 +51,7 @@ class CardParts:
     fields: tuple[Field, ...] = ()
     colour: int | None = None
     image: Picture | None = None
-    buttons: tuple[LinkButton, ...] = ()
+    buttons: tuple[CardButton, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ CARDS: Mapping[EventKind, CardRow] = {
         PRIMARY,
         'A new version: model, message, application ("Revit 2025"). *Added:* its number of '
         "objects, the version before and how long ago that was, open issues or threads on the "
-        "model, its picture. Buttons: *Open in Speckle*, *Compare with the one before*",
+        "model, its picture. Buttons: *Open in Speckle*, *Compare*",
     ),
     EventKind.VERSION_UPDATED: CardRow(
         versions.version_updated,

@@ -1,6 +1,6 @@
 """Cards for versions and models."""
 
-from bot.cards.card import Field, LinkButton
+from bot.cards.card import ActionButton, Field, LinkButton
 from bot.cards.card_context import (
     MAX_MESSAGE,
     CardContext,
@@ -11,6 +11,7 @@ from bot.cards.card_context import (
     name_text,
     text_field,
 )
+from bot.cards.compare_button import LABEL, compare_id
 from bot.cards.text import link, moment_text
 from bot.speckle.events import (
     ModelCreated,
@@ -84,16 +85,12 @@ def _open(url: str) -> LinkButton:
 
 def _compare(
     context: CardContext, model: ModelRef, version_id: str, previous: PreviousVersion | None
-) -> tuple[LinkButton, ...]:
-    """Speckle's own view of what differs. Old servers have none, and versions without a tree of
-    objects cannot be compared there.
-    """
-    if model.id is None or previous is None or previous.id == version_id:
+) -> tuple[ActionButton, ...]:
+    """What changed since the version before; old servers do not give out what is compared."""
+    if model.id is None or previous is None or previous.id == version_id or context.links.legacy:
         return ()
-    if context.links.legacy or context.version_facts.bundle:
-        return ()
-    url = context.links.comparison(context.project_id, model.id, version_id, previous.id)
-    return (LinkButton("Compare with the one before", url),)
+    custom_id = compare_id(context.server_url, context.project_id, version_id)
+    return () if custom_id is None else (ActionButton(LABEL, custom_id),)
 
 
 def version_updated(context: CardContext, event: VersionUpdated) -> CardParts | None:

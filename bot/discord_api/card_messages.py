@@ -10,7 +10,7 @@ import discord
 
 from bot.cards.alt_texts import alt_text
 from bot.cards.buttons import button_rows
-from bot.cards.card import MAX_TITLE, MAX_TOTAL, Card
+from bot.cards.card import MAX_TITLE, MAX_TOTAL, Card, CardButton, LinkButton
 from bot.cards.fallback import as_text, without_media
 from bot.cards.text import units
 from bot.speckle.events import EventKind
@@ -71,8 +71,22 @@ def _view(cards: Sequence[Card]) -> dict[str, discord.ui.View]:
     view = discord.ui.View(timeout=None)
     for number, row in enumerate(rows):
         for button in row:
-            view.add_item(discord.ui.Button(label=button.label, url=button.url, row=number))
+            view.add_item(_button(button, number))
     return {"view": view}
+
+
+class _AnsweredButton(discord.ui.Button[discord.ui.View]):
+    """A button that is found by its custom_id alone, also after a restart."""
+
+    def is_dispatchable(self) -> bool:
+        """False, so that discord.py keeps nothing of it in memory."""
+        return False
+
+
+def _button(button: CardButton, row: int) -> "discord.ui.Button[discord.ui.View]":
+    if isinstance(button, LinkButton):
+        return discord.ui.Button(label=button.label, url=button.url, row=row)
+    return _AnsweredButton(label=button.label, custom_id=button.custom_id, row=row)
 
 
 def _with_emoji(cards: Sequence[Card], emoji: TitleEmoji) -> Sequence[Card]:

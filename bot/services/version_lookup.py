@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from typing import Final, TypeVar
 
 from bot.amounts import duration_text
@@ -22,7 +21,7 @@ from bot.single_flight import SingleFlightCache
 from bot.speckle.comparison import Comparison, WhyNotCompared
 from bot.speckle.events import ModelRef
 from bot.speckle.facts import VersionFacts
-from bot.speckle.links import ID, looks_like_address
+from bot.speckle.links import ID, looks_like_address, server_key
 from bot.speckle.listed import ListedVersion
 from bot.speckle.seen_text import as_seen
 from bot.speckle.wire import id_of
@@ -407,11 +406,6 @@ class VersionLookup:
         urls = (url for url in self._reading.servers if server_key(url) == server)
         url = next(urls, None)
         return None if url is None else MeantProject(url, project_id)
-
-
-def server_key(server_url: str) -> str:
-    """A server in few letters, for a custom id."""
-    return sha256(server_url.encode()).hexdigest()[:8]
 
 
 def is_bundle(version: ListedVersion) -> bool:

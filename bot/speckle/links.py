@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import lru_cache
+from hashlib import sha256
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from bot.errors import NotASpeckleLink
@@ -50,6 +51,11 @@ class SpeckleLink:
     version_id: str | None = None
     thread_id: str | None = None
     target: LinkTarget = LinkTarget.PROJECT
+
+
+def server_key(server_url: str) -> str:
+    """A server in few letters, for a custom id."""
+    return sha256(server_url.encode()).hexdigest()[:8]
 
 
 @lru_cache(maxsize=256)  # asked for each delivery, of a handful of servers

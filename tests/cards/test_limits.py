@@ -19,6 +19,7 @@ from bot.cards.card import (
     MAX_FOOTER,
     MAX_TITLE,
     MAX_TOTAL,
+    ActionButton,
     Card,
     Field,
     LinkButton,
@@ -216,9 +217,11 @@ cards = st.builds(
     fields=st.lists(st.builds(Field, texts, texts), max_size=40).map(tuple),
     footer=texts,
     timestamp=st.just(AT),
-    buttons=st.lists(st.builds(LinkButton, texts, st.just("https://a.example")), max_size=3).map(
-        tuple
-    ),
+    buttons=st.lists(
+        st.builds(LinkButton, texts, st.just("https://a.example"))
+        | st.builds(ActionButton, texts, st.just("compare:with:1")),
+        max_size=3,
+    ).map(tuple),
 )
 
 

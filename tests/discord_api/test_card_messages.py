@@ -10,7 +10,15 @@ from typing import Any
 import discord
 import pytest
 
-from bot.cards.card import MAX_BUTTON_LABEL, Card, Field, LinkButton, Picture
+from bot.cards.card import (
+    MAX_BUTTON_LABEL,
+    ActionButton,
+    Card,
+    CardButton,
+    Field,
+    LinkButton,
+    Picture,
+)
 from bot.cards.emoji import OF_KIND, CardEmoji, drawn
 from bot.cards.pictures import look_at
 from bot.discord_api.application_emoji import ApplicationEmoji
@@ -31,12 +39,17 @@ from tests.waiting import until
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 PAGE = "https://speckle.example/projects/p/models/m@v"
 OPEN = LinkButton("Open in Speckle", PAGE)
-COMPARE = LinkButton("Compare with the one before", f"{PAGE}#diff=x")
+COMPARE = ActionButton("Compare", "compare:with:0123abcd:a1b2c3d4e5:0000000001")
 PICTURE = Picture("preview-0123456789ab.png", "image/png", b"png")
 EMOJI: TitleEmoji = {kind: f"<:{name}:1>" for kind, name in OF_KIND.items()}
 
 
-def card(about: str, *buttons: LinkButton, **parts: Any) -> Card:
+def compare(number: int) -> ActionButton:
+    """The button of another version."""
+    return ActionButton("Compare", f"compare:with:0123abcd:a1b2c3d4e5:{number:010}")
+
+
+def card(about: str, *buttons: CardButton, **parts: Any) -> Card:
     made = Card(
         EventKind.VERSION_CREATED,
         f"New version: {about}",
@@ -61,7 +74,7 @@ def rows(cards: Sequence[Card], level: FallbackLevel = FallbackLevel.FULL) -> li
 
 async def test_a_card_alone_has_its_buttons_at_each_level_that_has_an_embed() -> None:
     alone = [card("facade", OPEN, COMPARE)]
-    assert rows(alone) == [["Open in Speckle", "Compare with the one before"]]
+    assert rows(alone) == [["Open in Speckle", "Compare"]]
     assert rows(alone, FallbackLevel.NO_MEDIA) == rows(alone)
     text = message_arguments(alone, FallbackLevel.TEXT, "")
     assert "view" not in text
@@ -72,7 +85,7 @@ async def test_buttons_in_company_say_whose_they_are_and_those_of_a_card_stay_to
     cards = [
         card(r"structure/level\_1", OPEN, COMPARE),
         card("facade", OPEN),
-        card("roof", OPEN, COMPARE),
+        card("roof", OPEN, compare(2)),
     ]
     assert rows(cards) == [
         [
@@ -83,7 +96,7 @@ async def test_buttons_in_company_say_whose_they_are_and_those_of_a_card_stay_to
             "Compare: roof",
         ]
     ]
-    same = [card("facade", OPEN, COMPARE), card("roof"), card("facade", OPEN, COMPARE)]
+    same = [card("facade", OPEN, COMPARE), card("roof"), card("facade", OPEN, compare(2))]
     assert list(chain(*rows(same))) == [
         "Open: facade (1 of 2)",
         "Compare: facade (1 of 2)",
@@ -93,10 +106,22 @@ async def test_buttons_in_company_say_whose_they_are_and_those_of_a_card_stay_to
 
 
 async def test_ten_cards_have_room_for_all_their_buttons() -> None:
-    labels = rows([card("storey/" * 30, OPEN, COMPARE)] * 10)
+    labels = rows([card("storey/" * 30, OPEN, compare(number)) for number in range(10)])
     assert [len(row) for row in labels] == [4] * 5
     assert labels[-1][-1].endswith("… (10 of 10)")
     assert all(len(label) <= MAX_BUTTON_LABEL for row in labels for label in row)
+
+
+async def test_what_two_cards_offer_alike_is_there_once() -> None:
+    """Discord refuses a message with two buttons of one custom id."""
+    twice = [card("facade", OPEN, COMPARE), card("facade", OPEN, COMPARE)]
+    assert list(chain(*rows(twice))) == [
+        "Open: facade (1 of 2)",
+        "Compare: facade (1 of 2)",
+        "Open: facade (2 of 2)",
+    ]
+    kept = [Card.from_json(one.to_json(), ()) for one in twice]
+    assert kept == twice
 
 
 async def test_the_buttons_of_an_older_versions_cards_are_called_by_their_titles() -> None:

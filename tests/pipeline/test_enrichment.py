@@ -169,10 +169,7 @@ def labels_of(message: SandboxMessage) -> list[str]:
     return [button["label"] for row in message.components for button in row["components"]]
 
 
-def buttons_on(site: Site) -> list[str]:
-    """Those of a new version; Speckle's viewer compares only what has a tree of objects."""
-    tree = site.server.release is SPECKLE_2_31
-    return ["Open in Speckle", *(["Compare with the one before"] if tree else [])]
+BUTTONS = ["Open in Speckle", "Compare"]
 
 
 def fields(embed: Mapping[str, Any]) -> dict[str, str]:
@@ -206,7 +203,7 @@ async def test_a_new_version_shows_what_the_server_knows_and_its_picture(
         assert embed["title"] == "New version: structure/level 1"
         shown = fields(embed)
         assert shown["Application"].startswith("Rev")
-        assert labels_of(message) == buttons_on(site)
+        assert labels_of(message) == BUTTONS
         assert shown["Objects"] == "214"
         assert shown["Version before"].startswith(f"[{before.id}](")
         assert re.search(r"\) · <t:\d+:R>$", shown["Version before"])
@@ -284,7 +281,7 @@ async def test_a_hanging_server_gives_a_plain_card_that_is_filled_in_when_it_ans
         site.server.faults.clear()
         embed = await card_with(studio, studio.structure, "Objects", "'image'")
         (message,) = await cards(studio, studio.structure)
-        assert labels_of(message) == buttons_on(site)
+        assert labels_of(message) == BUTTONS
         assert "first event" in embed["description"]  # the note stays
         assert "did not answer in time" in await trace_of(app)
 

@@ -14,7 +14,8 @@ from sandbox.speckle.made_bundles import as_bundle, put_bundle
 from sandbox.speckle.made_models import MadeElement, made_model
 from sandbox.speckle.made_trees import as_tree
 from tests.pipeline.conftest import StartBot, Studio
-from tests.pipeline.test_enrichment import Site, follow, site, start
+from tests.pipeline.test_enrichment import Site, cards, follow, labels_of, site, start
+from tests.waiting import until
 
 __all__ = ["site", "start"]
 
@@ -271,6 +272,29 @@ async def test_two_versions_are_compared_in_full_with_pages_a_table_and_both_pic
     assert "is said of several" in several
     assert [(one["value"], one["name"][:5]) for one in offered] == [(second.id, "#2 · ")]
     assert read(pressed).startswith("What changed: structure/level 1\nFrom [Checked](")
+
+
+async def test_whoever_sees_a_card_compares_its_version_there_also_after_a_restart(
+    studio: Studio, site: Site, start: StartBot
+) -> None:
+    before, after = made_model(200)
+    made(site, before, 30, "Openings")
+    tobias = studio.guild.add_member("Tobias Lindqvist")
+    async with start() as app:
+        await follow(app, studio, site, studio.structure)
+        await site.publish(made(site, after, 20, "Checked"))
+        (card,) = await cards(studio, studio.structure)
+        await until(lambda: "Compare" in labels_of(card))
+    async with start() as app:
+        pressed = await studio.sandbox.press(card, "Compare", tobias)
+        said = read(await pressed.settled(30.0))
+        await options(app, studio, models=("facade/**",))
+        hidden = read(await (await studio.sandbox.press(card, "Compare", tobias)).settled())
+    assert pressed.ephemeral
+    assert "**+2 −3 ~" in said
+    assert "From [Openings](" in said
+    assert "There is no version `" in hidden
+    assert "Openings" not in hidden
 
 
 async def test_who_may_not_see_a_version_compares_nothing_and_what_cannot_be_says_why(

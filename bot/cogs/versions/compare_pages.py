@@ -4,6 +4,7 @@ import asyncio
 import re
 from typing import Final
 
+from bot.cards.compare_button import PREFIX
 from bot.cogs.components import Handlers
 from bot.cogs.persistent import PersistentButton, link_button, view_of
 from bot.cogs.responses import Interaction, Response, defer_if_slow, edit_with, respond
@@ -22,7 +23,7 @@ class ComparePages:
         self._comparison = comparison
         self._project_of = pages.project_of
         self.handlers: Handlers = {
-            f"compare:with:{PROJECT}:(?P<version>{SPECKLE_ID})": self._on_version,
+            f"{PREFIX}:{PROJECT}:(?P<version>{SPECKLE_ID})": self._on_version,
             f"compare:page:{PAIR}:{PAGE}": self._on_page,
             f"compare:table:{PAIR}": self._on_table,
         }

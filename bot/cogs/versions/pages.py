@@ -5,6 +5,7 @@ from typing import Final
 
 import discord
 
+from bot.cards.compare_button import LABEL, compare_id
 from bot.cogs.components import Handlers, chosen_values
 from bot.cogs.interaction import actor_of, channel_id_of, guild_id_of
 from bot.cogs.persistent import PersistentButton, PersistentSelect, link_button, view_of
@@ -12,8 +13,8 @@ from bot.cogs.responses import FileToSend, Interaction, Response, UserError, edi
 from bot.cogs.versions import texts
 from bot.services.project_reading import MeantProject
 from bot.services.subscribe_results import CommandCaller
-from bot.services.version_lookup import VersionLookup, VersionPage, WholeVersion, server_key
-from bot.speckle.links import ID, Links
+from bot.services.version_lookup import VersionLookup, VersionPage, WholeVersion
+from bot.speckle.links import ID, Links, server_key
 
 SPECKLE_ID: Final = ID.pattern
 PROJECT: Final = rf"(?P<server>[0-9a-f]{{8}}):(?P<project>{SPECKLE_ID})"
@@ -92,7 +93,7 @@ class VersionPages:
         version, project = whole.found.version, whole.project
         view = view_of(
             link_button("Open in Speckle", texts.version_url(whole, whole.found)),
-            None if whole.before is None else with_the_one_before_button(project, version.id),
+            _compare_button(whole),
             _list_button("All versions", project, version.model.id, 0),
         )
         return Response(embed=embed, view=view, files=files)
@@ -117,12 +118,13 @@ def project_key(project: MeantProject) -> str | None:
     return f"{server_key(project.server_url)}:{project.project_id}"
 
 
-def with_the_one_before_button(project: MeantProject, version_id: str) -> PersistentButton | None:
-    """Compares a version with the one before it, for whoever presses."""
-    key = project_key(project)
-    if key is None or not ID.fullmatch(version_id):
+def _compare_button(whole: WholeVersion) -> PersistentButton | None:
+    """Compares a version with the one before it."""
+    project = whole.project
+    custom_id = compare_id(project.server_url, project.project_id, whole.found.version.id)
+    if whole.before is None or custom_id is None:
         return None
-    return PersistentButton(label="Compare", custom_id=f"compare:with:{key}:{version_id}")
+    return PersistentButton(label=LABEL, custom_id=custom_id)
 
 
 def _list_button(
