@@ -12,7 +12,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -49,7 +50,7 @@ COMMANDS: Final[Mapping[str, str]] = {
 FURTHER: Final[Mapping[str, Sequence[str]]] = {
     "test": (TESTS,),
     "bundles": (BUNDLES,),
-    "demo": (DEMO,),
+    "demo": (DEMO, BUNDLES),
     "pictures": (TESTS,),
 }
 HELP: Final = ("-h", "--help")
@@ -363,6 +364,10 @@ CHECKS: Final[Mapping[str, Sequence[str]]] = {
     "lint-imports": ("-c", LINT_IMPORTS),
     "pytest": ("-m", "pytest"),
 }
+# mypy keeps one core busy. On another, one process compiles what each worker would compile alone.
+BESIDE: Final[Mapping[str, Sequence[str]]] = {
+    "mypy": ("-m", "pytest", "--collect-only", "-p", "no:cacheprovider"),
+}
 
 
 def run_tests(
@@ -379,7 +384,10 @@ def run_tests(
     for name, command in checks.items():
         _say(f"── {name}")
         side_by_side = ("-n", WORKERS, "--dist", "worksteal") if name == "pytest" else ()
-        code = call([str(python), *command, *side_by_side], environment)
+        with (
+            _beside([str(python), *BESIDE[name]], environment) if name in BESIDE else nullcontext()
+        ):
+            code = call([str(python), *command, *side_by_side], environment)
         if name == "pytest" and code == TESTS_FAILED:
             _say("── pytest, what failed, once more and alone")
             code = call([str(python), *command, *AGAIN], environment)
@@ -387,3 +395,17 @@ def run_tests(
             _say(f"{name} failed.")
             return code
     return 0
+
+
+@contextmanager
+def _beside(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[None]:
+    """Run a command silently while the block lasts, and wait for its end."""
+    nowhere = subprocess.DEVNULL
+    with subprocess.Popen(
+        command, env=environment, stdin=nowhere, stdout=nowhere, stderr=nowhere
+    ) as process:
+        try:
+            yield
+            process.wait()
+        finally:
+            process.terminate()

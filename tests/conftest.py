@@ -4,16 +4,22 @@
 """
 
 import asyncio
+import gc
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import QueuePool, make_url
+from sqlalchemy import URL, Engine, QueuePool, create_engine, make_url
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.util import LRUCache
 
+from bot.db import connections
 from bot.db.engine import Database
 from bot.storage import migrate
 from sandbox.speckle import SPECKLE_2_31, SPECKLE_4_AS_ANNOUNCED, Release
@@ -23,9 +29,40 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--database", choices=("sqlite", "postgresql"), default="sqlite")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Thousands of tests that stay until the end are not looked through for garbage."""
+    gc.disable()
+    result = yield
+    gc.freeze()
+    gc.enable()
+    return result
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: at the end they would keep one worker busy and the others idle."""
     items.sort(key=lambda item: "soak" not in item.path.parts)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def statements_are_compiled_once() -> Iterator[None]:
+    """The databases of all tests share what SQLAlchemy compiled, which each would do again.
+
+    It keeps that for each engine, by dialect and statement; dialects of one class compile alike.
+    """
+    compiled: LRUCache[Any, Any] = LRUCache(5000)
+
+    def create(url: URL, **options: Any) -> Engine:
+        engine = create_engine(url, **options)
+        engine._compiled_cache = compiled
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        for dialect in (SQLiteDialect_pysqlite, PGDialect_psycopg):
+            patch.setattr(dialect, "__eq__", lambda one, other: type(one) is type(other))
+            patch.setattr(dialect, "__hash__", lambda one: hash(type(one)))
+        patch.setattr(connections, "create_engine", create)
+        yield
 
 
 def name_of(release: Release) -> str:

@@ -16,6 +16,7 @@ from bot.discord_api.send import edit, find_sent, send
 from bot.link_pages import LinkPages
 from bot.pipeline.access import AccessCheck
 from bot.pipeline.access_gate import AccessGate
+from bot.pipeline.author_pictures import AuthorPictures
 from bot.pipeline.catch_up.from_lists import ListsCatchUp
 from bot.pipeline.catch_up.worker import CatchUp
 from bot.pipeline.editor import Editor
@@ -71,27 +72,20 @@ def build_pipeline(base: Base, speckle: SpeckleSide, discord_side: DiscordSide) 
     access_gate = AccessGate(base.storage, access, on_held=lambda: replay.wake(), now=base.now)
     emoji = ApplicationEmoji()
     sender = _sender(base, bot, access_gate, emoji)
-    retry, change = base.timings.editor_retry, partial(edit, bot, emoji=emoji)
-    editor = Editor(
-        base.storage,
-        change,
-        access_gate.may_edit,
-        base.rate_limiter,
-        now=base.now,
-        retry=retry,
-        apart_s=base.timings.edits_apart_s,
-    )
+    editor = _editor(base, bot, access_gate, emoji)
     enrichment = _enrichment(base, speckle)
     known_names = speckle.known_names
     late_enrichment = LateEnrichment(
         base.storage, enrichment, access, known_names, on_changed=editor.wake, now=base.now
     )
     picture_resizer = PictureResizer()
+    author_pictures = AuthorPictures(speckle.client, speckle.lender, picture_resizer)
     routing = Routing(
         enrichment,
         access,
         known_names,
         picture_resizer,
+        author_pictures,
         speckle_servers=base.settings.speckle_servers,
         now=base.now,
     )
@@ -118,6 +112,7 @@ def build_pipeline(base: Base, speckle: SpeckleSide, discord_side: DiscordSide) 
     def close() -> None:
         enrichment.close()
         known_names.close()
+        author_pictures.close()
         picture_resizer.close()
 
     return Pipeline(
@@ -142,6 +137,20 @@ def _sender(
         now=base.now,
         timings=base.timings.sender,
         metrics=base.metrics,
+    )
+
+
+def _editor(
+    base: Base, bot: SpeckleBot, access_gate: AccessGate, emoji: ApplicationEmoji
+) -> Editor:
+    return Editor(
+        base.storage,
+        partial(edit, bot, emoji=emoji),
+        access_gate.may_edit,
+        base.rate_limiter,
+        now=base.now,
+        retry=base.timings.editor_retry,
+        apart_s=base.timings.edits_apart_s,
     )
 
 

@@ -235,6 +235,11 @@ class Enrichment:
         """Whether anything is asked at all."""
         return self._deadline_s > 0
 
+    @property
+    def moment_s(self) -> float:
+        """How long a card waits for what it can do without."""
+        return min(self._deadline_s, self.timings.moment_s)
+
     def asks(self, hook: Hook) -> bool:
         """Whether anything is asked about a hook's project."""
         return self.is_on and hook.server_url in self._servers

@@ -40,16 +40,21 @@ class PictureResizer:
         """The delivery with small pictures, or none where they are no pictures."""
         return await self._with_small_screenshot(await self._with_small_avatar(delivery))
 
+    async def small_avatar(self, avatar: str) -> str | None:
+        """An author's picture, small; the same where it is small enough, or an address."""
+        if not is_large(avatar):
+            return avatar
+        digest = sha256(avatar.encode()).hexdigest()
+        if digest in self._kept:
+            return self._kept[digest]
+        async with self._semaphore.slot():
+            return await self._smaller_once(digest, avatar)
+
     async def _with_small_avatar(self, delivery: Delivery) -> Delivery:
         actor = delivery.actor
-        if actor is None or actor.avatar is None or not is_large(actor.avatar):
+        if actor is None or actor.avatar is None:
             return delivery
-        digest = sha256(actor.avatar.encode()).hexdigest()
-        if digest in self._kept:
-            small = self._kept[digest]
-        else:
-            async with self._semaphore.slot():
-                small = await self._smaller_once(digest, actor.avatar)
+        small = await self.small_avatar(actor.avatar)
         return replace(delivery, actor=replace(actor, avatar=small))
 
     async def _smaller_once(self, digest: str, avatar: str) -> str | None:

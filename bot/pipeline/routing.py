@@ -27,6 +27,7 @@ from bot.model import (
     SubscriptionState,
 )
 from bot.pipeline.access import AccessCheck, AccessDecisions
+from bot.pipeline.author_pictures import AuthorPictures
 from bot.pipeline.enrichment import AddedFacts, Enrichment
 from bot.pipeline.names import (
     all_models,
@@ -124,6 +125,7 @@ class Routing:
         access: AccessCheck,
         known_names: KnownNames,
         picture_resizer: PictureResizer,
+        author_pictures: AuthorPictures,
         *,
         speckle_servers: Sequence[str],
         now: Callable[[], datetime],
@@ -132,6 +134,7 @@ class Routing:
         self._access = access
         self._known_names = known_names
         self._picture_resizer = picture_resizer
+        self._author_pictures = author_pictures
         self._servers = frozenset(speckle_servers)
         self._now = now
 
@@ -310,7 +313,7 @@ class Routing:
     ) -> ReaderResult:
         (_, permit), *_ = group
         subscriptions = [one for one, _ in group]
-        added = await self._added(event_context, permit, subscriptions)
+        added = await self._added_with_author(event_context, permit, subscriptions)
         names = await self._names(event_context, permit, added)
         cards = partial(self._cards, event_context, subscriptions, added, names)
         # In a thread, as a large event may carry a picture of megabytes to be looked at.
@@ -334,6 +337,33 @@ class Routing:
         except Exception:  # a fault of ours gives a plainer card, and holds up no event
             log.exception("ingest.names_failed", kind=delivery.event.kind.value)
             return names_for(said, ProjectNames(), facts)
+
+    async def _added_with_author(
+        self,
+        event_context: EventContext,
+        permit: ReadPermit | None,
+        subscriptions: Sequence[Subscription],
+    ) -> AddedFacts:
+        """What Speckle adds, and the picture of who did it, which a list leaves out.
+
+        A webhook has said it, or that there is none.
+        """
+        added = self._added(event_context, permit, subscriptions)
+        if permit is None or not event_context.row.source.is_listed:
+            return await added
+        found, avatar = await asyncio.gather(added, self._avatar(event_context, permit))
+        return replace(found, delivery=_by(event_context.delivery, avatar, found.delivery))
+
+    async def _avatar(self, event_context: EventContext, permit: ReadPermit) -> str | None:
+        """The picture of who did it, if it is there within a moment."""
+        if not self._enrichment.asks(event_context.hook):
+            return None
+        delivery, within_s = event_context.delivery, self._enrichment.moment_s
+        try:
+            return await self._author_pictures.of(permit, delivery, within_s)
+        except Exception:  # a fault of ours gives a plainer card, and loses no event
+            log.exception("ingest.author_picture_failed", kind=delivery.event.kind.value)
+            return None
 
     async def _added(
         self,
@@ -459,6 +489,15 @@ def _with_access(
 ) -> Sequence[SubscriptionResult]:
     seen = verdicts.seen
     return [replace(one, access_ok=True) if one.subscription_id in seen else one for one in results]
+
+
+def _by(asked: Delivery, avatar: str | None, shown: Delivery) -> Delivery:
+    """An event as it is shown, with the picture of who did it where that is who was asked for."""
+    if avatar is None or asked.actor is None or shown.actor is None:
+        return shown
+    if shown.actor.id != asked.actor.id:
+        return shown
+    return replace(shown, actor=replace(shown.actor, avatar=avatar))
 
 
 def _is_held(subscription: Subscription) -> bool:

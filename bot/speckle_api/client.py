@@ -16,11 +16,11 @@ from bot.errors import (
     SpeckleUnavailable,
 )
 from bot.network import Network
-from bot.speckle.events import ModelRef, ProjectNames
+from bot.speckle.events import Event, ModelRef, ProjectNames
 from bot.speckle.listed import ListedChanges
 from bot.speckle.tokens import SCOPES, TokenScope
 from bot.speckle.wire import id_of, text_of
-from bot.speckle_api import graphql, listings, optional_questions, questions, versions
+from bot.speckle_api import avatars, graphql, listings, optional_questions, questions, versions
 from bot.speckle_api.activity_list import ActivityList
 from bot.speckle_api.answers import MILLISECOND, child, iso, model_ref, needed
 from bot.speckle_api.asker import PAGE, Asker
@@ -73,8 +73,14 @@ class SpeckleClient:
         max_answer_bytes: int = graphql.MAX_ANSWER_BYTES,
         missing: MissingFields | None = None,
     ) -> None:
+        breakers, missing = breakers or CircuitBreakers(), missing or MissingFields()
         self._transport = GraphQLTransport(servers, deadline_s, breakers, network, max_answer_bytes)
-        self._asker = Asker(self._transport, missing or MissingFields())
+        self._asker = Asker(self._transport, missing)
+        # With threads of its own: an avatar keeps none from what a card waits for.
+        self._avatar_transport = GraphQLTransport(
+            servers, deadline_s, breakers, network, avatars.MAX_ANSWER_BYTES
+        )
+        self._avatar_asker = Asker(self._avatar_transport, missing)
         self.activity = ActivityList(self._asker)
         self.facts = EventFacts(self._asker, self.activity)
         self.versions = VersionLists(self._asker)
@@ -82,6 +88,7 @@ class SpeckleClient:
     def close(self) -> None:
         """Ask nothing more. Open questions end on their own; nobody needs to wait for them."""
         self._transport.close()
+        self._avatar_transport.close()
 
     async def _read(
         self, login: Login, question: str, variables: Mapping[str, Any], within_s: float | None
@@ -189,6 +196,21 @@ class SpeckleClient:
         wanted = {"project": project_id}
         data = await self._read(login, questions.PROJECT, wanted, within_s)
         return needed(login.server_url, questions.read_project(data))
+
+    async def avatars(
+        self, login: Login, project_id: str, event: Event, *, within_s: float | None = None
+    ) -> Mapping[str, str | None]:
+        """The avatar of who did it, by id, and of who else has to do with what was made.
+
+        Empty where the event made nothing by whose author it could be asked for.
+        """
+        asked = avatars.asked_by(event)
+        if asked is None:
+            return {}
+        question, made = asked
+        until, wanted = self._avatar_asker.until(within_s), {"project": project_id, "made": made}
+        data = await self._avatar_asker.read(login, question, wanted, until)
+        return avatars.read_avatars(data)
 
     # ── names ─────────────────────────────────────────────────────────────────────────────────
 

@@ -1,8 +1,9 @@
 """People, projects and webhooks: the questions about them, and their answers as values. No I/O.
 
 No answer is trusted: what has another shape than expected is nothing, or SpeckleRejected where
-nothing makes no sense. Nothing asks for avatars, which come inline with up to 400 kB, or for
-`retryCount`, for which the whole history comes back null. Source: a recorded Speckle Server 2.31.
+nothing makes no sense. Nothing here asks for avatars, which come inline with up to 400 kB each
+(avatars.py), or for `retryCount`, for which the whole history comes back null. Source: a recorded
+Speckle Server 2.31.
 """
 
 from typing import Any, Final

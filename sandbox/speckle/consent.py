@@ -5,6 +5,7 @@ A real server knows who is signed in in this browser; here nobody has a password
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from aiohttp import web
@@ -33,6 +34,17 @@ class AskedScope:
     words: str
 
 
+@cache
+def _templates() -> Environment:
+    """One for all servers: to compile a page takes longer than to start a server."""
+    return Environment(
+        loader=PackageLoader("sandbox.speckle"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+
+
 class ConsentPage:
     """The page, and what comes of its two buttons.
 
@@ -44,14 +56,8 @@ class ConsentPage:
         self._oauth = oauth
         self._release = release
         self._can_show_codes = can_show_codes
-        templates = Environment(
-            loader=PackageLoader("sandbox.speckle"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-        )
-        self._template = templates.get_template("consent.html")
-        self._answer_template = templates.get_template("exchange_code.html")
+        self._template = _templates().get_template("consent.html")
+        self._answer_template = _templates().get_template("exchange_code.html")
 
     async def show(self, request: web.Request) -> web.Response:
         """Ask."""

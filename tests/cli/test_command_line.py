@@ -164,6 +164,17 @@ def test_what_needs_a_checkout_says_so_without_one(command: str, tmp_path: Path)
     assert "This command needs a checkout" in done.stderr
 
 
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a database of the bot's, another one that was used, and a file that is none."""
+    folder = tmp_path_factory.mktemp("used")
+    bot(folder, "migrate")
+    bot(folder, "migrate", DATABASE_URL="sqlite:///used.db")
+    bot(folder, "keys", "rotate", DATABASE_URL="sqlite:///used.db", ENCRYPTION_KEYS=A_KEY)
+    (folder / "there").write_text("no database")
+    return folder
+
+
 @pytest.mark.parametrize(
     ("command", "to_do"),
     [
@@ -179,13 +190,10 @@ def test_what_needs_a_checkout_says_so_without_one(command: str, tmp_path: Path)
     ],
 )
 def test_an_error_names_what_this_command_can_do(
-    command: list[str], to_do: str, tmp_path: Path
+    command: list[str], to_do: str, used: Path
 ) -> None:
-    bot(tmp_path, "migrate")
-    bot(tmp_path, "migrate", DATABASE_URL="sqlite:///used.db")
-    bot(tmp_path, "keys", "rotate", DATABASE_URL="sqlite:///used.db", ENCRYPTION_KEYS=A_KEY)
-    (tmp_path / "there").write_text("no database")
-    done = bot(tmp_path, *command)
+    """Each of them fails, so that they share a folder."""
+    done = bot(used, *command)
     assert done.returncode == 1
     assert to_do in done.stderr
     assert "`restore`" not in done.stderr

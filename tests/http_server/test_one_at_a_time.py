@@ -14,10 +14,12 @@ import pytest
 from aiohttp import web
 
 from bot.http_server import Answer, Limits, PublicPath, ShortWay, WholePost, bind, serving
-from tests.webhook_listener.desk import Wire, status_of
+from tests.webhook_listener.desk import Wire, little_room, status_of
+
+__all__ = ["little_room"]
 
 KIB = 1024
-SENDING_S = 1.0
+SENDING_S = 0.4
 MOST_BYTES = 1024 * KIB  # of one connection, in all; what waits is an eighth of it
 SHORT_BODY_BYTES = 4 * KIB
 SOON = Limits(
@@ -264,12 +266,15 @@ async def flood(wire: Wire, data: bytes, *, reads: bool) -> int:
             until = loop.time() + SENDING_S
             with suppress(ConnectionError):
                 while loop.time() < until:
+                    pause_s = 0.001  # where neither way is open
                     with suppress(BlockingIOError):
                         sent = (sent + raw.send(memoryview(data)[sent:])) % len(data)
+                        pause_s = 0
                     if reads:
                         with suppress(BlockingIOError):
                             raw.recv(64 * KIB)
-                    await asyncio.sleep(0)
+                            pause_s = 0
+                    await asyncio.sleep(pause_s)
             after, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -360,6 +365,7 @@ async def test_what_begins_behind_another_has_its_time(name: str, front: bytes) 
     assert loop.time() - began < 3
 
 
+@pytest.mark.usefixtures("little_room")
 async def test_who_takes_no_answers_is_hung_up_on() -> None:
     async with served(SOON) as port, connected(port) as wire:
         wire.reader._transport.pause_reading()  # type: ignore[attr-defined]

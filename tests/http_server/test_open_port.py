@@ -19,9 +19,18 @@ from structlog.testing import capture_logs
 from bot.http_server import Limits, PublicPath, bind, serving
 from bot.speckle.signature import sign
 from tests.waiting import until
-from tests.webhook_listener.desk import MAX_BODY, Desk, Wire, delivery, desk, open_desk, status_of
+from tests.webhook_listener.desk import (
+    MAX_BODY,
+    Desk,
+    Wire,
+    delivery,
+    desk,
+    little_room,
+    open_desk,
+    status_of,
+)
 
-__all__ = ["desk"]
+__all__ = ["desk", "little_room"]
 
 SOON = Limits(
     head_s=0.3, idle_s=0.6, body_s=0.3, closing_s=0.3, quiet_s=0.02, every_s=0.05, rate_s=0.1
@@ -301,6 +310,7 @@ async def test_a_connection_that_is_kept_idles_longer_and_not_for_ever(soon: Des
     assert answers.count(b"HTTP/1.1 200") == 1
 
 
+@pytest.mark.usefixtures("little_room")
 async def test_who_does_not_take_the_answers_is_hung_up_on(soon: Desk) -> None:
     wire = await soon.wire()
     wire.reader._transport.pause_reading()  # type: ignore[attr-defined]

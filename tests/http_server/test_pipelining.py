@@ -10,9 +10,17 @@ import pytest
 
 from bot.http_server import Limits
 from bot.http_server.connections import HttpConnection
-from tests.webhook_listener.desk import Desk, Wire, delivery, desk, open_desk, status_of
+from tests.webhook_listener.desk import (
+    Desk,
+    Wire,
+    delivery,
+    desk,
+    little_room,
+    open_desk,
+    status_of,
+)
 
-__all__ = ["desk"]
+__all__ = ["desk", "little_room"]
 
 ALIVE = b"GET /healthz HTTP/1.1\r\nHost: bot\r\n\r\n"
 BEYOND_THE_QUEUE = 40  # aiohttp's parser stops at 32
@@ -68,11 +76,14 @@ async def test_all_are_answered_that_come_with_the_end_of_the_one_in_front(desk:
     assert await answers(wire, 201) == [b"202", *[b"202", b"200"] * 100]
 
 
+@pytest.mark.usefixtures("little_room")
 async def test_who_reads_no_answer_is_read_no_further_and_dropped(tmp_path: Path) -> None:
     limits = Limits(head_s=0.4, body_s=0.4, closing_s=0.2, every_s=0.05)
     async with open_desk(tmp_path, limits) as desk:
         head, body = with_length(desk)
-        with socket.create_connection(("127.0.0.1", desk.port)) as flood:
+        with socket.socket() as flood:
+            flood.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            flood.connect(("127.0.0.1", desk.port))
             for _ in range(BEYOND_THE_QUEUE):
                 flood.sendall(head)
                 await asyncio.sleep(0.005)

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -12,11 +13,13 @@ from bot.app import Timings
 from bot.speckle.events import EventKind
 from sandbox.discord import SandboxChannel
 from sandbox.speckle import SPECKLE_4_AS_ANNOUNCED, Comment, Model, Version
+from sandbox.speckle.drawing import draw_avatar
 from sandbox.speckle.entities import Invitation
 from sandbox.speckle.issues import ServerIssue
 from sandbox.speckle.people_at_work import Fired, PersonAtWork
 from tests.conftest import name_of, only_2_31
-from tests.pipeline.test_live import LIVE, QUICK, Workshop
+from tests.pipeline.test_author_pictures import PATIENT, asked_for_avatars
+from tests.pipeline.test_live import LIVE, Workshop
 from tests.pipeline.test_live import workshop as workshop  # a fixture
 from tests.waiting import until
 
@@ -29,7 +32,7 @@ MANAGES = "manage_webhooks"
 
 @pytest.fixture
 def timings() -> Timings:
-    return QUICK
+    return PATIENT
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,12 @@ class Both:
         return self.workshop.server.issues[self.workshop.tower.id][0]
 
     def cards(self, channel: SandboxChannel) -> list[Card]:
-        """Without their time, which is when it happened, or when the webhook came, and without
-        the addresses that Discord gives to pictures.
+        """Without their time, which is when it happened, or when the webhook came, and of the
+        addresses that Discord gives to pictures the file's name alone.
         """
         return [
             {
-                name: value | {"url": ""} if name == "image" else value
+                name: _with_names(value) if name in ("image", "author") else value
                 for name, value in embed.items()
                 if name != "timestamp"
             }
@@ -81,6 +84,10 @@ class Both:
         """Whether there are so many cards in both, and the last ones are the same in this part."""
         live, by_webhook = self.cards(self.live), self.cards(self.by_webhook)
         return len(live) == len(by_webhook) == count and part(live[-1]) == part(by_webhook[-1])
+
+
+def _with_names(part: dict[str, str]) -> dict[str, str]:
+    return {name: urlsplit(value).path.rpartition("/")[2] for name, value in part.items()}
 
 
 def as_it_is(card: Card) -> Card:
@@ -145,6 +152,7 @@ async def both(workshop: Workshop) -> AsyncIterator[Both]:
     yard, crane = guild.add_channel("yard"), guild.add_channel("crane")
     tove = guild.add_member("Tove Lind", permissions=MANAGES)
     office = replace(workshop, studio=replace(studio, guild=guild, structure=yard, maren=tove))
+    workshop.ilse.avatar = draw_avatar(workshop.ilse.name)
     kofi, lena = server.add_user("Kofi Mensah"), server.add_user("Lena Vogel")
     # Names of models are asked for once a minute at most: these are known from the beginning.
     for name in ("Structure/Slab", "Archive"):
@@ -179,6 +187,7 @@ async def test_each_kind_is_the_same_card_as_by_a_webhook(both: Both) -> None:
     assert of_live == of_webhook
     assert len(of_live) == 1
     assert set(EventKind) == ONE_AFTER_THE_OTHER.keys() | NOT_IN_LISTS
+    assert asked_for_avatars(both.workshop.server) == 1
 
 
 WITHOUT_LIST: dict[str, Callable[[Both], Fired]] = {

@@ -29,6 +29,7 @@ from bot.model import (
 )
 from bot.permissions import Audience, MemberPresence
 from bot.pipeline.access import AccessCheck, AccessTimings
+from bot.pipeline.author_pictures import AuthorPictures
 from bot.pipeline.enrichment import Enrichment
 from bot.pipeline.event_pictures import EventPictures
 from bot.pipeline.picture_resizer import PictureResizer
@@ -152,7 +153,10 @@ class Bench:
         names = KnownNames(self.storage, gateway, lender, now=utc_now)
         servers = (self.server.url,)
         resizer = PictureResizer()
-        return Routing(enrichment, access, names, resizer, speckle_servers=servers, now=utc_now)
+        authors = AuthorPictures(gateway, lender, resizer)
+        return Routing(
+            enrichment, access, names, resizer, authors, speckle_servers=servers, now=utc_now
+        )
 
     def hook(self, source: str, guild_id: int) -> Hook:
         shared = source.startswith("operator")

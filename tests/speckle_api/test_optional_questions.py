@@ -10,6 +10,7 @@ from bot.speckle.events import EventKind
 from bot.speckle.issue_hints import IssueHint
 from bot.speckle_api import (
     activity_list,
+    avatars,
     comments,
     issues,
     listings,
@@ -31,7 +32,16 @@ from sandbox.speckle import (
 from sandbox.speckle.graphql_executor import make_schema
 from tests.speckle_api.conftest import created
 
-ROOMS = (questions, versions, comments, issues, listings, activity_list, optional_questions)
+ROOMS = (
+    questions,
+    versions,
+    comments,
+    issues,
+    listings,
+    activity_list,
+    avatars,
+    optional_questions,
+)
 ASKED = [*map(vars, (*ROOMS, check))]
 REQUIRED = {
     name: text

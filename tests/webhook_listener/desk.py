@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from bot.http_server import Limits
+from bot.http_server.connections import HttpConnection
 from bot.model import Hook, HookKind
 from bot.problems import NotReady
 from bot.services.readiness import Readiness
@@ -182,6 +184,19 @@ async def open_desk(
             finally:
                 for wire in desk.wires:
                     wire.writer.close()
+
+
+@pytest.fixture
+def little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system keeps few answers for who takes none: else megabytes, before one has to wait."""
+    made = HttpConnection.connection_made
+
+    def with_little_room(self: HttpConnection, transport: asyncio.BaseTransport) -> None:
+        own = transport.get_extra_info("socket")
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        made(self, transport)
+
+    monkeypatch.setattr(HttpConnection, "connection_made", with_little_room)
 
 
 @pytest.fixture
