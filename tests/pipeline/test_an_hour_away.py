@@ -129,7 +129,9 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         done = EventResult(receipt.id, (), "commit_create", of_hooks=[of_hook])
         (card_id,) = await storage.write(lambda tx: tx.inbox.finish([done]))
         parts: Any = server
-        worker = LateEnrichment(storage, parts, parts, parts, on_changed=lambda: None, now=clock)
+        worker = LateEnrichment(
+            storage, parts, parts, parts, on_changed=print, on_found=print, now=clock
+        )
         yield Bench(storage, clock, server, worker, card_id)
 
 
