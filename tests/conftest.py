@@ -22,7 +22,9 @@ from sqlalchemy.util import LRUCache
 from bot.db import connections
 from bot.db.engine import Database
 from bot.storage import migrate
+from sandbox import bot_process
 from sandbox.speckle import SPECKLE_2_31, SPECKLE_4_AS_ANNOUNCED, Release
+from tests import forked_bot
 from tests.stored import new_database
 
 
@@ -63,6 +65,13 @@ def statements_are_compiled_once() -> Iterator[None]:
             patch.setattr(dialect, "__eq__", lambda one, other: type(one) is type(other))
             patch.setattr(dialect, "__hash__", lambda one: hash(type(one)))
         patch.setattr(connections, "create_engine", create)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def bots_are_forked() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bot_process, "start_bot", forked_bot.start_bot)
         yield
 
 
