@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 from bot.errors import SpeckleError
+from bot.fairness import current_tenant
 from bot.services.project_reading import ProjectReader, ProjectReading
 from bot.services.refusals import CommandRefused, RefusalReason
 from bot.speckle.comparison import Comparison, NotCompared, WhyNotCompared
@@ -76,7 +77,8 @@ class Comparing:
         tasks = self._under_way[guild_id]
         if len(tasks) >= MOST_AT_ONCE:
             raise CommandRefused(RefusalReason.COMPARING_ALREADY)
-        task = asyncio.create_task(self._compared(reader, before, after), name="comparing")
+        compared = self._compared(guild_id, reader, before, after)
+        task = asyncio.create_task(compared, name="comparing")
         tasks.add(task)
         task.add_done_callback(partial(_ended, tasks))
         done, _ = await asyncio.wait({task}, timeout=wait_s)
@@ -85,8 +87,9 @@ class Comparing:
         return task.result()
 
     async def _compared(
-        self, reader: ProjectReader, before: ListedVersion, after: ListedVersion
+        self, guild_id: int, reader: ProjectReader, before: ListedVersion, after: ListedVersion
     ) -> Outcome:
+        current_tenant.set(guild_id)  # among those who compare at the same server
         project_id = reader.project.project_id
         first, second = _content(before), _content(after)
         if first is None or second is None:
