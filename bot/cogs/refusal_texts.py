@@ -160,7 +160,7 @@ def refusal_text(refusal: Refusal) -> str:
         case NotAProject(why):
             return (
                 f"That is neither a project's id nor a Speckle link: {why}\nOpen the project in "
-                "Speckle, copy the address from the browser and paste it as `stream_id`."
+                "Speckle, copy the address from the browser and paste it instead."
             )
         case NoProjectCalled():
             return _no_project_called(refusal)
@@ -191,14 +191,14 @@ def _no_project_called(refusal: NoProjectCalled) -> str:
     if refusal.several:
         return (
             f"You can see several projects called {name}. Pick the one that you mean from the list "
-            "that is offered while you type `stream_id`, or paste its address from the browser."
+            "that is offered while you type, or paste its address from the browser."
         )
     near = joined([code(one) for one in refusal.near])
     meant = f" Did you mean {near}?" if near else ""
     return (
         f"{name} is neither a project's id nor a Speckle link, and none of the projects that you "
         f"can see here has that name.{meant}\nOpen the project in Speckle, copy the address from "
-        "the browser and paste it as `stream_id`. With a linked account (`/link`) your own "
+        "the browser and paste it instead. With a linked account (`/link`) your own "
         "projects are found by their names."
     )
 

@@ -120,6 +120,7 @@ class ProjectReading:
         self, caller: CommandCaller, typed: str | None, *links: str | None
     ) -> MeantProject:
         """The project that was typed, or that one of the links leads into; else the channel's."""
+        typed = typed and typed.strip()
         pasted = (one for one in links if one and looks_like_address(one))
         typed = typed or next(pasted, None)
         here = await self._here(caller)
@@ -158,10 +159,16 @@ class ProjectReading:
         return link if (link.server_url, link.project_id) == there else None
 
     async def _here(self, caller: CommandCaller) -> list[Followed]:
-        """What the channel follows; for who sees it."""
+        """What the channel follows, or a thread's channel; for who sees it."""
         if not caller.actor.sees(caller.channel_id):
             raise CommandRefused(ChannelNotSeen(caller.channel_id))
-        return await self._storage.read(lambda tx: _entries(tx, caller))
+        parent_id = caller.parent_id
+        there = [caller.channel_id]
+        there += [parent_id] if parent_id is not None and caller.actor.sees(parent_id) else []
+        found = await self._storage.read(
+            lambda tx: [_entries(tx, caller.guild_id, one) for one in there]
+        )
+        return next(filter(None, found), [])
 
     # ── who reads it ──────────────────────────────────────────────────────────────────────────
 
@@ -245,9 +252,9 @@ def _project_of(hook: Hook) -> tuple[str, str]:
     return hook.server_url, hook.project_id
 
 
-def _entries(tx: Transaction, caller: CommandCaller) -> list[Followed]:
-    there = tx.subscriptions.of_channel(caller.channel_id)
-    mine = [one.id for one in there if one.guild_id == caller.guild_id]
+def _entries(tx: Transaction, guild_id: int, channel_id: int) -> list[Followed]:
+    there = tx.subscriptions.of_channel(channel_id)
+    mine = [one.id for one in there if one.guild_id == guild_id]
     return sorted(followed_entries(tx, mine), key=lambda entry: entry.subscription.id)
 
 

@@ -37,6 +37,7 @@ MAX_BUTTON_URL: Final = 512
 IDENTICAL: Final = "Identical: both versions are one and the same content."
 LEGEND: Final = f"+ added, {MINUS} removed, ~ changed"
 NET_LEGEND: Final = f"+ more, {MINUS} fewer"
+NO_GEOMETRY: Final = "what only moved is not seen in bundles"
 CONTINUED: Final = " (continued)"
 
 WHAT_NEXT: Final[Mapping[str, str]] = {
@@ -201,7 +202,8 @@ def _footer(found: ComparedVersions, page: int, pages: int) -> str:
     net = outcome.conclusion in (Conclusion.UNMATCHED, Conclusion.TOO_LARGE)
     which = f" · page {page + 1} of {pages}" if pages > 1 else ""
     cut = ". The table has the rest" if pages == MAX_PAGES and page + 1 == pages else ""
-    return f"{NET_LEGEND if net else LEGEND}{which}{cut}"
+    blind = f" · {NO_GEOMETRY}" if is_bundle(found.after) and not net else ""
+    return f"{NET_LEGEND if net else LEGEND}{blind}{which}{cut}"
 
 
 def _picture_name(when: str, name: str) -> str:
