@@ -179,6 +179,7 @@ class InboxSource(StrEnum):
     ACTIVITY = "activity"  # read with one account: a body made from what the list says
     LIVE = "live"  # the same, of a project that is listened to: no webhook was to bring it
     TEST = "test"  # a sample that /test made, for one subscription: it never happened
+    CHECKS = "checks"  # what the bot found out of a version's checks, for one subscription
 
     @property
     def is_listed(self) -> bool:
@@ -188,7 +189,7 @@ class InboxSource(StrEnum):
     @property
     def tells_of_hook(self) -> bool:
         """Whether a webhook sent it, so that it shows what the webhook and its project are like."""
-        return not self.is_listed and self is not InboxSource.TEST
+        return not self.is_listed and self not in (InboxSource.TEST, InboxSource.CHECKS)
 
 
 LISTED_SOURCES = frozenset({InboxSource.ACTIVITY, InboxSource.LIVE})

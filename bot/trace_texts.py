@@ -147,6 +147,7 @@ ADDED: Final[Mapping[str, str]] = {
     LateAddition.OBJECT_COUNT: "its number of objects",
     LateAddition.CHANGES: "what changed since the version before",
     LateAddition.CHECKS: "what its checks found",
+    LateAddition.OPENED: "the line about it on the card of the version that it is on",
 }
 
 HEARD: Final[Mapping[str, str]] = {

@@ -30,6 +30,7 @@ class LateAddition(StrEnum):
     OBJECT_COUNT = "object_count"
     CHANGES = "changes"  # what differs from the version before
     CHECKS = "checks"  # what automations found out about it
+    OPENED = "opened"  # that it was opened, on the card of the version that it is on
 
 
 class OutboxState(StrEnum):
@@ -212,7 +213,8 @@ class SubscriptionResult:
     the card still lacks, and when it is first asked for again. `pause` comes after the card.
     `access_ok`: its account has just been seen to have access. `subject` is what the card shows of
     an issue; what was shown of it before is not shown again. A `sample` leaves its card and nothing
-    else: where that would have to wait for other events, there is none.
+    else: where that would have to wait for other events, there is none. `on_versions` are the
+    versions that an issue is on: their cards, if there are any, are to name it.
     """
 
     subscription_id: int
@@ -223,6 +225,7 @@ class SubscriptionResult:
     access_ok: bool = False
     subject: str | None = None
     sample: bool = False
+    on_versions: tuple[str, ...] = ()
 
     def as_sample(self) -> "SubscriptionResult":
         """The same of an event that never happened: it changes nothing of the subscription."""
@@ -382,6 +385,15 @@ class LateEnrichmentKey:
     server_url: str
     guild_id: int
     compares: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OwnEvent:
+    """What the bot found out itself, in the wire's form, for one subscription."""
+
+    event_name: str
+    subject: str
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ FORMS_SENT_OFF = {
 }
 STORED_WORDS = {
     "active,paused",
-    "facts,picture,object_count,changes,checks",
+    "facts,picture,object_count,changes,checks,opened",
     "full,bare,plain",
     "member,project_deleted,channel_gone,no_permission,thread_closed,silenced,access_lost,ask_again",
     "new,done,failed",
@@ -75,14 +75,15 @@ STORED_WORDS = {
     "waiting,live,closed",
     "token_refused,no_right,switched_off,unopenable,not_restored,project_gone,not_arriving",
     "waiting,sent,undeliverable",
-    "webhook,operator,history,activity,live,test",
+    "webhook,operator,history,activity,live,test,checks",
     "owner,reader,manager,anyone",
     (
         "token_refused,scope_missing,forbidden,not_found,unlinked,unconfirmed,not_live,"
         "person_left,person_blind,not_answered,filters_wider,audience_wider,turned_private"
     ),
     (
-        "version_created,version_updated,version_received,version_deleted,version_moved,model_created,"
+        "version_created,version_updated,version_received,version_deleted,version_moved,"
+        "automation_failed,model_created,"
         "model_updated,model_deleted,issue_created,issue_updated,issue_replied,issue_deleted,"
         "comment_created,comment_replied,comment_resolved,"
         "comment_reopened,comment_mentioned,project_updated,project_deleted,permission_granted,"

@@ -76,7 +76,13 @@ def build_pipeline(base: Base, speckle: SpeckleSide, discord_side: DiscordSide) 
     enrichment = _enrichment(base, speckle)
     known_names = speckle.known_names
     late_enrichment = LateEnrichment(
-        base.storage, enrichment, access, known_names, on_changed=editor.wake, now=base.now
+        base.storage,
+        enrichment,
+        access,
+        known_names,
+        on_changed=editor.wake,
+        on_found=lambda: ingest.wake(),
+        now=base.now,
     )
     picture_resizer = PictureResizer()
     author_pictures = AuthorPictures(speckle.client, speckle.lender, picture_resizer)

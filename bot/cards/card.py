@@ -64,6 +64,15 @@ class LinkButton:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenedTopic:
+    """An issue or a thread, by its id; `noun` is which of them, `text` its linked title."""
+
+    id: str
+    noun: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ActionButton:
     """A button that the bot answers to whoever presses it; `custom_id` says what it is for."""
 
@@ -82,7 +91,8 @@ class Card:
     are plain, because Discord shows them as they are. `author_icon`, `image` and `thumbnail` are
     http(s) URLs or "attachment://<picture name>". `colour` is 0xRRGGBB. `about` is what the title
     names, such as a model; `notes` is the part of the description below the event. `additions` are
-    paragraphs between the two, by what they say, that came later.
+    paragraphs between the two, by what they say, that came later, and so are `opened`: what was
+    opened on the version that the card shows.
     """
 
     kind: EventKind
@@ -103,6 +113,7 @@ class Card:
     about: str = ""
     notes: str = ""
     additions: tuple[tuple[str, str], ...] = ()
+    opened: tuple[OpenedTopic, ...] = ()
 
     @property
     def length(self) -> int:
@@ -132,6 +143,7 @@ class Card:
             "about": self.about,
             "notes": self.notes,
             "additions": [list(one) for one in self.additions],
+            "opened": [[one.id, one.noun, one.text] for one in self.opened],
         }
 
     @classmethod
@@ -152,6 +164,7 @@ class Card:
                 "pictures": kept,
                 "notes": data.get("notes", data["description"].partition("\n\n")[2]),
                 "additions": tuple((name, text) for name, text in data.get("additions", ())),
+                "opened": tuple(OpenedTopic(*one) for one in data.get("opened", ())),
             }
         )
         return _without_missing_pictures(card)

@@ -60,6 +60,12 @@ CARDS: Mapping[EventKind, CardRow] = {
         INFO,
         "A version that went to another model: from, to",
     ),
+    EventKind.AUTOMATION_FAILED: CardRow(
+        versions.automation_failed,
+        DANGER,
+        "Checks of a version that found errors or could not run, once all have ended; the bot asks "
+        "the server for them. Only where a channel's `events` name it",
+    ),
     EventKind.MODEL_CREATED: CardRow(
         versions.model_created,
         PRIMARY,

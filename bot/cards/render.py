@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.cards.card import Card, Picture, fit
+from bot.cards.card import Card, OpenedTopic, Picture, fit
 from bot.cards.card_context import CardContext, CardParts
 from bot.cards.event_table import CARDS
 from bot.cards.notes import CardNote
+from bot.cards.opened import opened_text, with_topic
 from bot.cards.pictures import MAX_AVATAR_BYTES, is_public_url, picture_of
 from bot.cards.text import one_line, shorten
 from bot.speckle.events import SpeckleUser
@@ -63,7 +64,7 @@ def fill_in(card: Card, context: CardContext) -> Card:
         replace(
             card,
             url=after.url,
-            description=_paragraphs(event, *_texts(card.additions), card.notes),
+            description=_paragraphs(event, *_came_later(card), card.notes),
             author_name=after.author_name or card.author_name,
             author_url=after.author_url or card.author_url,
             fields=after.fields,
@@ -75,12 +76,14 @@ def fill_in(card: Card, context: CardContext) -> Card:
 
 def with_addition(card: Card, name: str, text: str) -> Card:
     """The card that was sent, with a paragraph that came later, in place of an earlier one."""
-    below = _paragraphs("", *_texts(card.additions), card.notes)
-    event = card.description.removesuffix(below).rstrip("\n") if below else card.description
     there = {**dict(card.additions), name: text}
     additions = tuple((one, there[one]) for one in ADDITIONS if one in there)
-    description = _paragraphs(event, *_texts(additions), card.notes)
-    return fit(replace(card, description=description, additions=additions))
+    return _with_later(card, replace(card, additions=additions))
+
+
+def with_opened(card: Card, topic: OpenedTopic, *, is_open: bool) -> Card:
+    """The card of a version that was sent, with what was opened on it, or without it again."""
+    return _with_later(card, replace(card, opened=with_topic(card.opened, topic, is_open=is_open)))
 
 
 def new_title(card: Card, after: Card) -> str:
@@ -100,8 +103,16 @@ def _notes(notes: Sequence[CardNote]) -> str:
     return "\n".join(shorten(note.text, MAX_NOTE) for note in notes)
 
 
-def _texts(additions: Sequence[tuple[str, str]]) -> Sequence[str]:
-    return [text for _, text in additions]
+def _with_later(card: Card, new: Card) -> Card:
+    """A card with the description that follows from what came later by now."""
+    below = _paragraphs("", *_came_later(card), card.notes)
+    event = card.description.removesuffix(below).rstrip("\n") if below else card.description
+    return fit(replace(new, description=_paragraphs(event, *_came_later(new), new.notes)))
+
+
+def _came_later(card: Card) -> Sequence[str]:
+    """Its paragraphs that came later, in their order."""
+    return [*(text for _, text in card.additions), opened_text(card.opened)]
 
 
 def _paragraphs(*parts: str) -> str:

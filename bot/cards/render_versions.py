@@ -11,9 +11,11 @@ from bot.cards.card_context import (
     name_text,
     text_field,
 )
+from bot.cards.checks import checks_text
 from bot.cards.compare_button import LABEL, compare_id
 from bot.cards.text import link, moment_text
 from bot.speckle.events import (
+    AutomationFailed,
     ModelCreated,
     ModelDeleted,
     ModelRef,
@@ -48,6 +50,18 @@ def version_created(context: CardContext, event: VersionCreated) -> CardParts:
             *_count_field("Open threads", facts.open_threads or None),
         ),
         buttons=(_open(url), *_compare(context, model, event.version_id, previous)),
+    )
+
+
+def automation_failed(context: CardContext, event: AutomationFailed) -> CardParts:
+    """What the checks of a version found."""
+    url = context.version_url(event.model, event.version_id)
+    return CardParts(
+        title="Checks failed",
+        about=context.model_name(event.model) or "",
+        url=url,
+        sentence=checks_text(event.checks, context),
+        buttons=(_open(url),),
     )
 
 

@@ -42,6 +42,7 @@ SOURCES: Final[Mapping[InboxSource, str]] = {
     InboxSource.ACTIVITY: "lists",
     InboxSource.LIVE: "live",
     InboxSource.TEST: "/test",
+    InboxSource.CHECKS: "checks",
 }
 
 

@@ -32,6 +32,7 @@ from bot.db.hooks import write_visibility
 from bot.db.session import Insert, NewInsert, Session
 from bot.db.subscription_states import paused
 from bot.db.tables import (
+    SHOWS_VERSION,
     held_events,
     hooks,
     late_enrichment_jobs,
@@ -47,6 +48,7 @@ from bot.model import ENDED_BY_EVENT, RIGHTS_PAUSES, AccessPause, HookState, Sub
 from bot.work import (
     EventResult,
     HookResult,
+    LateAddition,
     NameChanges,
     NewCard,
     OutboxState,
@@ -162,6 +164,9 @@ def _write(
     held, shown = _divided(routed, {id_ for id_, behind in there.items() if behind}, now)
     hold(session, held, now)
     ids = _write_cards(session, shown, now)
+    asked = [one for one in routed if one.card is None and one.result.late]
+    if asked:
+        _insert_late_enrichment_jobs(session, asked, now)
     _note_access(session, routed, now)
     pauses = {one.subscription_id: one.result.pause for one in reversed(routed)}
     for subscription_id, pause in pauses.items():
@@ -353,8 +358,42 @@ def _insert_late_enrichment_jobs(session: Session, shown: Sequence[_Result], now
         for one in shown
         for kind, next_try_at in one.result.late.items()
     ]
+    rows += jobs_for_versions(
+        session,
+        [(one.inbox_id, one.subscription_id, one.result.on_versions) for one in shown],
+        now,
+    )
     if rows:
         session.execute(insert(late_enrichment_jobs), rows)
+
+
+def jobs_for_versions(
+    session: Session, events: Sequence[tuple[int, int, Collection[str]]], now: datetime
+) -> list[dict[str, Any]]:
+    """The jobs that have cards of versions name what is on those, an event and a subscription each.
+
+    There are none where no card shows such a version.
+    """
+    wanted = {version_id for _, _, versions in events for version_id in versions}
+    if not wanted:
+        return []
+    statement = select(outbox.c.subscription_id, outbox.c.version_id).where(
+        SHOWS_VERSION,
+        outbox.c.version_id.in_(wanted),
+        outbox.c.subscription_id.in_({subscription_id for _, subscription_id, _ in events}),
+    )
+    there = {tuple(row) for row in session.execute(statement)}
+    return [
+        {
+            "inbox_id": inbox_id,
+            "subscription_id": subscription_id,
+            "kind": LateAddition.OPENED,
+            "created_at": now,
+            "next_try_at": now,
+        }
+        for inbox_id, subscription_id, versions in events
+        if any((subscription_id, version_id) in there for version_id in versions)
+    ]
 
 
 def write_pictures(

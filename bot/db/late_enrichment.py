@@ -5,38 +5,47 @@ A card that is changed after its message may have been sent leaves an edit for t
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, func, select, tuple_, update
+from sqlalchemy import Select, and_, delete, func, insert, select, tuple_, update
 
 from bot.cards.card import Card
 from bot.db.channel_queues import first_of_each, lock
-from bot.db.event_results import write_pictures
-from bot.db.inbox import add_lines
+from bot.db.event_results import jobs_for_versions, write_pictures
+from bot.db.inbox import add_lines, insert_events
 from bot.db.outbox import read_rows
 from bot.db.rows import value_of
 from bot.db.session import Session
 from bot.db.shown_subjects import is_shown, note_subject
 from bot.db.tables import (
+    HAS_SUBJECT,
     SHOWS_VERSION,
     edits,
     hooks,
+    inbox,
     late_enrichment_jobs,
     outbox,
     outbox_pictures,
     subscriptions,
 )
+from bot.model import InboxSource
 from bot.trace import MissingWhy, TraceLine, TraceStep
 from bot.work import (
+    InboxState,
     LateAddition,
     LateEnrichmentJob,
     LateEnrichmentKey,
     OutboxCard,
     OutboxState,
+    OwnEvent,
     RungVersion,
 )
 
+ASKED_AGAIN = timedelta(days=1)
+# What may be said more than once, and is no news if it is the same.
+SAID_AGAIN = frozenset({LateAddition.CHECKS, LateAddition.OPENED})
 COMPARES = late_enrichment_jobs.c.kind == LateAddition.CHANGES
 
 Change = Callable[[OutboxCard, Sequence[OutboxCard]], Card | None]
@@ -100,8 +109,12 @@ class LateEnrichmentJobs:
         self._session.execute(statement)
 
     def ask_now(self, kind: LateAddition, versions: Collection[RungVersion]) -> None:
-        """Ask about the cards of these versions, also where that had come to its end."""
-        now = self._now()
+        """Ask about the cards of these versions, also where that had come to its end.
+
+        Not of cards that are older than ASKED_AGAIN.
+        """
+        now, wanted = self._now(), frozenset(versions)
+        there = self._session.execute(_shows(wanted, since=now - ASKED_AGAIN))
         rows = [
             {
                 "inbox_id": inbox_id,
@@ -111,8 +124,8 @@ class LateEnrichmentJobs:
                 "next_try_at": now,
                 "attempts": 0,
             }
-            for one in versions
-            for inbox_id, subscription_id in self._session.execute(_shows(one))
+            for inbox_id, subscription_id, *version in there
+            if RungVersion(*version) in wanted
         ]
         if not rows:
             return
@@ -150,11 +163,17 @@ class LateEnrichmentJobs:
         subject: str | None = None,
         *,
         again_at: datetime | None = None,
+        of_versions: Collection[str] = (),
+        on_versions: Collection[str] = (),
+        found: OwnEvent | None = None,
     ) -> list[int]:
         """Change the job's cards and end it, in one transaction; the ids of the changed cards.
 
         The event's trace gets the note, or that none of them changes. With `again_at` it is not
-        ended: more may come, and the note then. `subject` is what they show
+        ended: more may come, and the note then. With `of_versions` it is about the subscription's
+        cards of these versions in place of its event's own; `on_versions` are those that its event
+        turned out to be about, whose cards are to say so. `found` becomes an event of its own,
+        once. `subject` is what they show
         then of an issue; they stay as they are if another card has shown that.
 
         `change(row, company)` gives the card as it is to be, or None to leave it; `company` are
@@ -167,23 +186,64 @@ class LateEnrichmentJobs:
         if subject is not None and not self._takes(job, subject):
             add_lines(self._session, job.inbox_id, [_not_filled(note, MissingWhy.SHOWN_ALREADY)])
             return []
-        channels = select(outbox.c.channel_id).join(subscriptions).where(_cards_of(job))
+        those = _cards_of_versions(job, of_versions) if of_versions else _cards_of(job)
+        channels = select(outbox.c.channel_id).join(subscriptions).where(those)
         # Locked, and in this order, as a batch is: a card is either read into a message before
         # it is changed, which is seen here, or after.
         for channel_id in sorted(self._session.scalars(channels)):
             lock(self._session, channel_id)
         changed = []
-        for row in read_rows(self._session, _cards_of(job)):
+        for row in read_rows(self._session, those):
             card = change(row, _company(self._session, row))
             if card is not None:
                 self._rewrite(row, card, now)
                 changed.append(row)
         self._to_be_edited(changed, now)
-        same_again = job.kind is LateAddition.CHECKS and not changed  # it is asked more than once
+        of_this = [(job.inbox_id, job.subscription_id, on_versions)]
+        if jobs := jobs_for_versions(self._session, of_this, now):
+            self._session.execute(insert(late_enrichment_jobs), jobs)
+        if found is not None:
+            self._take_in(job, found, now)
+        same_again = job.kind in SAID_AGAIN and not changed
         if again_at is None and not same_again:
             line = note if changed else _not_filled(note, MissingWhy.NOTHING_MORE)
             add_lines(self._session, job.inbox_id, [line])
         return [row.id for row in changed]
+
+    def _take_in(self, job: LateEnrichmentJob, found: OwnEvent, now: datetime) -> None:
+        """Have an event dealt with like one that came, unless it was before."""
+        about = select(
+            inbox.c.hook_id, inbox.c.lane, inbox.c.project_id, hooks.c.server_url
+        ).join_from(inbox, subscriptions, subscriptions.c.id == job.subscription_id)
+        about = about.join(hooks, hooks.c.id == subscriptions.c.hook_id)
+        row = self._session.execute(about.where(inbox.c.id == job.inbox_id)).one_or_none()
+        if row is None:
+            return
+        hook_id, ordering_key, project_id, server_url = row
+        before = select(inbox.c.id).where(
+            HAS_SUBJECT,
+            inbox.c.lane == ordering_key,
+            inbox.c.subject == found.subject,
+            inbox.c.subscription_id == job.subscription_id,
+        )
+        if self._session.scalar(before.limit(1)) is not None:
+            return
+        new = {
+            "hook_id": hook_id,
+            "lane": ordering_key,
+            "project_id": project_id,
+            "server_url": server_url,
+            "digest": sha256(found.body).hexdigest(),
+            "body": found.body,
+            "received_at": now,
+            "state": InboxState.NEW,
+            "trace": [],
+            "source": InboxSource.CHECKS,
+            "subscription_id": job.subscription_id,
+            "event_name": found.event_name,
+            "subject": found.subject,
+        }
+        insert_events(self._session, [new])
 
     def _settle(self, job: LateEnrichmentJob, again_at: datetime | None) -> bool:
         """End a job that is answered, or ask again later; whether it was still there."""
@@ -255,19 +315,32 @@ def _of_other_keys(query: Select[Any], excluding: Collection[LateEnrichmentKey])
     return _of_hooks(query).where(key.not_in(busy))
 
 
-def _shows(version: RungVersion) -> Select[Any]:
-    """The events, with their subscriptions, whose cards show a new version."""
+def _shows(versions: Collection[RungVersion], since: datetime) -> Select[Any]:
+    """The events, with their subscriptions, whose cards may show one of these versions."""
     cards = outbox.join(subscriptions, outbox.c.subscription_id == subscriptions.c.id)
     return (
-        select(outbox.c.inbox_id, outbox.c.subscription_id)
+        select(
+            outbox.c.inbox_id,
+            outbox.c.subscription_id,
+            hooks.c.server_url,
+            hooks.c.project_id,
+            outbox.c.version_id,
+        )
         .select_from(cards.join(hooks, subscriptions.c.hook_id == hooks.c.id))
         .where(
             SHOWS_VERSION,
-            outbox.c.version_id == version.version_id,
+            outbox.c.version_id.in_({one.version_id for one in versions}),
             outbox.c.inbox_id.is_not(None),
-            hooks.c.server_url == version.server_url,
-            hooks.c.project_id == version.project_id,
+            outbox.c.created_at > since,
         )
+    )
+
+
+def _cards_of_versions(job: LateEnrichmentJob, version_ids: Collection[str]) -> Any:
+    return and_(
+        SHOWS_VERSION,
+        outbox.c.version_id.in_(version_ids),
+        outbox.c.subscription_id == job.subscription_id,
     )
 
 

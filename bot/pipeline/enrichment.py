@@ -157,7 +157,7 @@ class EnrichmentTimings:
                 return self.changes
             case LateAddition.CHECKS:
                 return self.checks
-            case LateAddition.FACTS | LateAddition.OBJECT_COUNT:
+            case LateAddition.FACTS | LateAddition.OBJECT_COUNT | LateAddition.OPENED:
                 return self.facts
             case _:
                 assert_never(kind)

@@ -19,7 +19,14 @@ from bot.pipeline.routing import EventContext, RoutingResult, says_who_sees, thr
 from bot.pipeline.subjects import changes_shown
 from bot.pipeline.trace import Trace
 from bot.speckle.event_subjects import subject_of, things_of
-from bot.speckle.events import CommentCreated, Delivery, KnownThread, ProjectNames
+from bot.speckle.event_table import OWN_KINDS
+from bot.speckle.events import (
+    CommentCreated,
+    Delivery,
+    KnownThread,
+    ProjectNames,
+    UnknownEvent,
+)
 from bot.speckle.rich_text import first_line
 from bot.storage import Storage, Transaction
 from bot.trace import THINGS_FACT, TraceStep
@@ -43,6 +50,7 @@ EVENTS_TOGETHER = 32
 # Large bodies are worked on a few at a time, one of a guild: each is in memory several times over.
 LARGE_AT_ONCE = 4
 ORGANISATION = 0  # no guild's id
+OWN_SOURCES = frozenset({InboxSource.CHECKS, InboxSource.TEST})
 
 
 ShownBefore = Callable[[ToPair, Sequence[Subscription]], Mapping[int, int]]
@@ -195,6 +203,8 @@ class Ingest:
                 trace.add("parse", TraceStep.NOT_A_DELIVERY, reason=error.reason)
                 failed.append(EventResult(row.id, trace.lines))
                 continue
+            if delivery.event.kind in OWN_KINDS and row.source not in OWN_SOURCES:
+                delivery = replace(delivery, event=UnknownEvent())  # nobody else may say so
             # Such an event is decided alone: what comes before and behind it may differ.
             if events and (says_who_sees(delivery) or says_who_sees(events[-1].delivery)):
                 break
@@ -244,7 +254,7 @@ class Ingest:
 
     def _hooks(self, tx: Transaction, row: InboxEvent, project_id: str) -> Sequence[HookFollowers]:
         match row.source:
-            case InboxSource.ACTIVITY | InboxSource.LIVE | InboxSource.TEST:
+            case InboxSource.ACTIVITY | InboxSource.LIVE | InboxSource.TEST | InboxSource.CHECKS:
                 followed = tx.hooks.followed_by([row.subscription_id or 0])
                 return [one for one in followed if one.hook.state is not HookState.CLOSED]
             case InboxSource.OPERATOR:

@@ -6,17 +6,18 @@ Who may see it is decided again each time: access may have been lost since the c
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
 
-from bot.cards.card import Card, Picture
+from bot.cards.card import Card, OpenedTopic, Picture
 from bot.cards.card_context import CardContext
 from bot.cards.checks import checks_text
+from bot.cards.opened import topic_of
 from bot.cards.pictures import with_image
-from bot.cards.render import fill_in, with_addition
+from bot.cards.render import fill_in, with_addition, with_opened
 from bot.cards.what_changed import changes_text
 from bot.errors import NotADelivery, SpeckleError, SpeckleUnavailable, StorageUnavailable
 from bot.fairness import current_tenant
@@ -33,12 +34,21 @@ from bot.pipeline.rendering import card_context
 from bot.pipeline.subjects import changes_shown, subject_shown
 from bot.services.access_rules import Pause, ReadPermit, Show, Wait
 from bot.services.known_names import KnownNames
-from bot.speckle.checks import Checks
+from bot.speckle.activity import Activity, body_of
+from bot.speckle.checks import Checks, checks_to_json
 from bot.speckle.comparison import NotCompared
-from bot.speckle.confirmation import touched_models
-from bot.speckle.events import Delivery, ProjectNames, VersionCreated
+from bot.speckle.confirmation import touched_models, versions_of
+from bot.speckle.event_subjects import AUTOMATION_FAILED, subject_of
+from bot.speckle.events import (
+    AutomationFailed,
+    Delivery,
+    EventKind,
+    ProjectNames,
+    VersionCreated,
+)
 from bot.speckle.facts import Facts, VersionFacts
 from bot.speckle.filters import matches
+from bot.speckle.subscription_options import wanted_kinds
 from bot.speckle_api.previews import NoPicture
 from bot.storage import Storage, Transaction
 from bot.trace import MissingWhy, TraceFacts, TraceLine, TraceStep
@@ -49,6 +59,7 @@ from bot.work import (
     LateEnrichmentJob,
     LateEnrichmentKey,
     OutboxCard,
+    OwnEvent,
     RungVersion,
 )
 
@@ -79,6 +90,9 @@ class Addition:
     change: Change
     subject: str | None = None
     unfinished: bool = False  # more may come: it is asked for again while there is time
+    of_versions: tuple[str, ...] = ()  # it is for the cards of these, not for the event's own
+    on_versions: tuple[str, ...] = ()  # their cards are to say it too
+    found: OwnEvent | None = None  # an event of its own, besides
 
 
 class GivenUp(Exception):
@@ -94,7 +108,8 @@ class LateEnrichment:
 
     Servers take turns, so that a dead one delays no others, and guilds at one server do.
 
-    `on_changed` is called when messages are to be edited.
+    `on_changed` is called when messages are to be edited, `on_found` when what was found is an
+    event of its own.
     """
 
     def __init__(
@@ -105,6 +120,7 @@ class LateEnrichment:
         known_names: KnownNames,
         *,
         on_changed: Callable[[], None],
+        on_found: Callable[[], None],
         now: Callable[[], datetime],
     ) -> None:
         self._storage = storage
@@ -113,6 +129,7 @@ class LateEnrichment:
         self._access = access
         self._known_names = known_names
         self._on_changed = on_changed
+        self._on_found = on_found
         self._now = now
         self._worker = KeyedWorker[LateEnrichmentKey, LateEnrichmentKey](
             "late_enrichment",
@@ -135,7 +152,7 @@ class LateEnrichment:
 
     def checks_rang(self, server_url: str, project_id: str, version_id: str) -> None:
         """Ask soon about the checks of a version, as one of them goes on."""
-        if len(self._rung) < MOST_RUNG:
+        if self._enrichment.is_on and len(self._rung) < MOST_RUNG:
             self._rung.add(RungVersion(server_url, project_id, version_id))
             self._rings.set()
 
@@ -211,12 +228,23 @@ class LateEnrichment:
         again_at = self._next_try(job) if addition.unfinished else None
         changed = await self._storage.write(
             lambda tx: tx.late_enrichment.fill(
-                job, addition.change, note, addition.subject, again_at=again_at
+                job,
+                addition.change,
+                note,
+                addition.subject,
+                again_at=again_at,
+                of_versions=addition.of_versions,
+                on_versions=addition.on_versions,
+                found=addition.found,
             )
         )
         log.info("late_enrichment.done", kind=job.kind, outbox_ids=changed)
         if changed:
             self._on_changed()
+        if addition.on_versions:
+            self.wake()
+        if addition.found is not None:
+            self._on_found()
 
     async def _give_up(self, job: LateEnrichmentJob, facts: TraceFacts) -> None:
         known = {"added": job.kind, **facts}
@@ -239,7 +267,8 @@ class LateEnrichment:
         hook = await self._storage.read(lambda tx: tx.hooks.get(subscription.hook_id))
         if hook is None or hook.state is HookState.CLOSED:
             return None
-        if not await self._storage.read(lambda tx: tx.late_enrichment.has_cards(job)):
+        has_cards = await self._storage.read(lambda tx: tx.late_enrichment.has_cards(job))
+        if not has_cards and not _makes_event(job, subscription):
             return None
         try:
             delivery, _ = await read(row.body)
@@ -285,37 +314,51 @@ class LateEnrichment:
         wanting = await self._storage.read(lambda tx: tx.subscriptions.get(job.subscription_id))
         if wanting is None:
             raise GivenUp(MissingWhy.NO_ACCESS)
-        verdict = matches(
+        judged = partial(
+            matches,
             wanting.options,
-            confirmed,
-            names.models,
-            touched_models(facts),
+            known_models=names.models,
+            touched=touched_models(facts),
             complete=names.complete,
         )
+        verdict = judged(confirmed)
+        if job.kind is LateAddition.CHECKS:
+            failed = _as_failed(confirmed, checks)
+            wanted = failed if judged(failed).passes else None
+            if verdict.passes or wanted is not None:
+                return self._checks(job, incomplete, checks, wanted, on_card=verdict.passes)
         if not verdict.passes:
             raise GivenUp(MissingWhy.FILTERED, **verdict.facts())
         if job.kind is LateAddition.PICTURE:
-            image = await self._enrichment.image(
-                permit, incomplete.hook, delivery, row.event_at, self._timings.question_s
-            )
-            if image is NoPicture.NOT_YET:
-                return None
-            if image is NoPicture.BLANK:
-                raise GivenUp(MissingWhy.BLANK)
-            shown = None if isinstance(image, NoPicture) else image
-            return Addition(partial(_changed, shown=shown))
+            return await self._picture(permit, incomplete)
         if job.kind is LateAddition.OBJECT_COUNT and lacks_count(facts):
             return None
         if job.kind is LateAddition.CHANGES:
             return await self._changes(permit, incomplete, facts)
-        if job.kind is LateAddition.CHECKS:
-            return self._checks(incomplete, checks)
         patterns = wanting.options.models
         names = within(patterns, names, heard, all_models(confirmed, facts, ()))
         shown_facts = facts_within(patterns, facts)
         context = card_context(incomplete.hook, row, confirmed, names, shown_facts, None)
+        on_versions = versions_of(confirmed.event, facts)
+        if job.kind is LateAddition.OPENED:
+            topic = topic_of(context)
+            if topic is None or not on_versions:
+                raise GivenUp(MissingWhy.NOTHING_MORE)
+            return Addition(partial(_changed, shown=Opened(*topic)), of_versions=on_versions)
         subject = subject_shown(answer.delivery, facts)
-        return Addition(partial(_changed, shown=context), subject)
+        return Addition(partial(_changed, shown=context), subject, on_versions=on_versions)
+
+    async def _picture(self, permit: ReadPermit, incomplete: IncompleteCard) -> Addition | None:
+        hook, row = incomplete.hook, incomplete.row
+        image = await self._enrichment.image(
+            permit, hook, incomplete.delivery, row.event_at, self._timings.question_s
+        )
+        if image is NoPicture.NOT_YET:
+            return None
+        if image is NoPicture.BLANK:
+            raise GivenUp(MissingWhy.BLANK)
+        shown = None if isinstance(image, NoPicture) else image
+        return Addition(partial(_changed, shown=shown))
 
     async def _said_of(
         self, permit: ReadPermit, job: LateEnrichmentJob, incomplete: IncompleteCard
@@ -334,14 +377,29 @@ class LateEnrichment:
             raise GivenUp(MissingWhy.NOTHING_MORE)
         return answer, Checks()
 
-    def _checks(self, incomplete: IncompleteCard, checks: Checks) -> Addition | None:
+    def _checks(
+        self,
+        job: LateEnrichmentJob,
+        incomplete: IncompleteCard,
+        checks: Checks,
+        failed: Delivery | None,
+        *,
+        on_card: bool,
+    ) -> Addition | None:
+        """What to say of checks; `failed` is that some did, where a channel wants to be told."""
         if not checks.total:
             return None
-        context = card_context(
-            incomplete.hook, incomplete.row, incomplete.delivery, ProjectNames(), None, None
+        hook, row = incomplete.hook, incomplete.row
+        context = card_context(hook, row, incomplete.delivery, ProjectNames(), None, None)
+        text = Paragraph(LateAddition.CHECKS, checks_text(checks, context)) if on_card else None
+        is_last = not checks.running or self._next_try(job) is None
+        return Addition(
+            partial(_changed, shown=text),
+            unfinished=bool(checks.running),
+            found=_found_event(hook, failed, self._now())
+            if failed is not None and checks.has_failed and is_last
+            else None,
         )
-        text = Paragraph(LateAddition.CHECKS, checks_text(checks, context))
-        return Addition(partial(_changed, shown=text), unfinished=bool(checks.running))
 
     async def _changes(
         self, permit: ReadPermit, incomplete: IncompleteCard, facts: Facts
@@ -412,6 +470,43 @@ class LateEnrichment:
         return None if at is None or soonest - job.created_at > patience.most else max(at, soonest)
 
 
+def _makes_event(job: LateEnrichmentJob, subscription: Subscription) -> bool:
+    """Whether what is asked for may become an event of its own, without a card to be added to."""
+    wanted = wanted_kinds(subscription.options)
+    return job.kind is LateAddition.CHECKS and EventKind.AUTOMATION_FAILED in wanted
+
+
+def _as_failed(version: Delivery, checks: Checks) -> Delivery:
+    """That checks of a new version failed."""
+    event = version.event
+    if not isinstance(event, VersionCreated):
+        return version
+    failed = AutomationFailed(event.version_id, event.model, checks)
+    return replace(version, event=failed, event_name=AUTOMATION_FAILED)
+
+
+def _found_event(hook: Hook, failed: Delivery, at: datetime) -> OwnEvent | None:
+    """The same in the wire's form, as the inbox takes it."""
+    event, subject = failed.event, subject_of(failed)
+    if not isinstance(event, AutomationFailed) or subject is None:
+        return None
+    said = {
+        "id": event.version_id,
+        "branchId": event.model.id,
+        "branchName": event.model.name,
+        "checks": checks_to_json(event.checks),
+    }
+    name = AUTOMATION_FAILED
+    body = body_of(
+        Activity(event.version_id, name, event.version_id, None, at, "", said),
+        server_url=hook.server_url,
+        project_id=hook.project_id,
+        project_name=hook.project_name,
+        visibility=hook.visibility,
+    )
+    return OwnEvent(name, subject, body)
+
+
 def _ask_about_checks(rung: Collection[RungVersion], tx: Transaction) -> None:
     tx.late_enrichment.ask_now(LateAddition.CHECKS, rung)
 
@@ -432,7 +527,15 @@ class Paragraph:
     text: str
 
 
-Shown = Picture | str | CardContext | Paragraph | None
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the card of a version says of an issue or a thread that is on it."""
+
+    topic: OpenedTopic
+    is_open: bool
+
+
+Shown = Picture | str | CardContext | Paragraph | Opened | None
 
 
 def _changed(row: OutboxCard, company: Sequence[OutboxCard], *, shown: Shown) -> Card | None:
@@ -448,6 +551,8 @@ def _changed(row: OutboxCard, company: Sequence[OutboxCard], *, shown: Shown) ->
             new = fill_in(old, shown)
         case Paragraph(name, text):
             new = with_addition(old, name, text)
+        case Opened(topic, is_open):
+            new = with_opened(old, topic, is_open=is_open)
         case _:
             new = with_image(old, shown)
     if new == old:

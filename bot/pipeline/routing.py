@@ -44,7 +44,7 @@ from bot.pipeline.subjects import plain_subject, subject_shown
 from bot.pipeline.trace import Trace
 from bot.services.access_rules import Decision, Pause, ReadPermit, Show, Wait
 from bot.services.known_names import KnownNames
-from bot.speckle.confirmation import models_of, touched_models
+from bot.speckle.confirmation import models_of, touched_models, versions_of
 from bot.speckle.event_subjects import PLAIN
 from bot.speckle.event_table import BY_KIND
 from bot.speckle.events import (
@@ -54,6 +54,7 @@ from bot.speckle.events import (
     CommentReplied,
     CommentResolved,
     Delivery,
+    EventKind,
     KnownThread,
     ModelRef,
     ProjectDeleted,
@@ -62,10 +63,12 @@ from bot.speckle.events import (
     VersionCreated,
 )
 from bot.speckle.facts import Facts
-from bot.speckle.filters import matches
+from bot.speckle.filters import Verdict, matches
+from bot.speckle.subscription_options import SubscriptionOptions, wanted_kinds
 from bot.trace import SUBSCRIPTIONS_FACT, ReadWith, TraceStep
 from bot.work import (
     InboxEvent,
+    LateAddition,
     NewCard,
     SubscriptionResult,
 )
@@ -150,6 +153,10 @@ class Routing:
         answer.
         """
         wanting = [[one for one in those if self._wants(at, one)] for at, those in events]
+        watching = [
+            [one for one in those if one not in wants and self._watches(at, one)]
+            for (at, those), wants in zip(events, wanting, strict=True)
+        ]
         first, followers = events[0]
         # An event may say what this depends on, and anybody with the secret may have made it.
         fresh = says_who_sees(first.delivery)
@@ -163,7 +170,27 @@ class Routing:
             self._route_one(event_context, those, verdicts, attempts)
             for (event_context, _), those in zip(events, wanting, strict=True)
         )
-        return await asyncio.gather(*routed)
+        found = await asyncio.gather(*routed)
+        return [
+            replace(one, results=[*one.results, *map(self._watched, those)]) if those else one
+            for one, those in zip(found, watching, strict=True)
+        ]
+
+    def _watches(self, event_context: EventContext, subscription: Subscription) -> bool:
+        """Whether a channel wants nothing of a version but that its checks failed."""
+        if not isinstance(event_context.delivery.event, VersionCreated):
+            return False
+        wanted = EventKind.AUTOMATION_FAILED in wanted_kinds(subscription.options)
+        active = subscription.state is SubscriptionState.ACTIVE
+        if not wanted or not active or not self._enrichment.asks(event_context.hook):
+            return False
+        any_event = replace(subscription.options, events=())
+        return self._verdict(event_context, subscription, any_event).passes
+
+    def _watched(self, subscription: Subscription) -> SubscriptionResult:
+        """Its checks are asked for at their time; whether that is shown is decided then."""
+        first = self._now() + self._enrichment.timings.checks.first
+        return SubscriptionResult(subscription.id, late={LateAddition.CHECKS: first})
 
     async def _route_one(
         self,
@@ -234,19 +261,25 @@ class Routing:
         if row.source in FETCHED and subscription.came_after(row.hook_id, row.event_at):
             trace.add("route", TraceStep.BEFORE_FOLLOWING, **where)
             return False
-        names = event_context.names
-        verdict = matches(
-            subscription.options,
-            with_actor_named(event_context.delivery, names.people),
-            # An account may know a newer name than events said.
-            names.models if subscription.account_id is None else {},
-            event_context.touched,
-        )
+        verdict = self._verdict(event_context, subscription, subscription.options)
         if not verdict.passes:
             trace.add("route", TraceStep.FILTERED, **where, **verdict.facts())
             return False
         trace.add("route", TraceStep.WANTED, **where, **verdict.facts())
         return True
+
+    @staticmethod
+    def _verdict(
+        event_context: EventContext, subscription: Subscription, options: SubscriptionOptions
+    ) -> Verdict:
+        names = event_context.names
+        return matches(
+            options,
+            with_actor_named(event_context.delivery, names.people),
+            # An account may know a newer name than events said.
+            names.models if subscription.account_id is None else {},
+            event_context.touched,
+        )
 
     # ── who may see it ────────────────────────────────────────────────────────────────────────
 
@@ -418,6 +451,7 @@ class Routing:
             subject = plain_subject(delivery, event_context.row)
         event = delivery.event
         version_id = event.version_id if isinstance(event, VersionCreated) else None
+        on_versions = versions_of(event, added.facts)
         several = len(all_models(delivery, added.facts, event_context.touched)) > 1
         cards: dict[tuple[str, ...], Card | None] = {}
         for one in passing:
@@ -430,7 +464,10 @@ class Routing:
                 _note_nothing_changed(event_context, [one])
             else:
                 new = NewCard.of(one, card, event_context.trace.begun_at, version_id)
-                results.append(SubscriptionResult(one.id, new, late, subject=subject))
+                result = SubscriptionResult(
+                    one.id, new, late, subject=subject, on_versions=on_versions
+                )
+                results.append(result)
         return results
 
     def _card(

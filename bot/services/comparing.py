@@ -74,10 +74,14 @@ class Comparing:
         before: ListedVersion,
         after: ListedVersion,
     ) -> Outcome:
-        tasks = self._under_way[guild_id]
-        if len(tasks) >= MOST_AT_ONCE:
+        first, second = _content(before), _content(after)
+        if first is None or second is None:
+            return WhyNotCompared.UNREADABLE
+        project, tasks = reader.project, self._under_way[guild_id]
+        is_kept = self._comparisons.is_kept(project.server_url, project.project_id, first, second)
+        if len(tasks) >= MOST_AT_ONCE and not is_kept:
             raise CommandRefused(RefusalReason.COMPARING_ALREADY)
-        compared = self._compared(guild_id, reader, before, after)
+        compared = self._compared(guild_id, reader, first, second)
         task = asyncio.create_task(compared, name="comparing")
         tasks.add(task)
         task.add_done_callback(partial(_ended, tasks))
@@ -87,18 +91,15 @@ class Comparing:
         return task.result()
 
     async def _compared(
-        self, guild_id: int, reader: ProjectReader, before: ListedVersion, after: ListedVersion
+        self, guild_id: int, reader: ProjectReader, before: VersionContent, after: VersionContent
     ) -> Outcome:
         current_tenant.set(guild_id)  # among those who compare at the same server
         project_id = reader.project.project_id
-        first, second = _content(before), _content(after)
-        if first is None or second is None:
-            return WhyNotCompared.UNREADABLE
         try:
             return await self._reading.ask(
                 reader,
                 lambda login: self._comparisons.of(
-                    login, project_id, first, second, within_s=COMPARED_IN_S
+                    login, project_id, before, after, within_s=COMPARED_IN_S
                 ),
             )
         except NotCompared as error:

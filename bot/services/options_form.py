@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from bot.cards.text import one_line, shorten_plain, units
-from bot.speckle.event_names import kinds_named, read_event_names
+from bot.speckle.event_names import USUAL_KINDS, kinds_named, read_event_names
 from bot.speckle.events import EventGroup, EventKind, ProjectNames
 from bot.speckle.globs import is_glob
 from bot.speckle.seen_text import as_seen
@@ -173,7 +173,7 @@ def typed_into(fields: FormFields) -> TypedOptions:
 
 def _typed_events(lists: Mapping[str, Sequence[str]]) -> str:
     chosen = [*lists["groups"], *lists.get("kinds", ())]
-    if kinds_named(chosen) == frozenset(EventKind):
+    if kinds_named(chosen) == USUAL_KINDS:
         return ALL
     return ", ".join(chosen) or NOTHING
 
@@ -186,7 +186,7 @@ def changed_options(typed: TypedOptions, current: SubscriptionOptions) -> TypedO
     wanted = kinds_named([*events.included, *hidden])
     unread = events.unknown or events.excluded or events.nothing
     if typed["events"] == ALL:
-        wanted = frozenset(EventKind)
+        wanted = USUAL_KINDS
     if unread or wanted != wanted_kinds(current):
         changed["events"] = ", ".join(filter(None, (typed["events"], *hidden)))
     models = ", ".join(filter(None, (typed["picked"], typed["models"].strip())))

@@ -17,6 +17,7 @@ from bot.speckle.events import (
     CommentResolved,
     Delivery,
     Event,
+    IssueCreated,
     IssueEvent,
     IssueUpdated,
     ModelRef,
@@ -258,6 +259,8 @@ ARCHIVED = ServerCheck(_ask_archived, _confirm_archived)
 ISSUE = ServerCheck(_ask_issue, _confirm_issue)
 
 
+OPENS_OR_ENDS = (IssueCreated, IssueUpdated, CommentCreated, CommentResolved, CommentReopened)
+
 # ── Models ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -274,6 +277,19 @@ def touched_models(facts: Facts | None) -> tuple[ModelRef, ...]:
             return (model,)
         case _:
             return ()
+
+
+def versions_of(event: Event, facts: Facts | None) -> tuple[str, ...]:
+    """The versions that an issue or a thread is on, where an event says whether it is open."""
+    if not isinstance(event, OPENS_OR_ENDS):
+        return ()
+    match facts:
+        case CommentFacts(resources=resources) | IssueFacts(issue=Issue(resources=resources)):
+            pass
+        case _:
+            resources = event.resources if isinstance(event, CommentCreated) else ()
+    found = (one.version_id for one in resources if one.version_id is not None)
+    return tuple(dict.fromkeys(found))
 
 
 def models_of(resources: Sequence[ResourceRef]) -> tuple[ModelRef, ...]:

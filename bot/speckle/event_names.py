@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from bot.speckle.event_table import EVENTS, kinds_of
+from bot.speckle.event_table import EVENTS, OWN_KINDS, kinds_of
 from bot.speckle.events import EventGroup, EventKind
 from bot.speckle.seen_text import as_seen
 from bot.speckle.typed_lists import ALL_WORDS, NONE_WORDS
@@ -22,6 +22,9 @@ NOUNS: Final[Mapping[EventGroup, str]] = {
     EventGroup.PEOPLE: "person members member users user collaborators team permissions",
 }
 """What else groups are called, today's and Speckle's former words."""
+
+USUAL_KINDS: Final = frozenset(EventKind) - OWN_KINDS
+"""What a channel gets that names no events."""
 
 _SEPARATED: Final = re.compile(r"[,;\n\r\uff0c\uff1b\u3001\u060c\u061b|/+&\u2022\u00b7]+")
 _CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -91,8 +94,9 @@ def _called() -> Iterator[tuple[str, tuple[str, ...]]]:
     for group, nouns in NOUNS.items():
         yield from ((noun, (group.value,)) for noun in nouns.split())
     for row in EVENTS:
-        for name in (*row.triggers, *row.page_names):
-            sharing = (one.kind.value for one in EVENTS if name in one.triggers)
+        own = row.own_name is not None
+        for name in (*row.wire_names, *(() if own else row.page_names)):
+            sharing = (one.kind.value for one in EVENTS if name in one.wire_names)
             yield name, tuple(sharing) or (row.kind.value,)
         noun, _, verb = row.kind.partition("_")
         other_ways = (f"{verb}_{noun}", f"{verb}_{noun}s", f"{noun}s_{verb}", f"{noun}_{verb}s")
@@ -120,26 +124,34 @@ def nearest_event(name: str) -> str | None:
 
 def without_events(included: Iterable[str], excluded: Iterable[str]) -> tuple[str, ...]:
     """The groups and events that are left; all of them where none was included."""
-    kinds = kinds_named(included) or frozenset(EventKind)
+    kinds = kinds_named(included) or USUAL_KINDS
     left = kinds - kinds_named(excluded)
     names: list[str] = []
     for group in EventGroup:
-        here = [kind.value for kind in kinds_of(group) if kind in left]
-        names += [group.value] if len(here) == len(kinds_of(group)) else here
+        usual = USUAL_KINDS.intersection(kinds_of(group))
+        here = [kind for kind in kinds_of(group) if kind in left]
+        if usual and usual <= left:
+            names += [group.value, *(kind.value for kind in here if kind not in usual)]
+        else:
+            names += [kind.value for kind in here]
     return tuple(names)
 
 
 def kinds_named(names: Iterable[str]) -> frozenset[EventKind]:
-    """The events that groups and events stand for."""
+    """The events that groups and events stand for; in a group are none of OWN_KINDS."""
     wanted = frozenset(names)
-    return frozenset(row.kind for row in EVENTS if row.kind in wanted or row.group in wanted)
+    return frozenset(
+        row.kind
+        for row in EVENTS
+        if row.kind in wanted or (row.group in wanted and row.kind in USUAL_KINDS)
+    )
 
 
 def described_group(group: EventGroup) -> str:
     """What a group holds, in a few words."""
     if group is EventGroup.OTHER:
         return "events that this bot does not know yet"
-    here = (row for row in EVENTS if row.group is group)
+    here = (row for row in EVENTS if row.group is group and row.kind in USUAL_KINDS)
     words = (row.said or row.kind.split("_", 1)[-1] for row in here)
     former = "".join(f"{one} too: " for one, today in FORMER_NAMES.items() if today == group)
     return former + ", ".join(dict.fromkeys(words))

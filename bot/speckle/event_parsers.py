@@ -7,9 +7,11 @@ data lacks what makes it that event.
 import re
 from typing import Any
 
+from bot.speckle.checks import checks_from_json
 from bot.speckle.events import (
     AccessDeclined,
     AccessRequested,
+    AutomationFailed,
     Change,
     CommentCreated,
     CommentMentioned,
@@ -79,6 +81,15 @@ def version_created(data: JsonObject, _message: str) -> VersionCreated:
         application=name_of(commit.get("sourceApplication")),
         object_id=id_of(commit.get("objectId")),
         parents=ids_of(commit.get("parents"), MAX_PARENTS),
+    )
+
+
+def automation_failed(data: JsonObject, _message: str) -> AutomationFailed:
+    """What the bot wrote down itself of the checks of a version."""
+    return AutomationFailed(
+        version_id=_required(id_of(data.get("id"))),
+        model=_model_of_version(data),
+        checks=checks_from_json(object_of(data.get("checks"))),
     )
 
 

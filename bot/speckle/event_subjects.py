@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, Final
 
 from bot.speckle.events import (
+    AutomationFailed,
     Delivery,
     IssueDeleted,
     ModelCreated,
@@ -22,6 +23,7 @@ from bot.speckle.events import (
 )
 from bot.speckle.links import ID
 
+AUTOMATION_FAILED: Final = "automation_failed"  # of the bot's own making
 VERSION_CREATED: Final = "commit_create"
 VERSION_UPDATED: Final = "commit_update"
 VERSION_MOVED: Final = "commit_move"
@@ -58,6 +60,10 @@ def subject_of(delivery: Delivery) -> str | None:
             return changed_subject(VERSION_UPDATED, event.version_id, event.message.new)
         case VersionMoved() if event.version_id is not None:
             return changed_subject(VERSION_MOVED, event.version_id, event.new_model.id)
+        case AutomationFailed(version_id=version_id, checks=checks):
+            ids = [one.run_id for one in (*checks.failed, *checks.not_run)]
+            said = _digest([checks.failures, checks.breakdowns, *sorted(ids)])
+            return f"{AUTOMATION_FAILED}:{version_id}:{said}"
         case VersionDeleted():
             return deleted_subject(VERSION_DELETED, event.version_id)
         case ModelUpdated() if event.model.id is not None and event.name is not None:

@@ -20,9 +20,11 @@ from bot.speckle.confirmation import (
     REPLY,
     ServerCheck,
 )
+from bot.speckle.event_subjects import AUTOMATION_FAILED
 from bot.speckle.events import (
     AccessDeclined,
     AccessRequested,
+    AutomationFailed,
     CommentCreated,
     CommentMentioned,
     CommentReopened,
@@ -64,7 +66,9 @@ class EventRow:
 
     `page_names` are what Speckle's webhook page calls them; events without one need its API.
     `check` is what the server is asked about it, if anything. After an event that `ends`, what it
-    is about is gone. `said` is what happened to a person, in the words of its card.
+    is about is gone. `said` is what happened to a person, in the words of its card. `own_name` is
+    the bot's name for what it finds out itself once a trigger has come; only channels that name
+    such an event are shown it.
     """
 
     value: type[Event]
@@ -75,6 +79,12 @@ class EventRow:
     check: ServerCheck | None = None
     ends: bool = False
     said: str = ""
+    own_name: str | None = None
+
+    @property
+    def wire_names(self) -> tuple[str, ...]:
+        """What its deliveries are called."""
+        return self.triggers if self.own_name is None else (self.own_name,)
 
     @property
     def kind(self) -> EventKind:
@@ -117,6 +127,14 @@ EVENTS = (
         ends=True,
     ),
     EventRow(VersionMoved, Group.VERSIONS, ("commit_move",), API_ONLY, parse.version_moved),
+    EventRow(
+        AutomationFailed,
+        Group.VERSIONS,
+        ("commit_create",),
+        ("version_create",),
+        parse.automation_failed,
+        own_name=AUTOMATION_FAILED,
+    ),
     EventRow(
         ModelCreated, Group.MODELS, ("branch_create",), ("model_create",), parse.model_created
     ),
@@ -279,8 +297,10 @@ EVENTS = (
 """In the order in which people see them."""
 
 BY_KIND: Mapping[EventKind, EventRow] = {row.kind: row for row in EVENTS}
-PARSERS: Mapping[str, Parser] = {name: row.parse for row in EVENTS for name in row.triggers}
-"""By trigger; two events that share one share its parser."""
+PARSERS: Mapping[str, Parser] = {name: row.parse for row in EVENTS for name in row.wire_names}
+"""By what deliveries are called; two events that share a name share its parser."""
+OWN_KINDS: frozenset[EventKind] = frozenset(row.kind for row in EVENTS if row.own_name is not None)
+"""What the bot finds out itself, for channels that name it."""
 
 
 def kinds_of(group: Group) -> tuple[EventKind, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import ClassVar, Generic, TypeAlias, TypeVar
 
+from bot.speckle.checks import NO_CHECKS, Checks
 from bot.speckle.rich_text import NO_TEXT, RichText
 
 T = TypeVar("T")
@@ -21,6 +22,7 @@ class EventKind(StrEnum):
     VERSION_RECEIVED = "version_received"
     VERSION_DELETED = "version_deleted"
     VERSION_MOVED = "version_moved"
+    AUTOMATION_FAILED = "automation_failed"
     MODEL_CREATED = "model_created"
     MODEL_UPDATED = "model_updated"
     MODEL_DELETED = "model_deleted"
@@ -203,6 +205,16 @@ class VersionMoved(Event):
     version_id: str | None = None
     old_model: ModelRef = ModelRef()
     new_model: ModelRef = ModelRef()
+
+
+@dataclass(frozen=True, slots=True)
+class AutomationFailed(Event):
+    """Automations ran on a version, and some found errors or broke: what the bot found out."""
+
+    kind = EventKind.AUTOMATION_FAILED
+    version_id: str
+    model: ModelRef = ModelRef()
+    checks: Checks = NO_CHECKS
 
 
 @dataclass(frozen=True, slots=True)

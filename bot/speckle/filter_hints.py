@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Final, TypeAlias
 
 from bot.speckle.event_names import kinds_named
+from bot.speckle.event_table import OWN_KINDS
 from bot.speckle.events import EventGroup, EventKind, ModelRef, ProjectNames
 from bot.speckle.filters import fits_model, is_author, lets_in
 from bot.speckle.globs import all_fit, fits, is_glob
@@ -21,7 +22,9 @@ MAX_COMPARED: Final = 2_000  # names
 MAX_TEXT: Final = 100_000  # characters of all of them
 MAX_FOLDERS: Final = 10  # of one name, the topmost
 MAX_NEAR: Final = 3  # entries for which something near is looked for
-ABOUT_MODELS: Final = kinds_named((EventGroup.VERSIONS, EventGroup.MODELS, EventGroup.ISSUES))
+ABOUT_MODELS: Final = OWN_KINDS | kinds_named(
+    (EventGroup.VERSIONS, EventGroup.MODELS, EventGroup.ISSUES)
+)
 
 
 Nearest: TypeAlias = Callable[[str, Sequence[str]], str | None]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bot.speckle.checks import Check, Checks, checks_to_json
 from bot.speckle.event_table import BY_KIND
 from bot.speckle.events import EventKind, ModelRef, SpeckleUser
 from bot.speckle.filters import lets_in
@@ -42,7 +43,7 @@ def sample_body(kind: EventKind, scene: SampleScene) -> bytes:
         "streamId": scene.project_id,
         "userId": AUTHOR.id,
         "activityMessage": message,
-        "event": {"event_name": BY_KIND[kind].triggers[0], "data": data},
+        "event": {"event_name": BY_KIND[kind].wire_names[0], "data": data},
         "server": {"canonicalUrl": scene.server_url},
         "stream": {"id": scene.project_id, "name": scene.project_name},
         "user": {"id": AUTHOR.id, "name": AUTHOR.name},
@@ -102,6 +103,13 @@ def _model(scene: SampleScene, description: str | None = None) -> dict[str, Any]
 def _version_created(scene: SampleScene) -> tuple[Data, str]:
     commit = _version(scene, "Walls of the second floor moved")
     return {"id": SAMPLE_ID, "commit": commit}, "Commit created"
+
+
+def _automation_failed(scene: SampleScene) -> tuple[Data, str]:
+    failed = Check(SAMPLE_ID, SAMPLE_ID, "Clash check", errors=12)
+    checks = checks_to_json(Checks(passed=3, failures=1, failed=(failed,)))
+    model = {"branchId": scene.model.id, "branchName": scene.model.name}
+    return {"id": SAMPLE_ID, **model, "checks": checks}, ""
 
 
 def _version_updated(scene: SampleScene) -> tuple[Data, str]:
@@ -193,6 +201,7 @@ SAMPLES: Mapping[EventKind, Callable[[SampleScene], tuple[Data, str]]] = {
     EventKind.VERSION_RECEIVED: _version_received,
     EventKind.VERSION_DELETED: _version_deleted,
     EventKind.VERSION_MOVED: _version_moved,
+    EventKind.AUTOMATION_FAILED: _automation_failed,
     EventKind.MODEL_CREATED: _model_created,
     EventKind.MODEL_UPDATED: _model_updated,
     EventKind.MODEL_DELETED: _model_deleted,

@@ -14,12 +14,14 @@ from typing import Any, Final, Self, TypeAlias
 from bot.errors import BotError, NotASpeckleLink
 from bot.speckle.event_names import (
     FORMER_NAMES,
+    USUAL_KINDS,
     kinds_named,
     nearest_event,
     read_event_names,
     without_events,
 )
-from bot.speckle.events import EventKind
+from bot.speckle.event_table import OWN_KINDS
+from bot.speckle.events import EventGroup, EventKind
 from bot.speckle.globs import EVERYTHING, all_fit, fits, fits_everything, is_glob
 from bot.speckle.links import ID, looks_like_address, parse_link, profile_id
 from bot.speckle.seen_text import as_seen
@@ -206,7 +208,7 @@ def wanted_kinds(options: SubscriptionOptions) -> frozenset[EventKind]:
 
 
 def _kinds(entries: Entries) -> frozenset[EventKind]:
-    return kinds_named(entries) if entries else frozenset(EventKind)
+    return kinds_named(entries) if entries else USUAL_KINDS
 
 
 def _events(text: str, _project_id: str | None) -> Entries:
@@ -216,7 +218,10 @@ def _events(text: str, _project_id: str | None) -> Entries:
         raise _refused("events", OptionFault.NO_SUCH_EVENT, name, nearest_event(name))
     if read.nothing:
         raise _refused("events", OptionFault.NOTHING_WANTED, text.strip())
-    included = () if read.everything else tuple(dict.fromkeys(read.included))
+    included = tuple(dict.fromkeys(read.included))
+    if read.everything:  # and what does not belong to it
+        own = tuple(name for name in included if name in OWN_KINDS)
+        included = (*EventGroup, *own) if own else ()
     if not read.excluded:
         names = included
     elif not (names := without_events(included, read.excluded)):

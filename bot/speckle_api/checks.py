@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from bot.speckle.checks import MOST_NAMED, Check, CheckOutcome, Checks
+from bot.speckle.checks import MAX_VIEW, MOST_NAMED, Check, CheckOutcome, Checks
 from bot.speckle.wire import id_of, name_of, text_of
 from bot.speckle_api.answers import child, items
 from bot.speckle_api.optional_questions import OptionalQuestion
@@ -58,7 +58,6 @@ OUTCOMES: Final[Mapping[Any, CheckOutcome]] = {
     "TIMEOUT": CheckOutcome.NOT_RUN,
     "CANCELED": CheckOutcome.NOT_RUN,
 }
-MAX_VIEW: Final = 1_000  # characters
 ERROR: Final = "ERROR"
 
 

@@ -29,7 +29,7 @@ def test_each_group_has_events() -> None:
 @each_event
 def test_each_event_has_triggers_that_only_its_parser_reads(row: EventRow) -> None:
     assert bool(row.triggers) == (row.kind is not EventKind.UNKNOWN)
-    assert all(PARSERS[trigger] is row.parse for trigger in row.triggers)
+    assert all(PARSERS[name] is row.parse for name in row.wire_names)
 
 
 @each_event
@@ -38,7 +38,7 @@ def test_each_event_has_a_fixture_and_a_card(
 ) -> None:
     found = [one for one in deliveries.values() if type(one.event) is row.value]
     assert found
-    assert all(delivery.event_name in row.triggers for delivery in found if row.triggers)
+    assert all(delivery.event_name in row.wire_names for delivery in found if row.triggers)
     assert any(render(shown(delivery)) is not None for delivery in found)
 
 

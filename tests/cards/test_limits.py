@@ -29,6 +29,7 @@ from bot.cards.card_context import CardContext
 from bot.cards.notes import CardNote, NoteKind
 from bot.cards.render import render
 from bot.cards.text import is_blank, units
+from bot.speckle.checks import Check, Checks
 from bot.speckle.event_table import EVENTS
 from bot.speckle.events import (
     Change,
@@ -111,6 +112,9 @@ nodes = st.recursive(
     ),
     max_leaves=8,
 )
+numbers = st.integers(0, 10**9)
+a_check = st.builds(Check, ids, st.none() | ids, maybe, maybe, numbers)
+some_checks = st.lists(a_check, max_size=5).map(tuple)
 BY_TYPE: Mapping[Any, st.SearchStrategy[Any]] = {
     str | None: maybe,
     bool | None: st.none() | st.booleans(),
@@ -121,6 +125,7 @@ BY_TYPE: Mapping[Any, st.SearchStrategy[Any]] = {
         st.builds(ResourceRef, st.none() | ids, st.none() | ids), max_size=60
     ).map(tuple),
     RichText: st.builds(RichText, st.lists(nodes, max_size=5).map(tuple)),
+    Checks: st.builds(Checks, numbers, numbers, numbers, numbers, some_checks, some_checks),
     str: ids,
     int: st.integers(0, 100),
 }

@@ -10,13 +10,15 @@ from bot.app import App, Timings
 from bot.db.tables import late_enrichment_jobs
 from bot.lookups import EventFilter
 from bot.pipeline.enrichment import AskedAt, EnrichmentTimings, RetryPatience
+from bot.speckle.subscription_options import SubscriptionOptions
 from bot.timing import Backoff
 from bot.trace_texts import trace_text
-from bot.work import LateAddition
+from bot.work import LateAddition, RungVersion
 from sandbox.speckle import SPECKLE_2_31, SPECKLE_4, FunctionRun, Release
 from sandbox.speckle.graphql_executor import make_schema
 from tests.pipeline.conftest import TIMINGS, StartBot, Studio
-from tests.pipeline.test_enrichment import Site, follow, site, start
+from tests.pipeline.test_enrichment import Site, follow, link, site, start
+from tests.pipeline.tower import answer
 from tests.waiting import until
 
 __all__ = ["site", "start"]
@@ -158,3 +160,54 @@ async def test_a_server_without_the_field_is_asked_once(
             await line_of(studio, message)
         await nothing_is_to_be_asked(app)
         assert times_asked(site) == 1
+
+
+async def test_failed_checks_are_an_event_of_their_own_for_channels_that_name_it(
+    studio: Studio, site: Site, start: StartBot
+) -> None:
+    async with start() as app:
+        hook = await follow(app, studio, site, studio.structure)
+        account_id = await link(app, studio, site)
+        only = SubscriptionOptions(events=("automation_failed",))
+        await app.storage.write(
+            lambda tx: tx.subscriptions.upsert(
+                hook.id,
+                studio.facade.id,
+                only,
+                studio.maren.id,
+                account_id,
+                answer(studio.maren.id, site.tower.name, options=only),
+            )
+        )
+        version = site.version()
+        run = site.server.run_automation(version, FunctionRun("RUNNING"), FunctionRun())
+        await site.publish(version)
+        await line_of(studio, "1 check passed · 1 still running")
+        failed = FunctionRun("FAILED", errors=3)
+        site.server.run_automation(version, failed, FunctionRun(), run=run)
+
+        def of_facade() -> str:
+            return str([one.embeds for one in studio.sandbox.messages(studio.facade.id)])
+
+        await until(lambda: "Checks failed: structure/level 1" in of_facade(), 20.0)
+        assert "1 check passed, 1 failed: [*Clash check*]" in of_facade()
+        assert "(3 errors)" in of_facade()
+        assert "New version" not in of_facade()
+        await line_of(studio, "1 check passed, 1 failed")
+        await nothing_is_to_be_asked(app)
+        # Once: also where it rings again, and nobody but the bot may say so.
+        rung = RungVersion(site.server.url, site.tower.id, version.id)
+        await app.storage.write(lambda tx: tx.late_enrichment.ask_now(LateAddition.CHECKS, [rung]))
+        await site.publish(site.version("Wakes who asks"))
+        await nothing_is_to_be_asked(app)
+        site.server.add_webhook(
+            site.tower,
+            f"http://127.0.0.1:{app.port}/webhooks/{hook.key}",
+            ("automation_failed",),
+            secret=hook.secrets[0],
+        )
+        await site.fire("automation_failed", {"id": version.id, "checks": {"failures": 9}})
+        await line_of(studio, "this bot does not know")
+        assert of_facade().count("Checks failed") == 1
+        assert "9 checks failed" not in shown(studio) + of_facade()
+        assert "Checks failed" not in shown(studio)

@@ -34,7 +34,7 @@ from bot.work import (
     OutboxState,
     SubscriptionResult,
 )
-from tests.stored import stored_card
+from tests.stored import new_database, stored_card
 from tests.waiting import until
 
 CHANNEL = 730_000_000_000_000_001
@@ -134,7 +134,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def storage(tmp_path: Path, clock: Clock) -> AsyncIterator[Storage]:
     vault = Vault([Fernet.generate_key().decode()])
-    async with Storage.open(f"sqlite:///{tmp_path / 'bot.db'}", vault, clock) as opened:
+    async with Storage.open(new_database(tmp_path / "bot.db"), vault, clock) as opened:
         yield opened
 
 

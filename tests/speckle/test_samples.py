@@ -14,7 +14,7 @@ def test_each_kind_has_a_sample_that_is_read_as_that_kind() -> None:
     for kind in SAMPLES:
         delivery = parse_delivery(read_envelope(sample_body(kind, scene)))
         assert delivery.event.kind is kind
-        assert delivery.event_name in BY_KIND[kind].triggers
+        assert delivery.event_name in BY_KIND[kind].wire_names
         assert delivery.project.name == "Tower"
         assert delivery.server_url == scene.server_url
 

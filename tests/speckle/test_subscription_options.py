@@ -4,7 +4,8 @@ from dataclasses import fields
 
 import pytest
 
-from bot.speckle.events import EventKind
+from bot.speckle.event_table import OWN_KINDS, kinds_of
+from bot.speckle.events import EventGroup, EventKind
 from bot.speckle.subscription_options import (
     OPTIONS,
     OptionError,
@@ -40,11 +41,33 @@ def test_a_form_has_room_for_all_of_them() -> None:
 
 
 def test_nothing_set_lets_every_event_through() -> None:
-    assert wanted_kinds(SubscriptionOptions()) == set(EventKind)
+    assert wanted_kinds(SubscriptionOptions()) == set(EventKind) - OWN_KINDS
     assert wanted_kinds(SubscriptionOptions(events=("project",))) == {
         EventKind.PROJECT_UPDATED,
         EventKind.PROJECT_DELETED,
     }
+
+
+def test_what_the_bot_finds_out_itself_is_for_channels_that_name_it() -> None:
+    failed, usual = {EventKind.AUTOMATION_FAILED}, set(EventKind) - OWN_KINDS
+    for text, wanted in (
+        ("all", usual),
+        ("all, automation_failed", usual | failed),
+        ("automation failed", failed),
+        ("versions", set(kinds_of(EventGroup.VERSIONS)) - failed),
+        ("versions, automation_failed", set(kinds_of(EventGroup.VERSIONS))),
+        ("all except automation_failed", usual),
+        (
+            "all, automation_failed, but people",
+            (usual | failed).difference(kinds_of(EventGroup.PEOPLE)),
+        ),
+    ):
+        options = typed(events=text)
+        assert wanted_kinds(options) == wanted, text
+        again = SubscriptionOptions().changed_by(options.typed())
+        assert wanted_kinds(again) == wanted, text
+    assert typed(events="automation_failed").widens(SubscriptionOptions())
+    assert not SubscriptionOptions().widens(typed(events="all, automation_failed"))
 
 
 def test_options_are_read_as_typed() -> None:

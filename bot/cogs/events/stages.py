@@ -66,6 +66,9 @@ SOURCES: Final[Mapping[InboxSource, str]] = {
         "It happened at {at}. The bot read it at {received} in Speckle, with the account of the "
         "person who subscribed this channel: it is live through that account, without a webhook."
     ),
+    InboxSource.CHECKS: (
+        "The bot found it out at {received}, when it asked Speckle for the checks of a version."
+    ),
     InboxSource.TEST: (
         "Someone asked for it at {received} with `/test`. It never happened in Speckle."
     ),
