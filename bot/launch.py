@@ -50,7 +50,7 @@ COMMANDS: Final[Mapping[str, str]] = {
 FURTHER: Final[Mapping[str, Sequence[str]]] = {
     "test": (TESTS,),
     "bundles": (BUNDLES,),
-    "demo": (DEMO,),
+    "demo": (DEMO, BUNDLES),
     "pictures": (TESTS,),
 }
 HELP: Final = ("-h", "--help")

@@ -23,6 +23,7 @@ from bot.db import connections
 from bot.db.engine import Database
 from bot.storage import migrate
 from sandbox.speckle import SPECKLE_2_31, SPECKLE_4_AS_ANNOUNCED, Release
+from tests.stored import new_database
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -136,13 +137,6 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("migrated") / "bot.db"
-    asyncio.run(migrate(f"sqlite:///{path}"))
-    return path
-
-
-@pytest.fixture(scope="session")
 def migrated_database(postgres: PostgresServer) -> str:
     name = postgres.new_database()
     asyncio.run(migrate(postgres.url(name)))
@@ -156,9 +150,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def sqlite_url(migrated_file: Path, tmp_path: Path) -> str:
-    shutil.copy(migrated_file, tmp_path / "bot.db")
-    return f"sqlite:///{tmp_path / 'bot.db'}"
+def sqlite_url(tmp_path: Path) -> str:
+    return new_database(tmp_path / "bot.db")
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from bot.services.refusals import (
     NotAProject,
     NotManager,
     NotOneProject,
+    NotReadWhy,
     NoVersions,
     Obstacle,
     OwnAccountNotTaken,
@@ -113,6 +114,29 @@ REASONS: Mapping[RefusalReason, str] = {
         "`a` or as `b`."
     ),
 }
+NOT_READ: Mapping[NotReadWhy, str] = {
+    NotReadWhy.NO_HISTORY: (
+        "you have no *Read Message History* there. Ask someone who manages this server for it."
+    ),
+    NotReadWhy.PAUSED: (
+        "the channel is paused. Members with *Manage Webhooks* resume it in `/subscriptions`."
+    ),
+    NotReadWhy.NO_VERSIONS: (
+        "it shows no versions. Members with *Manage Webhooks* change that in `/subscriptions`, "
+        "with *Edit*."
+    ),
+    NotReadWhy.NO_ACCOUNT: (
+        "nobody's account reads for the channel. Someone with *Manage Webhooks* who can see the "
+        "project links theirs (`/link`) and uses `/subscribe` there."
+    ),
+    NotReadWhy.NO_ACCESS: (
+        "the account that subscribed the channel may not see it any more, or not show it there. "
+        "`/doctor` says more to members with *Manage Webhooks*."
+    ),
+    NotReadWhy.NOT_NOW: (
+        "Speckle or Discord cannot be asked at the moment who may see it. Try again in a minute."
+    ),
+}
 RETRIES: Mapping[Retry, str] = {
     Retry.SUBSCRIBE: "use `/subscribe` again",
     Retry.SETTINGS: "choose it in `/settings` again",
@@ -160,7 +184,7 @@ def refusal_text(refusal: Refusal) -> str:
         case NotAProject(why):
             return (
                 f"That is neither a project's id nor a Speckle link: {why}\nOpen the project in "
-                "Speckle, copy the address from the browser and paste it as `stream_id`."
+                "Speckle, copy the address from the browser and paste it instead."
             )
         case NoProjectCalled():
             return _no_project_called(refusal)
@@ -191,14 +215,14 @@ def _no_project_called(refusal: NoProjectCalled) -> str:
     if refusal.several:
         return (
             f"You can see several projects called {name}. Pick the one that you mean from the list "
-            "that is offered while you type `stream_id`, or paste its address from the browser."
+            "that is offered while you type, or paste its address from the browser."
         )
     near = joined([code(one) for one in refusal.near])
     meant = f" Did you mean {near}?" if near else ""
     return (
         f"{name} is neither a project's id nor a Speckle link, and none of the projects that you "
         f"can see here has that name.{meant}\nOpen the project in Speckle, copy the address from "
-        "the browser and paste it as `stream_id`. With a linked account (`/link`) your own "
+        "the browser and paste it instead. With a linked account (`/link`) your own "
         "projects are found by their names."
     )
 
@@ -253,13 +277,11 @@ def _reading_text(
                 "project is read with nobody else's here. `/account` says what is wrong; "
                 "`/link` links it again. Then use the command again."
             )
-        case ChannelNotRead(channel_id):
+        case ChannelNotRead(channel_id, why):
             return (
-                f"Nothing of that project is read for you in <#{channel_id}>: the channel is "
-                "paused, shows no versions or has no linked account, you have no *Read Message "
-                "History* there, or Speckle or Discord cannot be asked who may see it. `/doctor` "
-                "says more to members with *Manage Webhooks*. If you can see the project in "
-                "Speckle, type `/link`: then your own account reads it for you."
+                f"Nothing of that project is read for you in <#{channel_id}>: {NOT_READ[why]} If "
+                "you can see the project in Speckle, type `/link`: then your own account reads it "
+                "for you."
             )
 
 

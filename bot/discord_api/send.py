@@ -48,7 +48,8 @@ async def send(
     """
     if discord_now() - batch.created_at > NONCE_KNOWN:
         there = await find_sent(client, batch, cards, level)
-        if there is not None:
+        # Else the try itself says what is the matter.
+        if isinstance(there, Sent | RetryLater):
             return there
     message = message_arguments(cards, level, batch.nonce, emoji)
     outcome = await _try(client, batch.channel_id, message)
@@ -93,8 +94,8 @@ def _edit_of(cards: Sequence[Card], level: FallbackLevel, emoji: TitleEmoji) -> 
 
 async def find_sent(
     client: discord.Client, batch: Batch, cards: Sequence[Card], level: FallbackLevel
-) -> Sent | RetryLater | None:
-    """The batch's message if it is in the channel already; RetryLater if it cannot be asked now.
+) -> Outcome | None:
+    """The batch's message if it is in the channel already; a failure if the channel cannot be read.
 
     An earlier try may have brought it there, and Discord has forgotten its nonce since.
     """
@@ -110,9 +111,7 @@ async def find_sent(
                         log.info("sender.found_sent", batch_id=batch.id, message_id=message.id)
                         return Sent(message.id)
     except DISCORD_ERRORS as error:
-        outcome = outcome_of(error)
-        # Else the try itself says what is the matter.
-        return outcome if isinstance(outcome, RetryLater) else None
+        return outcome_of(error)
     return None
 
 

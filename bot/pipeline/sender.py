@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -74,7 +75,7 @@ NEXT_LEVEL = {
 Send = Callable[[Batch, Sequence[Card], FallbackLevel], Awaitable[Outcome]]
 ExplainRefusal = Callable[[int, int], Awaitable[CannotPost | PostingAllowed | None]]
 HoldBack = Callable[[ChannelState], Awaitable[Collection[int]]]
-FindSent = Callable[[Batch, Sequence[Card], FallbackLevel], Awaitable[Sent | RetryLater | None]]
+FindSent = Callable[[Batch, Sequence[Card], FallbackLevel], Awaitable[Outcome | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,8 @@ class SenderTimings:
     retry: Backoff = Backoff((1.0, 5.0, 30.0, 120.0, 300.0), jitter=0.2)
     # Of some 580 in 48 hours: a clock that is set ahead, or a stop, are no tries.
     give_up_tries: int = 400
+    # A request of the process before may still be on its way to Discord when this one starts.
+    on_its_way_s: float = 15.0
     hold_steps: HoldSteps = HoldSteps()
 
 
@@ -137,6 +140,7 @@ class Sender:
         self._timings = timings
         self._rand = rand
         self._global_hold = GlobalHold(rate_limiter, timings.hold_steps)
+        self._starts_until = 0.0  # by time.monotonic()
         self._large = FairSemaphore(LARGE_AT_ONCE, each=LARGE_OF_A_GUILD)
         self._worker = KeyedWorker[DueChannel, int](
             "sender",
@@ -156,6 +160,7 @@ class Sender:
     async def run(self, connected: asyncio.Event) -> None:
         """Send until cancelled, from the moment that the bot is logged in."""
         await connected.wait()
+        self._starts_until = time.monotonic() + self._timings.on_its_way_s
         await self._worker.run()
 
     def problems(self) -> Sequence[NotReady]:
@@ -256,16 +261,22 @@ class Sender:
         self, queue: ChannelQueue, batch: Batch, rows: Sequence[OutboxCard]
     ) -> None:
         """Send a batch no more whose cards may not be shown by now; it may be there already."""
+        begun_in, left_s = self._global_hold.round, self._starts_until - time.monotonic()
         there = await self._find_sent(batch, [card_of(row) for row in rows], rows[0].level)
         match there:
             case Sent(message_id):
                 await self._storage.write(
                     lambda tx: tx.outbox.mark_sent(batch, message_id, self._now())
                 )
-            case RetryLater(reason, retry_in_s):
-                await self._retry_later(queue, reason, retry_in_s)
+            case None if left_s > 0:
+                until = self._now() + timedelta(seconds=left_s)
+                await self._storage.write(lambda tx: tx.outbox.retry_at(queue.channel_id, until))
             case None:
                 await self._storage.write(lambda tx: tx.outbox.reopen(batch))
+            case Rejected(reason):  # of a look, which says nothing of the cards
+                await self._retry_later(queue, reason, None)
+            case _:
+                await self._settle(queue, batch, rows, there, begun_in)
         log.info(
             "sender.held_back",
             channel_id=queue.channel_id,

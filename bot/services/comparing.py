@@ -73,10 +73,14 @@ class Comparing:
         before: ListedVersion,
         after: ListedVersion,
     ) -> Outcome:
-        tasks = self._under_way[guild_id]
-        if len(tasks) >= MOST_AT_ONCE:
+        first, second = _content(before), _content(after)
+        if first is None or second is None:
+            return WhyNotCompared.UNREADABLE
+        project, tasks = reader.project, self._under_way[guild_id]
+        is_kept = self._comparisons.is_kept(project.server_url, project.project_id, first, second)
+        if len(tasks) >= MOST_AT_ONCE and not is_kept:
             raise CommandRefused(RefusalReason.COMPARING_ALREADY)
-        task = asyncio.create_task(self._compared(reader, before, after), name="comparing")
+        task = asyncio.create_task(self._compared(reader, first, second), name="comparing")
         tasks.add(task)
         task.add_done_callback(partial(_ended, tasks))
         done, _ = await asyncio.wait({task}, timeout=wait_s)
@@ -85,17 +89,14 @@ class Comparing:
         return task.result()
 
     async def _compared(
-        self, reader: ProjectReader, before: ListedVersion, after: ListedVersion
+        self, reader: ProjectReader, before: VersionContent, after: VersionContent
     ) -> Outcome:
         project_id = reader.project.project_id
-        first, second = _content(before), _content(after)
-        if first is None or second is None:
-            return WhyNotCompared.UNREADABLE
         try:
             return await self._reading.ask(
                 reader,
                 lambda login: self._comparisons.of(
-                    login, project_id, first, second, within_s=COMPARED_IN_S
+                    login, project_id, before, after, within_s=COMPARED_IN_S
                 ),
             )
         except NotCompared as error:

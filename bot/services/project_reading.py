@@ -7,7 +7,7 @@ not show, it is the caller's own, or nobody's for what is public. The answer is 
 alone.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeVar
 
@@ -20,7 +20,7 @@ from bot.errors import (
     SpeckleTokenRefused,
 )
 from bot.model import Hook, InboxSource, Subscription, SubscriptionState
-from bot.services.access_rules import DecideAccess, ReadPermit, Show
+from bot.services.access_rules import DecideAccess, ReadPermit, Show, Wait
 from bot.services.completion import Choice, complete_projects, merged
 from bot.services.managed_entries import managed_entries
 from bot.services.project_followers import followed_entries, shows_model
@@ -32,6 +32,7 @@ from bot.services.refusals import (
     NeedsOwnAccount,
     NoProjectHere,
     NotOneProject,
+    NotReadWhy,
     OwnAccountNotTaken,
     ProjectNotSeen,
 )
@@ -120,6 +121,7 @@ class ProjectReading:
         self, caller: CommandCaller, typed: str | None, *links: str | None
     ) -> MeantProject:
         """The project that was typed, or that one of the links leads into; else the channel's."""
+        typed = typed and typed.strip()
         pasted = (one for one in links if one and looks_like_address(one))
         typed = typed or next(pasted, None)
         here = await self._here(caller)
@@ -158,10 +160,16 @@ class ProjectReading:
         return link if (link.server_url, link.project_id) == there else None
 
     async def _here(self, caller: CommandCaller) -> list[Followed]:
-        """What the channel follows; for who sees it."""
+        """What the channel follows, or a thread's channel; for who sees it."""
         if not caller.actor.sees(caller.channel_id):
             raise CommandRefused(ChannelNotSeen(caller.channel_id))
-        return await self._storage.read(lambda tx: _entries(tx, caller))
+        parent_id = caller.parent_id
+        there = [caller.channel_id]
+        there += [parent_id] if parent_id is not None and caller.actor.sees(parent_id) else []
+        found = await self._storage.read(
+            lambda tx: [_entries(tx, caller.guild_id, one) for one in there]
+        )
+        return next(filter(None, found), [])
 
     # ── who reads it ──────────────────────────────────────────────────────────────────────────
 
@@ -173,12 +181,12 @@ class ProjectReading:
         Errors: CommandRefused; SpeckleError where the server does not answer.
         """
         entry = await self._entry(caller, project)
-        reads = entry if caller.reads_history else None
+        leave = await self._leave(caller, entry)
         own = await self._lender.of_user(caller.actor.id, project.server_url)
         own_id = None if own is None else own.id
         refused: CommandRefused | None = None
         error: SpeckleError | None = None
-        async for reader in self._readers(project, reads, own_id):
+        for reader in self._readers(project, entry, leave, own_id):
             try:
                 return reader, await self.ask(reader, ask(reader))
             except CommandRefused as no:
@@ -192,7 +200,8 @@ class ProjectReading:
         if error is not None:
             raise CommandRefused(ProjectNotSeen(project.server_url))
         if entry is not None:
-            raise CommandRefused(ChannelNotRead(caller.channel_id))
+            why = leave if isinstance(leave, NotReadWhy) else NotReadWhy.NO_ACCESS
+            raise CommandRefused(ChannelNotRead(caller.channel_id, why))
         raise CommandRefused(NeedsOwnAccount(project.server_url))
 
     async def ask(self, reader: ProjectReader, question: SpeckleCall[T]) -> T:
@@ -203,11 +212,15 @@ class ProjectReading:
             return await self._lender.as_account(reader.account_id, question)
         return await question(Login(reader.project.server_url))
 
-    async def _readers(
-        self, project: MeantProject, entry: Followed | None, own_id: int | None
-    ) -> AsyncIterator[ProjectReader]:
-        if entry is not None and (permit := await self._permit(entry)) is not None:
-            yield ProjectReader(project, entry, permit)
+    def _readers(
+        self,
+        project: MeantProject,
+        entry: Followed | None,
+        leave: ReadPermit | NotReadWhy | None,
+        own_id: int | None,
+    ) -> Iterator[ProjectReader]:
+        if isinstance(leave, ReadPermit):
+            yield ProjectReader(project, entry, leave)
         if own_id is not None:
             yield ProjectReader(project, account_id=own_id)
         if self._asks_public:
@@ -218,20 +231,35 @@ class ProjectReading:
         there = (one for one in await self._here(caller) if _project_of(one.hook) == wanted)
         return next(there, None)
 
-    async def _permit(self, entry: Followed) -> ReadPermit | None:
-        """Leave to read for the channel; None where it shows no versions, or may not be shown any.
+    async def _leave(
+        self, caller: CommandCaller, entry: Followed | None
+    ) -> ReadPermit | NotReadWhy | None:
+        """Leave to read for the channel, or why there is none; None where it does not follow it.
 
-        One without an account gives nothing that not everybody may read.
+        One without an account would give nothing that not everybody may read.
         """
-        subscription, hook = entry.subscription, entry.hook
-        shown = all(EventKind.VERSION_CREATED in wanted_kinds(one) for one in _agreed(subscription))
-        if not shown or subscription.state is not SubscriptionState.ACTIVE:
+        if entry is None:
             return None
+        subscription, hook = entry.subscription, entry.hook
+        if not caller.reads_history:
+            return NotReadWhy.NO_HISTORY
+        if subscription.state is not SubscriptionState.ACTIVE:
+            return NotReadWhy.PAUSED
+        shown = (wanted_kinds(one) for one in _agreed(subscription))
+        if not all(EventKind.VERSION_CREATED in kinds for kinds in shown):
+            return NotReadWhy.NO_VERSIONS
         source = InboxSource.LIVE if hook.is_heard else InboxSource.WEBHOOK
-        decisions = await self._decide_access(hook, [subscription], source)
-        decision = decisions.get(subscription.id)
-        permit = decision.permit if isinstance(decision, Show) else None
-        return None if permit is None or permit.is_anonymous else permit
+        decision = (await self._decide_access(hook, [subscription], source)).get(subscription.id)
+        match decision:
+            case Show(permit) if permit is not None and not permit.is_anonymous:
+                return permit
+            case Show():
+                account = subscription.account_id
+                return NotReadWhy.NO_ACCOUNT if account is None else NotReadWhy.NO_ACCESS
+            case Wait():
+                return NotReadWhy.NOT_NOW
+            case _:
+                return NotReadWhy.NO_ACCESS
 
 
 def _agreed(subscription: Subscription) -> Iterator[SubscriptionOptions]:
@@ -245,9 +273,9 @@ def _project_of(hook: Hook) -> tuple[str, str]:
     return hook.server_url, hook.project_id
 
 
-def _entries(tx: Transaction, caller: CommandCaller) -> list[Followed]:
-    there = tx.subscriptions.of_channel(caller.channel_id)
-    mine = [one.id for one in there if one.guild_id == caller.guild_id]
+def _entries(tx: Transaction, guild_id: int, channel_id: int) -> list[Followed]:
+    there = tx.subscriptions.of_channel(channel_id)
+    mine = [one.id for one in there if one.guild_id == guild_id]
     return sorted(followed_entries(tx, mine), key=lambda entry: entry.subscription.id)
 
 

@@ -36,7 +36,8 @@ class LinkedModels(Enum):
 class CommandCaller:
     """Who types, and where it is to be shown; `audience` is who sees that channel.
 
-    `reads_history`: they may read what was said there before.
+    `reads_history`: they may read what was said there before. `parent_id`: the channel that a
+    thread is in.
     """
 
     guild_id: int
@@ -44,6 +45,7 @@ class CommandCaller:
     channel_id: int
     audience: Audience | None = None
     reads_history: bool = False
+    parent_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

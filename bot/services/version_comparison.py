@@ -72,6 +72,7 @@ class VersionComparison:
 
         Without `b` the newest, without `a` the one before, each of the other's model.
         """
+        model, a, b = ((one and one.strip()) or None for one in (model, a, b))
         meant = await self._reading.project(caller, project, model, a, b)
         if b is None and meant.link is not None and meant.link.version_id is not None:
             b = b if a is not None and looks_like_address(a) else meant.link.version_id

@@ -117,11 +117,12 @@ class VersionLookup:
         self, caller: CommandCaller, project: str | None, model: str | None
     ) -> WholeVersion:
         """The newest version of a model, or of all."""
+        model = model and model.strip()
         meant = await self._reading.project(caller, project, model)
 
         def ask(reader: ProjectReader) -> SpeckleCall[ListedVersion]:
             async def newest(login: Login) -> ListedVersion:
-                listed = await self.newest(reader, login, model)
+                listed = await self.newest(reader, login, model or None)
                 shown = (one for one in listed.versions if reader.shows(one))
                 found = next(shown, None)
                 if found is None:

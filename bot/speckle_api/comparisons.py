@@ -50,6 +50,12 @@ class Comparisons:
         """End what is still being compared."""
         self._kept.close()
 
+    def is_kept(
+        self, server_url: str, project_id: str, before: VersionContent, after: VersionContent
+    ) -> bool:
+        """Whether it is known already what differs, so that it costs the server nothing."""
+        return self._kept.has((server_url, project_id, before, after))
+
     async def of(
         self,
         login: Login,

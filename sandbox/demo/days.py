@@ -6,6 +6,7 @@ Each `yield` of a day is a moment in which something has arrived.
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from sandbox.speckle import (
 )
 from sandbox.speckle.documents import paragraph
 from sandbox.speckle.drawing import draw_screenshot, draw_screenshot_png
+from sandbox.speckle.model_content import USUAL, NextVersion
 
 SAMPLES: Final = Path(__file__).parents[1] / "sample_events.json"
 MAREN, ILSE, TOMAS = "a1f47c02d9", "c93e10b75a", "d20be64f18"
@@ -44,18 +46,29 @@ class DemoProject:
         """Call the webhooks of an event that somebody causes."""
         await self.server.fire(self.project, event, data, user=self.people[by], message=message)
 
-    async def send(self, by: str, model_name: str, message: str, application: str, objects: int,
-                   *, rendered: bool = True) -> Version:  # fmt: skip
-        """Somebody sends a version to a model."""
+    async def send(
+        self,
+        by: str,
+        model_name: str,
+        message: str,
+        application: str,
+        elements: int,
+        *,
+        rendered: bool = True,
+    ) -> Version:
+        """Somebody sends a version to a model: the one before, changed, or so many elements."""
         model = next(one for one in self.project.models if one.name == model_name)
+        sent = NextVersion.prepared(self.server, model, USUAL, elements)
+        sent.complete(self.server, model)
         version = self.server.add_version(
             self.project,
             model,
             author=self.people[by],
             message=message,
             application=application,
-            object_count=objects,
+            object_id=sent.content.put_into(self.project),
         )
+        sent.content.give_to(self.server, version)
         if rendered:
             self.server.render(version)
         await self.fire(by, "commit_create", commit_create_data(version))
@@ -81,12 +94,14 @@ def open_project(
 async def day_with_comments(tower: DemoProject) -> AsyncIterator[None]:
     """Harbour Tower, on a server with object trees and comments."""
     server, project = tower.server, tower.project
-    level = server.add_model(project, "structure/level 1", author=tower.people[MAREN])
+    maren, before = tower.people[MAREN], server.now() - timedelta(days=2)
+    level = server.add_model(project, "structure/level 1", author=maren, at=before)
+    server.add_version(project, level, author=maren, message="First frame", at=before)
     data = {"branch": {"id": level.id, "name": level.name, "description": "Frame up to +4.20"}}
     await tower.fire(MAREN, "branch_create", data)
     yield
     columns = await tower.send(
-        MAREN, level.name, "Columns moved to grid C, 12 beams added", "Revit2025", 1_482
+        MAREN, level.name, "Columns moved to grid C, 12 beams added", "Revit2025", 480
     )
     yield
     text = "Beam runs through the supply duct at grid C/4. "
@@ -97,7 +112,7 @@ async def day_with_comments(tower: DemoProject) -> AsyncIterator[None]:
     said = f"Comment added: {thread.id} ([object Object])"  # Speckle names the thread here alone
     await tower.fire(TOMAS, "comment_created", _comment_data(tower, columns, doc), said)
     yield
-    await tower.send(MAREN, level.name, "Beam C/4 lowered by 150 mm", "Revit2025", 1_482)
+    await tower.send(MAREN, level.name, "Beam C/4 lowered by 150 mm", "Revit2025", 480)
     yield
     await tower.fire(TOMAS, "comment_archived", server.archive(thread, by=tower.people[TOMAS]))
     yield

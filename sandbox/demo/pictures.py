@@ -34,6 +34,7 @@ SHOWN_MS: Final = 2_400  # how long a frame of the tour is shown
 TYPED_MS: Final = 1_200
 SETTLES_MS: Final = 700
 STARTS_WITHIN_MS: Final = 30_000
+COMPARED_WITHIN_MS: Final = 60_000
 TO_THE_TOP: Final = """row => {
   const view = row.closest(".view");
   const head = view.querySelector(".event-head").getBoundingClientRect();
@@ -120,7 +121,9 @@ class _Photographer:
     async def take_all(self) -> None:
         """Each picture of this scheme, the moving one last."""
         await self._channel("structure")
-        await self._keep("card", self.page.locator(".dc-message", has=self._picture()).last)
+        compared = self.page.locator(".dc-message", has=self._picture(), has_text="Changed:").last
+        await compared.wait_for(timeout=COMPARED_WITHIN_MS)
+        await self._keep("card", compared)
         await self._side("The way of an event")
         row = self.page.locator(".event-row", has_text="comment created").first
         await row.click()

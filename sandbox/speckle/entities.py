@@ -1,11 +1,12 @@
 """What a Speckle server holds: people, tokens, projects and what is in them, as values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.speckle.automations import AutomationRun
+from sandbox.speckle.made_models import MadeElement
 
 BOT_SCOPES = ("streams:read", "streams:write", "profile:read")
 
@@ -85,7 +86,8 @@ class Model:
 class Version:
     """A version with its root object; `application` as it was sent.
 
-    `artifacts` are names and addresses of the files of one that is a bundle.
+    `artifacts` are names and addresses of the files of one that is a bundle. `elements` are what
+    people count in it, where that is known.
     """
 
     id: str
@@ -99,6 +101,7 @@ class Version:
     rendered: bool = False
     preview_asked: int = 0
     artifacts: list[tuple[str, str]] = field(default_factory=list)
+    elements: Sequence[MadeElement] | None = field(default=None, repr=False)
     automation_runs: list[AutomationRun] = field(default_factory=list)
 
 

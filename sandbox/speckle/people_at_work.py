@@ -28,6 +28,7 @@ from sandbox.speckle.entities import (
 from sandbox.speckle.event_data import commit_create_data, model_part, stream_part, version_part
 from sandbox.speckle.http_api import SpeckleServer
 from sandbox.speckle.issues import ServerIssue
+from sandbox.speckle.model_content import Content
 from sandbox.speckle.published_changes import (
     Kind,
     model_changed,
@@ -189,9 +190,14 @@ class PersonAtWork:
     # ── versions ──────────────────────────────────────────────────────────────────────────────
 
     def publish(
-        self, model: Model, message: str, application: str, object_count: int = 12
+        self,
+        model: Model,
+        message: str,
+        application: str,
+        object_count: int = 12,
+        content: Content | None = None,
     ) -> Fired:
-        """Send a version."""
+        """Send a version, of so many objects of which nothing is known or of this content."""
         project = model.project
         self._need(project, Right.WRITE)
         version = self.server.add_version(
@@ -201,7 +207,10 @@ class PersonAtWork:
             message=message or None,
             application=application or None,
             object_count=object_count,
+            object_id=None if content is None else content.put_into(project),
         )
+        if content is not None:
+            content.give_to(self.server, version)
         self.server.render(version)
         return self._call(project, "commit_create", commit_create_data(version), version.id)
 

@@ -16,6 +16,7 @@ from bot.model import HookKind
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, Transaction
 from bot.vault import Vault
+from tests.stored import new_database
 
 SERVER = "https://speckle.kestrel.example"
 
@@ -39,7 +40,7 @@ def listed(url: str, *options: str) -> Result:
 
 
 def test_the_host_reads_who_changed_what_in_all_servers(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'bot.db'}"
+    url = new_database(tmp_path / "bot.db")
     asyncio.run(filled(url))
     lines = listed(url).output.splitlines()
     assert len(lines) == 3

@@ -43,6 +43,7 @@ from sandbox.speckle import (
     Release,
     SpeckleServer,
 )
+from tests.stored import new_database
 
 TOKEN: Final = "MTE4MDAwMDAwMDAwMDAwMDAwMQ.GabcDe.kJ8sL0pQ2rT4vW6xY8zA1bC3dE5fG7hI9jK1lM"
 SPECKLE_TOKEN: Final = "5a" * 21
@@ -337,7 +338,7 @@ async def test_what_the_reverse_proxy_does_with_a_path_is_said(
     async with AsyncExitStack() as stack:
         if running:
             vault = Vault([KEY])
-            database = f"sqlite:///{tmp_path / 'bot.db'}"
+            database = new_database(tmp_path / "bot.db")
             storage = await stack.enter_async_context(Storage.open(database, vault))
             listener = WebhookListener(
                 storage,

@@ -15,6 +15,7 @@ from bot.errors import ConfigError
 from bot.model import HookKind
 from bot.storage import Storage
 from bot.vault import Vault
+from tests.stored import new_database
 
 GUILD, MAREN = 71, 72
 SERVER = "https://speckle.kestrel.example"
@@ -29,7 +30,7 @@ class Host:
     """A host's folder with a database, and the command line over it."""
 
     def __init__(self, folder: Path) -> None:
-        self.url = f"sqlite:///{folder / 'bot.db'}"
+        self.url = new_database(folder / "bot.db")
         self._empty = os.devnull
 
     def rotate(self, *keys: str) -> Result:
@@ -113,7 +114,8 @@ def test_a_bot_that_is_stopped_may_have_had_any_keys(host: Host) -> None:
     assert host.rotate(new, old).exit_code == 0
 
 
-def test_without_keys_or_tables_it_says_what_to_do(host: Host) -> None:
+def test_without_keys_or_tables_it_says_what_to_do(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "bot.db").unlink()
     with pytest.raises(ConfigError, match=r"run\.py key`"):
         raise host.rotate().exception or AssertionError
     with pytest.raises(ConfigError, match="There is no database yet"):

@@ -17,6 +17,7 @@ from bot.model import HookKind
 from bot.storage import Storage, Transaction
 from bot.timing import utc_now
 from bot.vault import Vault
+from tests.stored import new_database
 
 GUILD, MAREN = 71, 72
 SERVER = "https://speckle.kestrel.example"
@@ -58,7 +59,7 @@ class Host:
             tx.session.execute(update(hooks).where(is_it).values(webhook_sealed=sealed))
 
         async def filled() -> None:
-            async with Storage.open(f"sqlite:///{self.file}", Vault([key])) as storage:
+            async with Storage.open(new_database(self.file), Vault([key])) as storage:
                 await storage.write(fill)
 
         asyncio.run(filled())

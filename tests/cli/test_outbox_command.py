@@ -32,7 +32,7 @@ from bot.work import (
     OutboxState,
     SubscriptionResult,
 )
-from tests.stored import stored_card
+from tests.stored import new_database, stored_card
 
 GUILD, CHANNEL, MAREN = 71, 73, 72
 SERVER = "https://speckle.kestrel.example"
@@ -44,7 +44,7 @@ class Bot:
     """A host's folder with a database, and the command line over it."""
 
     def __init__(self, folder: Path) -> None:
-        self.url = f"sqlite:///{folder / 'bot.db'}"
+        self.url = new_database(folder / "bot.db")
         self._empty = os.devnull
         self._numbers = count(1)
 
@@ -306,6 +306,7 @@ def test_it_works_beside_a_bot_that_has_the_database_open(bot: Bot) -> None:
 
 
 def test_a_database_that_is_not_there_is_not_made(bot: Bot, tmp_path: Path) -> None:
+    (tmp_path / "bot.db").unlink()
     done = bot("list")
     assert isinstance(done.exception, ConfigError)
     assert "There is no database yet." in str(done.exception)

@@ -17,8 +17,9 @@ from bot.model import Hook, HookKind, PauseReason, PauseWhy, Subscription, Subsc
 from bot.settings import OrganisationSettings, Settings
 from bot.settings.settings import QuotaSettings
 from bot.speckle.subscription_options import SubscriptionOptions
-from bot.storage import Storage, Transaction, migrate
+from bot.storage import Storage, Transaction
 from bot.vault import Vault
+from tests.stored import new_database
 
 KEY = Fernet.generate_key().decode()
 GUILD, CHANNEL, OTHER_CHANNEL, MAREN = 71, 73, 74, 72
@@ -43,7 +44,7 @@ def join(tx: Transaction, guild_id: int) -> None:
 
 
 async def opened(settings: Settings, *guilds: int) -> None:
-    await migrate(settings.database_url)
+    new_database(Path(settings.database_url.removeprefix("sqlite:///")))
     async with Storage.open(settings.database_url, Vault([KEY])) as storage:
         for guild_id in guilds:
             await storage.write(partial(join, guild_id=guild_id))

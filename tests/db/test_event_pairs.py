@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -55,6 +54,7 @@ from tests.db.conftest import (
     NewDelivery,
     follow,
 )
+from tests.stored import new_database
 
 MINUTE = timedelta(minutes=1)
 NAME = "commit_create"
@@ -349,12 +349,11 @@ class Step(Enum):
 )
 @given(steps=st.lists(st.sampled_from(Step), max_size=25))
 def test_of_equal_events_as_many_are_shown_as_the_larger_number_that_either_way_told(
-    steps: list[Step], migrated_file: Path, tmp_path: Path
+    steps: list[Step], tmp_path: Path
 ) -> None:
     path = tmp_path / f"{secrets.token_hex(8)}.db"
-    shutil.copy(migrated_file, path)
     try:
-        asyncio.run(_any_order(f"sqlite:///{path}", steps))
+        asyncio.run(_any_order(new_database(path), steps))
     finally:
         for file in tmp_path.glob(f"{path.name}*"):
             file.unlink()

@@ -1,7 +1,6 @@
 """Whether a database is the one that the bot had last, or a copy from before."""
 
 import shutil
-from pathlib import Path
 
 from sqlalchemy import make_url
 
@@ -10,6 +9,7 @@ from bot.db.sqlite_file import beside, sqlite_path
 from bot.storage import Storage
 from bot.vault import Vault
 from tests.conftest import PostgresServer
+from tests.stored import new_database
 
 
 async def is_restored(url: str, vault: Vault) -> bool:
@@ -56,11 +56,9 @@ async def test_a_file_that_came_without_its_mark_is_a_copy(sqlite_url: str, vaul
     assert await is_restored(sqlite_url, vault)
 
 
-async def test_another_database_in_its_place_is_a_copy(
-    sqlite_url: str, migrated_file: Path, vault: Vault
-) -> None:
+async def test_another_database_in_its_place_is_a_copy(sqlite_url: str, vault: Vault) -> None:
     await is_restored(sqlite_url, vault)
-    shutil.copy(migrated_file, sqlite_path(parse_url(sqlite_url)))
+    new_database(sqlite_path(parse_url(sqlite_url)))
     assert await is_restored(sqlite_url, vault)
 
 

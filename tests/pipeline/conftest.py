@@ -24,6 +24,7 @@ from bot.discord_api.client import ConnectionTimings
 from bot.model import Hook
 from bot.notifiers.pause_notifier import NotifierTimings
 from bot.pipeline.enrichment import AskedAt
+from bot.pipeline.sender import SenderTimings
 from bot.settings import Settings
 from bot.speckle.signature import sign
 from bot.timing import utc_now
@@ -100,7 +101,9 @@ StartBot = Callable[..., AbstractAsyncContextManager[App]]
 
 
 quick_connection = partial(ConnectionTimings, guilds_apart_s=0.1)
-TIMINGS = Timings(connection=quick_connection(), edits_apart_s=0.1)
+TIMINGS = Timings(
+    connection=quick_connection(), sender=SenderTimings(on_its_way_s=0.0), edits_apart_s=0.1
+)
 CHECKED_ONCE = AskedAt((timedelta(seconds=0.1),), retry_s=0.1, most=timedelta(minutes=1))
 QUICK_NOTICES = NotifierTimings(poll_s=0.05, gather_s=0.05)
 

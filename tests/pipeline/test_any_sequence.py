@@ -31,7 +31,7 @@ from bot.work import (
     OutboxState,
 )
 from tests.pipeline.test_sender_rules import CHANNEL, Clock, delivering, queue_card
-from tests.stored import stored_card, waiting_count
+from tests.stored import new_database, stored_card, waiting_count
 
 ANSWERS = ("taken", "taken, answer lost", "error", "slower", "refused", "closed", "token")
 LONGEST_TEXT = 3_000
@@ -87,18 +87,20 @@ async def drain(storage: Storage, channel: Channel, clock: Clock, lengths: Seque
     ids = [await queue_card(storage, clock, n, "x" * length) for n, length in enumerate(lengths)]
     async with delivering(storage, channel.send, clock) as work, asyncio.timeout(30):
         while await storage.read(waiting_count):
-            for subscription in await storage.read(lambda tx: tx.subscriptions.of_channel(CHANNEL)):
+            due_in_s, subscriptions = await storage.read(
+                lambda tx: (tx.outbox.due_in(), tx.subscriptions.of_channel(CHANNEL))
+            )
+            for subscription in subscriptions:
                 if subscription.state is SubscriptionState.PAUSED:
                     await storage.write(
                         lambda tx: tx.subscriptions.set_state(
                             subscription.id, SubscriptionState.ACTIVE
                         )
                     )
-            due_in_s = await storage.read(lambda tx: tx.outbox.due_in())
             clock.time += timedelta(seconds=due_in_s or 0)
             work.pace_clock.now_s += 1000
             work.delivery.wake()
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.005)
     rows = [await storage.read(lambda tx: stored_card(tx, card_id)) for card_id in ids]
     kept = {
         f"card {number}"
@@ -123,7 +125,7 @@ def test_every_card_is_shown_once_and_in_order_or_kept_with_a_reason(
         clock = Clock()
         vault = Vault([Fernet.generate_key().decode()])
         with tempfile.TemporaryDirectory() as folder:
-            url = f"sqlite:///{Path(folder) / 'bot.db'}"
+            url = new_database(Path(folder) / "bot.db")
             async with Storage.open(url, vault, clock) as storage:
                 await drain(storage, Channel(answers), clock, lengths)
 

@@ -30,7 +30,7 @@ from bot.work import (
 from sandbox.discord import SandboxChannel
 from tests.pipeline.conftest import Recorded, StartBot, Studio, post, recorded
 from tests.pipeline.deliveries import subscribe
-from tests.stored import new_count, waiting_count
+from tests.stored import new_count, new_database, waiting_count
 from tests.waiting import until
 
 SERVER = "https://app.speckle.systems"
@@ -179,7 +179,7 @@ class Bench:
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     vault = Vault([Fernet.generate_key().decode()])
-    async with Storage.open(f"sqlite:///{tmp_path / 'bot.db'}", vault) as storage:
+    async with Storage.open(new_database(tmp_path / "bot.db"), vault) as storage:
         hook = await storage.write(
             lambda tx: tx.hooks.create(1, SERVER, PROJECT, HookKind.OWN, 2, 3)
         )

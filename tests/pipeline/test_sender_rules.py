@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from bot.discord_api.outcomes import Outcome, RetryLater, Sent
 from bot.discord_api.rate_limits import RateLimiter
 from bot.model import HookKind
 from bot.pipeline.access_gate import ChannelState
-from bot.pipeline.sender import Send, Sender, SenderTimings
+from bot.pipeline.sender import FindSent, HoldBack, Send, Sender, SenderTimings
 from bot.problem_texts import reason_text
 from bot.problems import SendProblem, SendReason
 from bot.speckle.events import EventKind
@@ -33,7 +34,7 @@ from bot.work import (
     OutboxState,
     SubscriptionResult,
 )
-from tests.stored import stored_card
+from tests.stored import new_database, stored_card
 from tests.waiting import until
 
 CHANNEL = 730_000_000_000_000_001
@@ -94,16 +95,22 @@ class Work:
 
 @asynccontextmanager
 async def delivering(
-    storage: Storage, send: Send, clock: Clock, timings: SenderTimings = SenderTimings()
+    storage: Storage,
+    send: Send,
+    clock: Clock,
+    timings: SenderTimings = SenderTimings(),
+    *,
+    hold_back: HoldBack = everything_may_go,
+    find_sent: FindSent = nowhere,
 ) -> AsyncIterator[Work]:
     pace_clock = Seconds()
     work = Sender(
         storage,
         send,
         unexplained,
-        everything_may_go,
+        hold_back,
         RateLimiter(45, pace_clock),
-        find_sent=nowhere,
+        find_sent=find_sent,
         channels_at_once=4,
         now=clock,
         timings=timings,
@@ -127,7 +134,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def storage(tmp_path: Path, clock: Clock) -> AsyncIterator[Storage]:
     vault = Vault([Fernet.generate_key().decode()])
-    async with Storage.open(f"sqlite:///{tmp_path / 'bot.db'}", vault, clock) as opened:
+    async with Storage.open(new_database(tmp_path / "bot.db"), vault, clock) as opened:
         yield opened
 
 
@@ -196,6 +203,35 @@ async def test_tries_grow_apart_to_five_minutes_and_keep_the_nonce(
     seconds = [wait.total_seconds() for wait in waits]
     assert seconds == [0, 1, 5, 30, 120, 300, 300, 300, 300, 300]
     assert len(set(discord.nonces)) == 1
+
+
+async def test_what_the_process_before_sent_may_arrive_after_the_channel_was_looked_into(
+    storage: Storage, clock: Clock
+) -> None:
+    discord, looks = Discord(clock), count()
+    discord.answer = RetryLater(SendReason(SendProblem.ANSWERED, {"status": 503}))
+    card_id = await queue_card(storage, clock, 1)
+    async with delivering(storage, discord.send, clock) as work:
+        await next_try(storage, discord, clock, work)
+
+    async def may_not_be_shown(_channel: ChannelState) -> Collection[int]:
+        return [1]
+
+    async def found_later(_batch: Batch, _cards: Sequence[Card], _form: object) -> Sent | None:
+        return Sent(7) if next(looks) else None
+
+    soon = SenderTimings(on_its_way_s=0.5)
+    async with delivering(
+        storage, discord.send, clock, soon, hold_back=may_not_be_shown, find_sent=found_later
+    ) as work:
+
+        async def is_known() -> bool:
+            clock.time += timedelta(seconds=1)
+            work.delivery.wake()
+            (card,) = await storage.read(lambda tx: tx.outbox_admin.get([card_id]))
+            return card.state is OutboxState.SENT
+
+        await until(is_known, 5)
 
 
 async def test_after_48_hours_the_old_are_given_up_and_the_young_are_still_tried(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 from bot.app import App
@@ -13,6 +14,7 @@ from sandbox.speckle import Version
 from sandbox.speckle.made_bundles import as_bundle, put_bundle
 from sandbox.speckle.made_models import MadeElement, made_model
 from sandbox.speckle.made_trees import as_tree
+from tests.conftest import only_2_31
 from tests.pipeline.conftest import StartBot, Studio
 from tests.pipeline.test_enrichment import Site, cards, follow, labels_of, site, start
 from tests.waiting import until
@@ -143,6 +145,9 @@ async def test_a_channel_tells_of_what_it_shows_and_elsewhere_ones_own_account_r
             for model in ("secret/merger", secret.id, f"{address(site)}/models/{secret.id}")
         ]
         absent = read(await typed(studio, "versions", tobias, model="no such"))
+        thread = studio.structure.add_thread("slabs")
+        inside = await studio.sandbox.command(studio.guild, thread, tobias, "latest")
+        in_thread = read(await inside.settled())
         own = read(await typed(studio, "versions", model="secret/merger"))  # Maren linked Ilse's
         offered = await studio.sandbox.autocomplete(
             studio.guild, studio.structure, tobias, "versions", "model", "merger"
@@ -172,11 +177,12 @@ async def test_a_channel_tells_of_what_it_shows_and_elsewhere_ones_own_account_r
     assert {one.partition("`")[0] for one in hidden if "no model" in one} == {
         absent.partition("`")[0]
     }
+    assert "structure/level 1\n> Slab 2" in in_thread
     assert "the plan" in own
-    assert "Nothing of that project is read for you" in no_versions
-    assert "Nothing of that project is read for you" in no_history
+    assert "it shows no versions" in no_versions
+    assert "you have no *Read Message History* there" in no_history
     assert "none that this channel shows" in ignored
-    assert "Nothing of that project is read for you" in paused
+    assert "the channel is paused" in paused
     assert "the plan" in by_own_account
     assert elsewhere.ephemeral
 
@@ -254,6 +260,7 @@ async def test_two_versions_are_compared_in_full_with_pages_a_table_and_both_pic
     moved = "" if in_bundles else "\nmoved 4"  # what only moved cannot be seen in a bundle
     assert f"Changed, by property: *Comments* 5\ncategory 1{moved}\n" in said
     assert "`+2 −1` · Basic Wall 200 · L1" in said
+    assert ("what only moved is not seen in bundles" in said) is in_bundles
     assert [one["url"] for one in shown.embeds] == [shown.embeds[0]["url"]] * 2
     assert ("#diff=" in shown.embeds[0]["url"]) is not in_bundles
     assert [one.description for one in shown.files] == [
@@ -295,6 +302,34 @@ async def test_whoever_sees_a_card_compares_its_version_there_also_after_a_resta
     assert "From [Openings](" in said
     assert "There is no version `" in hidden
     assert "Openings" not in hidden
+
+
+@only_2_31
+async def test_a_server_has_two_comparisons_at_once_and_none_keeps_the_bot_from_stopping(
+    studio: Studio, site: Site, start: StartBot
+) -> None:
+    before, after = made_model(50)
+    kept = made(site, before, 30, "a"), made(site, after, 20, "b")
+    other = made(site, after[1:], 10, "c")
+
+    async def begin(a: Version, b: Version) -> InteractionView:
+        return await studio.sandbox.command(
+            studio.guild, studio.structure, studio.maren, "compare", a=a.id, b=b.id
+        )
+
+    async with start() as app:
+        await follow(app, studio, site, studio.structure)
+        known = await typed(studio, "compare", a=kept[0].id, b=kept[1].id)
+        site.server.faults.path = "/api/v2/projects/"
+        site.server.faults.hang = True
+        waiting = [await begin(kept[0], other), await begin(kept[1], other)]
+        refused = read(await (await begin(other, kept[0])).settled())
+        table = await studio.sandbox.press(known, "As a table (CSV)", studio.maren)
+        assert len((await table.settled()).files) == 1
+        assert [one.deferred for one in waiting] == [True, True]
+        begun = monotonic()
+    assert monotonic() - begun < 10.0
+    assert "comparing two pairs of versions for this Discord server already" in refused
 
 
 async def test_who_may_not_see_a_version_compares_nothing_and_what_cannot_be_says_why(

@@ -66,6 +66,26 @@ async def test_a_message_that_got_through_without_our_hearing_of_it_is_not_shown
         assert at.quotes(studio.structure) == ["version no 0", "version no 1"]
 
 
+async def test_a_message_that_may_be_there_waits_until_its_channel_can_be_looked_into(
+    stage: OpenStage, studio: Studio, tower: Tower
+) -> None:
+    async with stage() as at:
+        there = await at.follow(studio.structure, await at.link())
+        studio.sandbox.faults.reset_after(route_to(studio.structure), times=1)
+        await at.publish("version no 0")
+        await at.shows(studio.structure, "version no 0")
+        studio.structure.deny(studio.guild.bot, "view_channel")
+        at.ilse_is_out()
+        await at.the_last_yes_was(timedelta(minutes=11))
+        await at.publish("version no 1")
+        await at.paused(there, PauseWhy.FORBIDDEN)
+        await at.holds(there, 1, waiting=1)
+        studio.structure.clear_overwrites()
+        await at.taken_over(there, studio.guild.add_member("Tobias Lindqvist"), None)
+        await at.shows(studio.structure, "version no 1")
+        assert at.quotes(studio.structure) == ["version no 0", "version no 1"]
+
+
 async def test_a_batch_of_two_projects_goes_on_for_the_one_that_may_be_shown(
     stage: OpenStage, studio: Studio, tower: Tower
 ) -> None:

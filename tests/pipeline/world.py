@@ -272,26 +272,21 @@ class BotWorld:
 
         await until(done, 30.0)
 
-    async def holds(self, subscription: Subscription, count: int) -> None:
-        """So many events are held for it, and none of its cards waits."""
+    async def holds(self, subscription: Subscription, count: int, waiting: int = 0) -> None:
+        """So many events are held for it, and so many cards wait."""
         storage = self.app.storage
 
         async def held() -> bool:
-            waiting = await storage.read(waiting_count)
-            return (
-                await storage.read(lambda tx: tx.held_events.count([subscription.id])),
-                waiting,
-            ) == (
-                count,
-                0,
-            )
+            wait = await storage.read(waiting_count)
+            there = await storage.read(lambda tx: tx.held_events.count([subscription.id]))
+            return (there, wait) == (count, waiting)
 
         try:
             await until(held, 20.0)
         except TimeoutError:
             found = await storage.read(lambda tx: tx.held_events.count([subscription.id]))
-            waiting = await storage.read(waiting_count)
-            raise AssertionError(f"{found} held, {waiting} wait") from None
+            wait = await storage.read(waiting_count)
+            raise AssertionError(f"{found} held, {wait} wait") from None
 
     async def again(self, subscription: Subscription) -> Subscription:
         found = await self.app.storage.read(lambda tx: tx.subscriptions.get(subscription.id))

@@ -28,7 +28,7 @@ SHOWN = (
     "#quay-house now follows Quay House",
     "New version: structure/level 1",
     "Application: Revit 2025",
-    "Objects: 1,482",
+    "Objects: 1,",
     "Thread resolved",
     "New issue: QH-1",
     "Priority: High",

@@ -25,6 +25,7 @@ from bot.timing import utc_now
 from bot.vault import Vault
 from bot.webhook_listener import SharedHook, WebhookListener
 from bot.work import InboxEvent
+from tests.stored import new_database
 
 SERVER = "https://app.speckle.systems"
 PROJECT = "5f0c9a41b7"
@@ -160,7 +161,7 @@ async def open_desk(
     vault = Vault([Fernet.generate_key().decode()])
     problems: list[NotReady] = []
     missed: list[None] = []
-    async with Storage.open(f"sqlite:///{folder / 'bot.db'}", vault, utc_now) as storage:
+    async with Storage.open(new_database(folder / "bot.db"), vault, utc_now) as storage:
         await storage.write(lambda tx: tx.guilds.join(1))
         hook = await storage.write(
             lambda tx: tx.hooks.create(1, SERVER, PROJECT, HookKind.OWN, 2, 3)

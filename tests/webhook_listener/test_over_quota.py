@@ -17,6 +17,7 @@ from bot.speckle.signature import sign
 from bot.storage import Storage
 from bot.vault import Vault
 from bot.webhook_listener import REFUSED, WebhookListener
+from tests.stored import new_database
 from tests.webhook_listener.desk import PROJECT, SERVER, delivery
 
 GUILD, OPERATORS_GUILD = 1, 2
@@ -75,7 +76,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
     clock = Clock()
     missed: list[None] = []
-    async with Storage.open(f"sqlite:///{tmp_path / 'bot.db'}", vault, clock) as storage:
+    async with Storage.open(new_database(tmp_path / "bot.db"), vault, clock) as storage:
         listener = WebhookListener(
             storage,
             shared_hook=None,

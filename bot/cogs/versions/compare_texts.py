@@ -14,6 +14,7 @@ from bot.cards.card_context import name_text
 from bot.cards.text import escape_name, link, moment_text, one_line, shorten, shorten_plain, units
 from bot.cards.what_changed import (
     MINUS,
+    NO_GEOMETRY,
     WHY_NOT,
     category_text,
     counts_text,
@@ -201,7 +202,8 @@ def _footer(found: ComparedVersions, page: int, pages: int) -> str:
     net = outcome.conclusion in (Conclusion.UNMATCHED, Conclusion.TOO_LARGE)
     which = f" · page {page + 1} of {pages}" if pages > 1 else ""
     cut = ". The table has the rest" if pages == MAX_PAGES and page + 1 == pages else ""
-    return f"{NET_LEGEND if net else LEGEND}{which}{cut}"
+    blind = f" · {NO_GEOMETRY}" if is_bundle(found.after) and not net else ""
+    return f"{NET_LEGEND if net else LEGEND}{blind}{which}{cut}"
 
 
 def _picture_name(when: str, name: str) -> str:

@@ -27,11 +27,13 @@ SERVER_GONE: Final = (
 
 def caller_of(interaction: Interaction) -> CommandCaller:
     """Who asks, and where."""
+    channel = interaction.channel
     return CommandCaller(
         guild_id_of(interaction),
         actor_of(interaction),
         channel_id_of(interaction, None),
         reads_history=interaction.permissions.read_message_history,
+        parent_id=channel.parent_id if isinstance(channel, discord.Thread) else None,
     )
 
 

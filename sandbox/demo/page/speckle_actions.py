@@ -3,7 +3,7 @@
 from itertools import cycle
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, PrivateAttr, StringConstraints
 from yarl import URL
 
 from sandbox.demo.page.actions import CannotDo
@@ -25,6 +25,7 @@ from sandbox.speckle import (
     Version,
     Webhook,
 )
+from sandbox.speckle.model_content import USUAL, NextVersion, known_change
 from sandbox.speckle.people_at_work import Fired
 
 Line = Annotated[str, StringConstraints(max_length=512)]
@@ -33,7 +34,8 @@ Role = Literal["stream:owner", "stream:contributor", "stream:reviewer"]
 Visibility = Literal["PRIVATE", "UNLISTED", "PUBLIC"]
 Status = Literal["open", "readyForReview", "resolved"]
 Priority = Literal["none", "low", "medium", "high"]
-MOST_OBJECTS: Final = 20_000
+Change = Annotated[str, AfterValidator(known_change)]
+MOST_ELEMENTS: Final = 13_500
 BURST: Final = 200
 # What people write who publish often.
 WORK: Final = (
@@ -178,15 +180,27 @@ class DeleteModel(ModelAction):
 
 
 class Publish(ModelAction):
-    """Send a version to a model."""
+    """Send a version to a model: the newest one, changed.
+
+    `elements` are those of a model in which there are none yet.
+    """
 
     message: Text = ""
     application: Line = ""
-    objects: int = Field(default=120, ge=1, le=MOST_OBJECTS)
+    change: Change = USUAL
+    elements: int = Field(default=200, ge=1, le=MOST_ELEMENTS)
+    _next: NextVersion | None = PrivateAttr(default=None)
+
+    def prepare(self, there: Workplace) -> None:
+        """Write what is published, which takes a while for a large model."""
+        model = self.of_model(there)
+        self._next = NextVersion.prepared(there.server, model, self.change, self.elements)
 
     def act(self, there: Workplace) -> Fired:
         model = self.of_model(there)
-        return there.person.publish(model, self.message, self.application, self.objects)
+        sent = self._next or NextVersion.prepared(there.server, model, self.change, self.elements)
+        sent.complete(there.server, model)
+        return there.person.publish(model, self.message, self.application, content=sent.content)
 
 
 class Burst(ProjectAction):

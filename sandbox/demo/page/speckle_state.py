@@ -19,6 +19,7 @@ from sandbox.speckle import (
 )
 from sandbox.speckle.entities import Token
 from sandbox.speckle.event_data import iso
+from sandbox.speckle.model_content import CHANGES
 
 MOST_VERSIONS: Final = 20  # of each model
 MOST_CALLS: Final = 25  # of each webhook
@@ -82,6 +83,7 @@ def _server(index: int, one: DemoServer) -> Json:
         "people": [_person(user) for user in server.users.values()],
         "projects": [_project(server, one) for one in server.projects.values()],
         "offered": [{"event": event, "name": page_name(event)} for event in offered],
+        "changes": [[name, change.title] for name, change in CHANGES.items()],
     }
 
 

@@ -99,7 +99,9 @@ class _SpeckleView:
         async def do(request: web.Request) -> web.Response:
             action = await read_action(request, kind)
             try:
-                fired = action.act(action.at(self._stage))
+                there = action.at(self._stage)
+                await asyncio.to_thread(action.prepare, there)
+                fired = action.act(there)
             except NotPossible as problem:
                 raise CannotDo(str(problem)) from problem
             self._changes.mark("speckle")

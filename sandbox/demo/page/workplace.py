@@ -48,6 +48,9 @@ class SpeckleAction(Action, ABC):
         server = stage.servers[self.server].server
         return Workplace(server, PersonAtWork(server, user_of(server, self.by)))
 
+    def prepare(self, there: Workplace) -> None:  # most actions take no time
+        """What takes time and changes nothing, done in a thread. Errors: CannotDo."""
+
     @abstractmethod
     def act(self, there: Workplace) -> Fired:
         """Do it. Errors: CannotDo, NotPossible."""

@@ -117,7 +117,7 @@ async def sign_in_and_agree(page: Page) -> None:
 async def read_a_card(page: Page, stage: Stage) -> None:
     tower = stage.servers[0].main
     tower.server.add_model(tower.project, "structure/level 1", author=tower.people[MAREN])
-    await tower.send(MAREN, "structure/level 1", "12 beams added", "Revit2025", 1_482)
+    await tower.send(MAREN, "structure/level 1", "12 beams added", "Revit2025", 20)
     card = page.locator("article.embed", has_text="12 beams added")
     await expect(card).to_contain_text("structure/level 1")
     await expect(card.get_by_role("link", name="structure/level 1").first).to_be_visible()

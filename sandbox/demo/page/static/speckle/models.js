@@ -93,7 +93,8 @@ export function publishForm(project, model) {
       { name: "model", label: "Model", kind: "select", choices: models, value: (model ?? latest).id },
       { name: "message", label: "Message", value: MESSAGES[turn % MESSAGES.length] },
       { name: "application", label: "Application", value: APPLICATIONS[turn % APPLICATIONS.length], suggestions: APPLICATIONS },
-      ...(server().talk === "issues" ? [] : [{ name: "objects", label: "Number of objects", kind: "number", value: 480, least: 1, most: 20000 }]),
+      { name: "change", label: "What changes since the version before", kind: "select", choices: server().changes, value: server().changes[0][0] },
+      { name: "elements", label: "Elements, in a model that has none yet", kind: "number", value: 200, least: 1, most: 13500, hint: "More than 13,000 are too many to list what changed. They take a minute to send." },
     ],
     submit: async (values) => {
       setOpen(values.model, true);
