@@ -13,6 +13,7 @@ MAX_PROPERTIES: Final = 3
 MINUS: Final = "−"
 NO_CATEGORY: Final = "Other"
 MOVED: Final = "moved"
+NO_GEOMETRY: Final = "what only moved is not seen in bundles"
 
 WHY_NOT: Final[Mapping[str, str]] = {
     WhyNotCompared.FIRST: "it is the model's first version, or the one before is not known",
@@ -43,6 +44,8 @@ def changes_text(
     `since` is the version that it is with, where that is not the one before.
     """
     text = summary(comparison)
+    if comparison.conclusion is Conclusion.UNCHANGED and context.version_facts.bundle:
+        text = f"{text} · {NO_GEOMETRY}"
     if since is None:
         return text
     url = context.version_url(context.version_facts.model, since.id)

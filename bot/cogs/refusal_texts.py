@@ -20,6 +20,7 @@ from bot.services.refusals import (
     NotAProject,
     NotManager,
     NotOneProject,
+    NotReadWhy,
     NoVersions,
     Obstacle,
     OwnAccountNotTaken,
@@ -111,6 +112,29 @@ REASONS: Mapping[RefusalReason, str] = {
     RefusalReason.SAME_VERSION: (
         "That is one and the same version, so there is nothing to compare. Choose another one as "
         "`a` or as `b`."
+    ),
+}
+NOT_READ: Mapping[NotReadWhy, str] = {
+    NotReadWhy.NO_HISTORY: (
+        "you have no *Read Message History* there. Ask someone who manages this server for it."
+    ),
+    NotReadWhy.PAUSED: (
+        "the channel is paused. Members with *Manage Webhooks* resume it in `/subscriptions`."
+    ),
+    NotReadWhy.NO_VERSIONS: (
+        "it shows no versions. Members with *Manage Webhooks* change that in `/subscriptions`, "
+        "with *Edit*."
+    ),
+    NotReadWhy.NO_ACCOUNT: (
+        "nobody's account reads for the channel. Someone with *Manage Webhooks* who can see the "
+        "project links theirs (`/link`) and uses `/subscribe` there."
+    ),
+    NotReadWhy.NO_ACCESS: (
+        "the account that subscribed the channel may not see it any more, or not show it there. "
+        "`/doctor` says more to members with *Manage Webhooks*."
+    ),
+    NotReadWhy.NOT_NOW: (
+        "Speckle or Discord cannot be asked at the moment who may see it. Try again in a minute."
     ),
 }
 RETRIES: Mapping[Retry, str] = {
@@ -253,13 +277,11 @@ def _reading_text(
                 "project is read with nobody else's here. `/account` says what is wrong; "
                 "`/link` links it again. Then use the command again."
             )
-        case ChannelNotRead(channel_id):
+        case ChannelNotRead(channel_id, why):
             return (
-                f"Nothing of that project is read for you in <#{channel_id}>: the channel is "
-                "paused, shows no versions or has no linked account, you have no *Read Message "
-                "History* there, or Speckle or Discord cannot be asked who may see it. `/doctor` "
-                "says more to members with *Manage Webhooks*. If you can see the project in "
-                "Speckle, type `/link`: then your own account reads it for you."
+                f"Nothing of that project is read for you in <#{channel_id}>: {NOT_READ[why]} If "
+                "you can see the project in Speckle, type `/link`: then your own account reads it "
+                "for you."
             )
 
 

@@ -7,7 +7,7 @@ not show, it is the caller's own, or nobody's for what is public. The answer is 
 alone.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeVar
 
@@ -20,7 +20,7 @@ from bot.errors import (
     SpeckleTokenRefused,
 )
 from bot.model import Hook, InboxSource, Subscription, SubscriptionState
-from bot.services.access_rules import DecideAccess, ReadPermit, Show
+from bot.services.access_rules import DecideAccess, ReadPermit, Show, Wait
 from bot.services.completion import Choice, complete_projects, merged
 from bot.services.managed_entries import managed_entries
 from bot.services.project_followers import followed_entries, shows_model
@@ -32,6 +32,7 @@ from bot.services.refusals import (
     NeedsOwnAccount,
     NoProjectHere,
     NotOneProject,
+    NotReadWhy,
     OwnAccountNotTaken,
     ProjectNotSeen,
 )
@@ -180,12 +181,12 @@ class ProjectReading:
         Errors: CommandRefused; SpeckleError where the server does not answer.
         """
         entry = await self._entry(caller, project)
-        reads = entry if caller.reads_history else None
+        leave = await self._leave(caller, entry)
         own = await self._lender.of_user(caller.actor.id, project.server_url)
         own_id = None if own is None else own.id
         refused: CommandRefused | None = None
         error: SpeckleError | None = None
-        async for reader in self._readers(project, reads, own_id):
+        for reader in self._readers(project, entry, leave, own_id):
             try:
                 return reader, await self.ask(reader, ask(reader))
             except CommandRefused as no:
@@ -199,7 +200,8 @@ class ProjectReading:
         if error is not None:
             raise CommandRefused(ProjectNotSeen(project.server_url))
         if entry is not None:
-            raise CommandRefused(ChannelNotRead(caller.channel_id))
+            why = leave if isinstance(leave, NotReadWhy) else NotReadWhy.NO_ACCESS
+            raise CommandRefused(ChannelNotRead(caller.channel_id, why))
         raise CommandRefused(NeedsOwnAccount(project.server_url))
 
     async def ask(self, reader: ProjectReader, question: SpeckleCall[T]) -> T:
@@ -210,11 +212,15 @@ class ProjectReading:
             return await self._lender.as_account(reader.account_id, question)
         return await question(Login(reader.project.server_url))
 
-    async def _readers(
-        self, project: MeantProject, entry: Followed | None, own_id: int | None
-    ) -> AsyncIterator[ProjectReader]:
-        if entry is not None and (permit := await self._permit(entry)) is not None:
-            yield ProjectReader(project, entry, permit)
+    def _readers(
+        self,
+        project: MeantProject,
+        entry: Followed | None,
+        leave: ReadPermit | NotReadWhy | None,
+        own_id: int | None,
+    ) -> Iterator[ProjectReader]:
+        if isinstance(leave, ReadPermit):
+            yield ProjectReader(project, entry, leave)
         if own_id is not None:
             yield ProjectReader(project, account_id=own_id)
         if self._asks_public:
@@ -225,20 +231,35 @@ class ProjectReading:
         there = (one for one in await self._here(caller) if _project_of(one.hook) == wanted)
         return next(there, None)
 
-    async def _permit(self, entry: Followed) -> ReadPermit | None:
-        """Leave to read for the channel; None where it shows no versions, or may not be shown any.
+    async def _leave(
+        self, caller: CommandCaller, entry: Followed | None
+    ) -> ReadPermit | NotReadWhy | None:
+        """Leave to read for the channel, or why there is none; None where it does not follow it.
 
-        One without an account gives nothing that not everybody may read.
+        One without an account would give nothing that not everybody may read.
         """
-        subscription, hook = entry.subscription, entry.hook
-        shown = all(EventKind.VERSION_CREATED in wanted_kinds(one) for one in _agreed(subscription))
-        if not shown or subscription.state is not SubscriptionState.ACTIVE:
+        if entry is None:
             return None
+        subscription, hook = entry.subscription, entry.hook
+        if not caller.reads_history:
+            return NotReadWhy.NO_HISTORY
+        if subscription.state is not SubscriptionState.ACTIVE:
+            return NotReadWhy.PAUSED
+        shown = (wanted_kinds(one) for one in _agreed(subscription))
+        if not all(EventKind.VERSION_CREATED in kinds for kinds in shown):
+            return NotReadWhy.NO_VERSIONS
         source = InboxSource.LIVE if hook.is_heard else InboxSource.WEBHOOK
-        decisions = await self._decide_access(hook, [subscription], source)
-        decision = decisions.get(subscription.id)
-        permit = decision.permit if isinstance(decision, Show) else None
-        return None if permit is None or permit.is_anonymous else permit
+        decision = (await self._decide_access(hook, [subscription], source)).get(subscription.id)
+        match decision:
+            case Show(permit) if permit is not None and not permit.is_anonymous:
+                return permit
+            case Show():
+                account = subscription.account_id
+                return NotReadWhy.NO_ACCOUNT if account is None else NotReadWhy.NO_ACCESS
+            case Wait():
+                return NotReadWhy.NOT_NOW
+            case _:
+                return NotReadWhy.NO_ACCESS
 
 
 def _agreed(subscription: Subscription) -> Iterator[SubscriptionOptions]:

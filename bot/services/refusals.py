@@ -129,6 +129,17 @@ class OwnAccountNotTaken:
     server_url: str
 
 
+class NotReadWhy(Enum):
+    """Why nothing is read for a channel that follows the project."""
+
+    NO_HISTORY = auto()  # the caller may not read its earlier messages
+    PAUSED = auto()
+    NO_VERSIONS = auto()  # its filters leave them out
+    NO_ACCOUNT = auto()
+    NO_ACCESS = auto()  # the rule, or Speckle, lets its account see nothing
+    NOT_NOW = auto()  # nobody could be asked
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelNotRead:
     """The channel follows the project, and nothing is read for it now; nor has the caller an
@@ -136,6 +147,7 @@ class ChannelNotRead:
     """
 
     channel_id: int
+    why: NotReadWhy
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ NEW_IDS_SIZE: Final = 0.1
 MAX_TEXT: Final = 120  # characters, of a name or a category
 MAX_NAME: Final = 80  # characters, of a property
 MOST_HOSTS: Final = 8  # one within the other
+MOST_OF_ONE: Final = 256  # properties of one element that are said to differ
 CATEGORY, LEVEL = "category", "level"
 # A dot in a path is between two names where a name could begin behind it: not in "No. of risers".
 BETWEEN_NAMES: Final = re.compile(r"\.(?=[^\s.)])")
@@ -277,7 +278,7 @@ CHANGES: Final = """
             AND abs(b.number - a.number) <= 1e-9 * greatest(abs(b.number), abs(a.number))
             AND NOT coalesce(b.number = a.number AND b.written <> a.written, false), false)
     ),
-    listed AS (SELECT pair, list(id ORDER BY id) AS ids FROM changed GROUP BY pair),
+    listed AS (SELECT pair, list(id ORDER BY id)[:$most] AS ids FROM changed GROUP BY pair),
     counted AS (
         SELECT was.kind AS was, now.kind AS now, coalesce(ids, []) AS ids, count(*) AS count
         FROM chosen LEFT JOIN listed USING (pair)
@@ -287,7 +288,10 @@ CHANGES: Final = """
     SELECT new.category, new.level, new.name, old.category <> new.category,
         old.level <> new.level, ids, count
     FROM counted JOIN kinds old ON old.kind = was JOIN kinds new ON new.kind = now"""
-PATHS_OF: Final = "SELECT id, path, is_place FROM paths"
+# A path ends with the name.
+PATHS_OF: Final = """
+    SELECT id, right(path, 4 * $max_name), is_place FROM paths
+    WHERE id IN (SELECT unnest($used::BIGINT[]))"""
 
 
 @dataclass(slots=True)
@@ -393,7 +397,8 @@ class TwoBundles:
             if monotonic() >= self.until:
                 unknown += pairs
                 continue
-            for *change, ids, count in self._run(self._changes(), batch=batch).fetchall():
+            rows = self._run(self._changes(), batch=batch, most=MOST_OF_ONE).fetchall()
+            for *change, ids, count in rows:
                 found[*change, tuple(ids)] += count
         return self._in_words(found), unknown
 
@@ -408,11 +413,9 @@ class TwoBundles:
 
     def _in_words(self, found: Mapping[tuple[Any, ...], int]) -> Counter[Change]:
         """The changes with the names of properties instead of paths' numbers."""
-        used = {one for *_, ids in found for one in ids}
-        paths = {one: (path, is_place) for one, path, is_place in self._run(PATHS_OF).fetchall()
-                 if one in used}  # fmt: skip
-        names = {one: property_name(path) for one, (path, is_place) in paths.items()
-                 if not is_place}  # fmt: skip
+        used = sorted({one for *_, ids in found for one in ids})
+        paths = self._run(PATHS_OF, used=used, max_name=MAX_NAME).fetchall()
+        names = {one: property_name(path) for one, path, is_place in paths if not is_place}
         changes: Counter[Change] = Counter()
         for (category, level, name, other_category, other_level, ids), count in found.items():
             properties = {names[one] for one in ids if one in names}

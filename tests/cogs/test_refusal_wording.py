@@ -4,16 +4,31 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.cogs.refusal_texts import REASONS, RETRIES, WRONG_KINDS, cannot_post_text, refusal_text
+from bot.cogs.refusal_texts import (
+    NOT_READ,
+    REASONS,
+    RETRIES,
+    WRONG_KINDS,
+    cannot_post_text,
+    refusal_text,
+)
 from bot.permissions import ChannelKind, ChannelPermission
 from bot.services.channel_rules import NEEDED
 from bot.services.refusals import (
     CannotPost,
+    ChannelNotRead,
     Limited,
+    NeedsOwnAccount,
+    NoProjectHere,
     NoRoom,
+    NoSuchModel,
+    NoSuchVersion,
     NotAProject,
     NotManager,
+    NotReadWhy,
+    NoVersions,
     Obstacle,
+    OwnAccountNotTaken,
     ProjectNotPublic,
     ProjectNotSeen,
     Refusal,
@@ -32,6 +47,7 @@ MISSPELT = OptionProblem("events", OptionFault.NO_SUCH_EVENT, entry="verisons")
 def test_each_reason_and_each_retry_has_its_words() -> None:
     assert set(REASONS) == set(RefusalReason)
     assert set(RETRIES) == set(Retry)
+    assert set(NOT_READ) == set(NotReadWhy)
     assert set(WRONG_KINDS) == set(ChannelKind) - set(NEEDED)
 
 
@@ -54,6 +70,17 @@ def test_each_reason_and_each_retry_has_its_words() -> None:
                 "person who runs this bot",
             ),
         ),
+        (NoProjectHere(CHANNEL), (f"<#{CHANNEL}> follows no Speckle project", "as `project`")),
+        (NeedsOwnAccount(CLOUD), (f"not public on {CLOUD}", "Type `/link`, then")),
+        (OwnAccountNotTaken(CLOUD), ("cannot be used at the moment", "`/account`", "`/link`")),
+        *(
+            (ChannelNotRead(CHANNEL, why), (f"in <#{CHANNEL}>: ", "type `/link`"))
+            for why in NotReadWhy
+        ),
+        (NoSuchModel("slab", ("a/slab", "b/slab")), ("Did you mean `a/slab` or `b/slab`?",)),
+        (NoSuchVersion("slab"), ("There is no version `slab`", "paste the version's address")),
+        (NoSuchVersion("slab", several=True), ("`slab` is said of several", "Pick one")),
+        (NoVersions(), ("There is no version yet", "Publish one")),
         (NoRoom(Limited.SUBSCRIPTIONS, 2, 2), ("another subscription: it has 2 of 2",)),
     ],
 )

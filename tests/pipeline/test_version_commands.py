@@ -179,10 +179,10 @@ async def test_a_channel_tells_of_what_it_shows_and_elsewhere_ones_own_account_r
     }
     assert "structure/level 1\n> Slab 2" in in_thread
     assert "the plan" in own
-    assert "Nothing of that project is read for you" in no_versions
-    assert "Nothing of that project is read for you" in no_history
+    assert "it shows no versions" in no_versions
+    assert "you have no *Read Message History* there" in no_history
     assert "none that this channel shows" in ignored
-    assert "Nothing of that project is read for you" in paused
+    assert "the channel is paused" in paused
     assert "the plan" in by_own_account
     assert elsewhere.ephemeral
 

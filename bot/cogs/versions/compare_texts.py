@@ -14,6 +14,7 @@ from bot.cards.card_context import name_text
 from bot.cards.text import escape_name, link, moment_text, one_line, shorten, shorten_plain, units
 from bot.cards.what_changed import (
     MINUS,
+    NO_GEOMETRY,
     WHY_NOT,
     category_text,
     counts_text,
@@ -37,7 +38,6 @@ MAX_BUTTON_URL: Final = 512
 IDENTICAL: Final = "Identical: both versions are one and the same content."
 LEGEND: Final = f"+ added, {MINUS} removed, ~ changed"
 NET_LEGEND: Final = f"+ more, {MINUS} fewer"
-NO_GEOMETRY: Final = "what only moved is not seen in bundles"
 CONTINUED: Final = " (continued)"
 
 WHAT_NEXT: Final[Mapping[str, str]] = {

@@ -43,7 +43,6 @@ def whole_embed(whole: WholeVersion) -> discord.Embed:
         url=usable(version_url(whole, whole.found)),
         description=_quoted(version.message),
         colour=COLOUR,
-        timestamp=version.at,
     )
     if version.author is not None:
         embed.set_author(name=person_line(whole.found))
