@@ -1,7 +1,9 @@
 """What automations found out about a version, on its card: the whole bot between two servers."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -15,6 +17,7 @@ from bot.timing import Backoff
 from bot.trace_texts import trace_text
 from bot.work import LateAddition, RungVersion
 from sandbox.speckle import SPECKLE_2_31, SPECKLE_4, FunctionRun, Release
+from sandbox.speckle.event_data import iso
 from sandbox.speckle.graphql_executor import make_schema
 from tests.pipeline.conftest import TIMINGS, StartBot, Studio
 from tests.pipeline.test_enrichment import Site, follow, link, site, start
@@ -211,3 +214,34 @@ async def test_failed_checks_are_an_event_of_their_own_for_channels_that_name_it
         assert of_facade().count("Checks failed") == 1
         assert "9 checks failed" not in shown(studio) + of_facade()
         assert "Checks failed" not in shown(studio)
+
+
+async def test_a_server_that_lies_gets_a_plain_line(
+    studio: Studio, site: Site, start: StartBot
+) -> None:
+    run: dict[str, Any] = {"status": "FAILED", "contextView": "https://elsewhere.example/projects/"}
+    runs = [run | {"id": f"{number:010x}"} for number in range(20_000)]
+    lies = [run | {"id": "f" * 10, "status": status} for status in ("SPLENDID", None, ["FAILED"])]
+    automation = {"id": "a" * 10, "name": "**[x](https://a.b)** @everyone\n# y"}
+    async with start() as app:
+        await follow(app, studio, site, studio.structure)
+        version = site.version()
+        model = {"id": version.model.id, "name": version.model.name}
+        said = {
+            "createdAt": iso(version.created_at),
+            "authorUser": {"id": site.ilse.id, "name": site.ilse.name},
+            "model": model,
+            "automationsStatus": {
+                "automationRuns": [{"automation": automation, "functionRuns": [*runs, *lies]}]
+            },
+        }
+        faults = site.server.faults
+        faults.when = lambda operation: operation == ASKED
+        faults.status, faults.content_type = 200, "application/json"
+        faults.body = json.dumps({"data": {"project": {"version": said}}})
+        await site.publish(version)
+        await line_of(studio, "20,000 checks failed: [*")
+        assert ", 19,997 more · 3 still running" in shown(studio)
+        assert "elsewhere" not in shown(studio)
+        assert "](https://a.b)" not in shown(studio)
+        assert "\\\\@everyone" in shown(studio)
