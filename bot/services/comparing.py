@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 from bot.errors import SpeckleError
+from bot.fairness import current_tenant
 from bot.services.project_reading import ProjectReader, ProjectReading
 from bot.services.refusals import CommandRefused, RefusalReason
 from bot.speckle.comparison import COMPARED_IN_S, Comparison, NotCompared, WhyNotCompared
@@ -78,7 +79,8 @@ class Comparing:
         is_kept = self._comparisons.is_kept(project.server_url, project.project_id, first, second)
         if len(tasks) >= MOST_AT_ONCE and not is_kept:
             raise CommandRefused(RefusalReason.COMPARING_ALREADY)
-        task = asyncio.create_task(self._compared(reader, first, second), name="comparing")
+        compared = self._compared(guild_id, reader, first, second)
+        task = asyncio.create_task(compared, name="comparing")
         tasks.add(task)
         task.add_done_callback(partial(_ended, tasks))
         done, _ = await asyncio.wait({task}, timeout=wait_s)
@@ -87,8 +89,9 @@ class Comparing:
         return task.result()
 
     async def _compared(
-        self, reader: ProjectReader, before: VersionContent, after: VersionContent
+        self, guild_id: int, reader: ProjectReader, before: VersionContent, after: VersionContent
     ) -> Outcome:
+        current_tenant.set(guild_id)  # among those who compare at the same server
         project_id = reader.project.project_id
         try:
             return await self._reading.ask(

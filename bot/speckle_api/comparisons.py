@@ -1,11 +1,14 @@
 """Compares two versions of a model, whatever they consist of."""
 
-from asyncio import Semaphore
 from collections import defaultdict
+from collections.abc import Hashable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
+from cachetools import TTLCache
+
+from bot.fairness import FairSemaphore
 from bot.single_flight import SingleFlightCache
 from bot.speckle.comparison import Comparison, NotCompared, WhyNotCompared
 from bot.speckle_api.bundle_comparison import BundleComparison
@@ -16,7 +19,7 @@ from bot.speckle_api.tree_comparison import TreeComparison, TreeLimits
 from bot.speckle_api.types import Login
 
 LIMITS: Final = TreeLimits()
-KEPT: Final = 32
+MOST_KEPT: Final = 400_000  # rows and names; a usual change has some hundreds
 KEEP_S: Final = 600.0  # a card and whoever asks about it then do not ask a server twice
 
 
@@ -31,10 +34,10 @@ class VersionContent:
 
 
 class Comparisons:
-    """Compares one pair of versions at a time for each server.
+    """Compares one pair of versions at a time for each server; guilds take turns.
 
     What was found is kept for whoever may read the project: its key holds the contents' ids, which
-    the server told them.
+    the server told them. What a server refuses one login is no answer to another one.
     """
 
     def __init__(
@@ -43,18 +46,19 @@ class Comparisons:
         self._http = http
         self._bundles = bundles or BundleReader()
         self._limits = limits
-        self._kept = SingleFlightCache[Comparison](max_values=KEPT, ttl_s=KEEP_S)
-        self._turns = defaultdict[str, Semaphore](lambda: Semaphore(1))
+        self._asked = SingleFlightCache[Comparison](max_values=1, ttl_s=0.0)
+        self._found = TTLCache[Hashable, Comparison](MOST_KEPT, KEEP_S, getsizeof=_size)
+        self._turns = defaultdict[str, FairSemaphore](lambda: FairSemaphore(1))
 
     def close(self) -> None:
         """End what is still being compared."""
-        self._kept.close()
+        self._asked.close()
 
     def is_kept(
         self, server_url: str, project_id: str, before: VersionContent, after: VersionContent
     ) -> bool:
         """Whether it is known already what differs, so that it costs the server nothing."""
-        return self._kept.has((server_url, project_id, before, after))
+        return (server_url, project_id, before, after) in self._found
 
     async def of(
         self,
@@ -70,13 +74,19 @@ class Comparisons:
         Errors: NotCompared; SpeckleError of each kind.
         """
 
-        async def compare() -> Comparison:
-            async with self._turns[login.server_url]:
-                return await self._compared(
-                    login, project_id, before, after, monotonic() + within_s
-                )
+        key = (login.server_url, project_id, before, after)
 
-        return await self._kept.get((login.server_url, project_id, before, after), compare)
+        async def compare() -> Comparison:
+            async with self._turns[login.server_url].slot():
+                found = self._found.get(key)  # another login may have had its turn meanwhile
+                if found is None:
+                    until = monotonic() + within_s
+                    found = await self._compared(login, project_id, before, after, until)
+                    self._found[key] = found
+                return found
+
+        found = self._found.get(key)
+        return found or await self._asked.get((login, *key), compare)
 
     async def _compared(
         self,
@@ -97,3 +107,10 @@ class Comparisons:
             raise NotCompared(WhyNotCompared.NO_WAY)
         trees = TreeComparison(ObjectStream(self._http), login, project_id, until, self._limits)
         return await trees.of(before.object_id, after.object_id)
+
+
+def _size(comparison: Comparison) -> int:
+    """How many rows and names it has."""
+    names = sum(len(change.properties) for change in comparison.changed)
+    rows = len(comparison.added) + len(comparison.removed) + len(comparison.changed)
+    return 1 + rows + names + len(comparison.on_all)
