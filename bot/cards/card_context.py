@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from bot.cards.applications import application_name
@@ -167,6 +168,7 @@ class CardContext:
         return self.links.model(self.project_id, model.id, model.name)
 
 
+@lru_cache(1_000)  # a comparison says the same names on each of its pages
 def name_text(name: str | None, otherwise: str | None = None) -> str:
     """A name for use inside a sentence or a title: one line, not too long, escaped."""
     line = one_line(name) if otherwise is None else one_line(name, otherwise)
