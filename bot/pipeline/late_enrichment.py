@@ -53,6 +53,7 @@ from bot.speckle_api.previews import NoPicture
 from bot.storage import Storage, Transaction
 from bot.trace import MissingWhy, TraceFacts, TraceLine, TraceStep
 from bot.work import (
+    CardChange,
     FallbackLevel,
     InboxEvent,
     LateAddition,
@@ -68,8 +69,6 @@ log = structlog.get_logger()
 KEYS_AT_ONCE = 8  # one server gets up to half of them
 JOBS_AT_ONCE = 4  # of one guild at one server
 MOST_RUNG = 1_000  # versions; further ones are asked about at their time
-
-Change = Callable[[OutboxCard, Sequence[OutboxCard]], Card | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ class IncompleteCard:
 class Addition:
     """What is to be done to a card, and what it shows of an issue then."""
 
-    change: Change
+    change: CardChange
     subject: str | None = None
     unfinished: bool = False  # more may come: it is asked for again while there is time
     of_versions: tuple[str, ...] = ()  # it is for the cards of these, not for the event's own
