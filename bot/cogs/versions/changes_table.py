@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from bot.cards.text import one_line
-from bot.speckle.comparison import Comparison, Conclusion, ElementKind
+from bot.speckle.comparison import Comparison, ElementKind
 
 HEADER: Final = ("change", "category", "level", "name", "elements", "properties", "geometry")
 BOM: Final = "\ufeff"  # by which Excel knows that it is UTF-8
@@ -20,7 +20,6 @@ FORMULA_SIGNS: Final = "=+\\-@\uff1d\uff0b\uff0d\uff20"
 BEGINS_FORMULA: Final = re.compile(rf'(^|[;,|])([\s"]*)(?=[{FORMULA_SIGNS}])')
 CHANGED: Final = "changed"
 MOVED: Final = "moved"
-NET: Final = frozenset({Conclusion.UNMATCHED, Conclusion.TOO_LARGE})
 
 Row = tuple[str, ...]
 
@@ -40,8 +39,7 @@ def changes_table(comparison: Comparison) -> bytes:
 
 
 def _rows(comparison: Comparison) -> Iterator[Row]:
-    net = comparison.conclusion in NET
-    added, removed = ("more", "fewer") if net else ("added", "removed")
+    added, removed = ("more", "fewer") if comparison.is_net else ("added", "removed")
     for kind, count in comparison.added.items():
         yield (added, *_kind(kind), str(count), "", "")
     for kind, count in comparison.removed.items():

@@ -25,7 +25,6 @@ from bot.cogs.responses import COLOUR, FileToSend
 from bot.cogs.versions.changes_table import changes_table
 from bot.cogs.versions.texts import MAX_LINE, MAX_PERSON, NO_MESSAGE, model_text, usable
 from bot.services.version_comparison import ComparedVersions
-from bot.services.version_lookup import is_bundle
 from bot.speckle.comparison import CategoryChanges, Comparison, Conclusion, WhyNotCompared
 from bot.speckle.links import Links
 from bot.speckle.listed import ListedVersion
@@ -146,7 +145,7 @@ def compared_url(found: ComparedVersions) -> str:
     alone = links.version(project_id, after.model.id, after.id)
     if before is None or after.model.id is None or before.model.id != after.model.id:
         return alone
-    if is_bundle(before) or is_bundle(after):
+    if before.is_bundle or after.is_bundle:
         return alone
     url = links.comparison(project_id, after.model.id, after.id, before.id)
     return url if len(url) <= MAX_BUTTON_URL else alone
@@ -199,11 +198,10 @@ def _footer(found: ComparedVersions, page: int, pages: int) -> str:
     outcome = found.outcome
     if not isinstance(outcome, Comparison) or not (outcome.categories or outcome.properties):
         return ""
-    net = outcome.conclusion in (Conclusion.UNMATCHED, Conclusion.TOO_LARGE)
     which = f" · page {page + 1} of {pages}" if pages > 1 else ""
     cut = ". The table has the rest" if pages == MAX_PAGES and page + 1 == pages else ""
-    blind = f" · {NO_GEOMETRY}" if is_bundle(found.after) and not net else ""
-    return f"{NET_LEGEND if net else LEGEND}{blind}{which}{cut}"
+    blind = f" · {NO_GEOMETRY}" if found.after.is_bundle and not outcome.is_net else ""
+    return f"{NET_LEGEND if outcome.is_net else LEGEND}{blind}{which}{cut}"
 
 
 def _picture_name(when: str, name: str) -> str:
