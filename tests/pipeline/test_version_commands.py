@@ -107,7 +107,7 @@ async def test_who_sees_the_channel_looks_versions_up_as_its_account_sees_them(
     assert "[Slab 3](" in last_page
     assert "page 3 of 3" in last_page
     assert "[Older]" not in last_page
-    assert "What changed: Nothing: it is the model's first version." in oldest
+    assert "What changed: It is the model's first version." in oldest
     assert "Did you mean `structure/level 1`?" in near
     assert [one["value"] for one in offered] == ["structure/level 1"]
     assert [one["value"] for one in projects] == [address(site)]
@@ -274,7 +274,7 @@ async def test_two_versions_are_compared_in_full_with_pages_a_table_and_both_pic
     assert sum(one.count("Beam of type ") for one in pages) == len(new)
     assert "page 1 of" in pages[0]
     assert streams == []  # it was kept
-    assert "**They cannot be compared:** it is the model's first version" in lone
+    assert "**There is nothing to compare it with:** it is the model's first version" in lone
     assert "one and the same version" in same
     assert "is said of several" in several
     assert [(one["value"], one["name"][:5]) for one in offered] == [(second.id, "#2 · ")]
