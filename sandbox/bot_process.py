@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +28,16 @@ class Broken(Exception):
     """The bot did what it must never do; the text is a sentence."""
 
 
+async def start_bot(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> Process:
+    """`python -m bot` with these arguments."""
+    with log.open("ab") as output:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "sandbox.bot_main", *arguments,
+            cwd=ROOT, env=environment, stdin=PIPE, stdout=output, stderr=output,
+            start_new_session=True,  # Ctrl-C is for who started it, and who then stops it
+        )  # fmt: skip
+
+
 class BotProcess:
     """`python -m bot run` in this environment, its output added to the file `log`.
 
@@ -44,12 +54,7 @@ class BotProcess:
     async def start(self) -> None:
         """Start it, and wait until it takes deliveries; raises Broken if it does not."""
         files = ("--config", str(self._config), "--env-file", os.devnull)
-        with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "sandbox.bot_main", *files, "run",
-                cwd=ROOT, env=self._environment, stdin=PIPE, stdout=log, stderr=log,
-                start_new_session=True,  # Ctrl-C is for who started it, and who then stops it
-            )  # fmt: skip
+        self._process = await start_bot((*files, "run"), self._environment, self._log)
         try:
             async with asyncio.timeout(TAKES_DELIVERIES_WITHIN_S), aiohttp.ClientSession() as http:
                 while not await self._is_healthy(http):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import URL, Engine, QueuePool, create_engine, make_url
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
@@ -22,8 +23,18 @@ from sqlalchemy.util import LRUCache
 from bot.db import connections
 from bot.db.engine import Database
 from bot.storage import migrate
+from sandbox import bot_process
 from sandbox.speckle import SPECKLE_2_31, SPECKLE_4_AS_ANNOUNCED, Release
+from tests import forked_bot
 from tests.stored import new_database
+
+# Without rich, which takes longer over one exception than a test over all else.
+structlog.configure(
+    [
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,7 +53,8 @@ def pytest_collection() -> Iterator[None]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: at the end they would keep one worker busy and the others idle."""
-    items.sort(key=lambda item: "soak" not in item.path.parts)
+    longest = ("soak", "page")
+    items.sort(key=lambda item: not any(room in item.path.parts for room in longest))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,6 +75,13 @@ def statements_are_compiled_once() -> Iterator[None]:
             patch.setattr(dialect, "__eq__", lambda one, other: type(one) is type(other))
             patch.setattr(dialect, "__hash__", lambda one: hash(type(one)))
         patch.setattr(connections, "create_engine", create)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def bots_are_forked() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bot_process, "start_bot", forked_bot.start_bot)
         yield
 
 

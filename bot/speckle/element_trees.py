@@ -12,6 +12,7 @@ from typing import Any, Final
 from bot.speckle.comparison import ElementKind, are_ids_new
 
 MAX_TEXT: Final = 120  # characters, of a name or a category
+MAX_ID: Final = 128  # characters; an object's is a hash of 32 or 64
 CHILDREN: Final = ("elements", "@elements")
 SHAPES: Final = ("displayValue", "@displayValue")
 # What is asked of each object on the way; geometry is behind references.
@@ -82,7 +83,7 @@ def read_node(data: Mapping[str, Any], *, is_root: bool = False) -> Node:
     ]
     if is_root:
         children += [
-            (one, key.removeprefix("@"))
+            (one, _text(key.removeprefix("@")))
             for key, value in data.items()
             if key.startswith("@")
             and key not in (*CHILDREN, *SHAPES)
@@ -189,8 +190,9 @@ def kind_of(node: Node, place: str) -> ElementKind:
 def _references(value: Any) -> Iterator[str]:
     """The ids of objects that are kept apart from this one, in a list or alone."""
     for one in value if isinstance(value, list) else (value,):
-        if isinstance(one, dict) and isinstance(one.get("referencedId"), str):
-            yield one["referencedId"]
+        found = one.get("referencedId") if isinstance(one, dict) else None
+        if isinstance(found, str) and len(found) <= MAX_ID:
+            yield found
 
 
 def _level(value: Any) -> str:

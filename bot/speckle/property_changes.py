@@ -2,18 +2,21 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 SAME_NUMBER: Final = 1e-9  # relative: as much as writing and reading a number again may change it
 MAX_DEPTH: Final = 40  # of properties within properties
 MAX_NAME: Final = 80  # characters
+MOST_NAMES: Final = 1_000  # of one object
 # They say which object it is, not what it is like.
 IDENTITY: Final = frozenset({"id", "applicationId", "__closure", "totalChildrenCount"})
 
 
 def changed_properties(before: Mapping[str, Any], after: Mapping[str, Any]) -> frozenset[str]:
-    """The names of the properties whose values differ, as a person knows them."""
-    return frozenset(name[:MAX_NAME] for name in _changed("", before, after, 0))
+    """The names of the properties whose values differ, as a person knows them; MOST_NAMES."""
+    found = islice(_changed("", before, after, 0), MOST_NAMES)
+    return frozenset(name[:MAX_NAME] for name in found)
 
 
 def _changed(name: str, before: Any, after: Any, depth: int) -> Iterator[str]:
@@ -47,7 +50,10 @@ def _name_of(value: Any, otherwise: str) -> str:
 
 def _is_same(before: Any, after: Any, depth: int) -> bool:
     if isinstance(before, float | int) and isinstance(after, float | int):
-        return math.isclose(before, after, rel_tol=SAME_NUMBER)
+        try:
+            return math.isclose(before, after, rel_tol=SAME_NUMBER)
+        except OverflowError:  # whole numbers that no float holds
+            return before == after
     if depth > MAX_DEPTH:
         return True  # nobody reads properties so deep inside others
     if isinstance(before, list) and isinstance(after, list):

@@ -19,7 +19,7 @@ from bot.speckle_api.tree_comparison import TreeComparison, TreeLimits
 from bot.speckle_api.types import Login
 
 LIMITS: Final = TreeLimits()
-KEPT: Final = 32
+MOST_KEPT: Final = 400_000  # rows and names; a usual change has some hundreds
 KEEP_S: Final = 600.0  # a card and whoever asks about it then do not ask a server twice
 
 
@@ -46,8 +46,8 @@ class Comparisons:
         self._http = http
         self._bundles = bundles or BundleReader()
         self._limits = limits
-        self._asked = SingleFlightCache[Comparison](max_values=KEPT, ttl_s=KEEP_S)
-        self._found = TTLCache[Hashable, Comparison](KEPT, KEEP_S)
+        self._asked = SingleFlightCache[Comparison](max_values=1, ttl_s=0.0)
+        self._found = TTLCache[Hashable, Comparison](MOST_KEPT, KEEP_S, getsizeof=_size)
         self._turns = defaultdict[str, FairSemaphore](lambda: FairSemaphore(1))
 
     def close(self) -> None:
@@ -107,3 +107,10 @@ class Comparisons:
             raise NotCompared(WhyNotCompared.NO_WAY)
         trees = TreeComparison(ObjectStream(self._http), login, project_id, until, self._limits)
         return await trees.of(before.object_id, after.object_id)
+
+
+def _size(comparison: Comparison) -> int:
+    """How many rows and names it has."""
+    names = sum(len(change.properties) for change in comparison.changed)
+    rows = len(comparison.added) + len(comparison.removed) + len(comparison.changed)
+    return 1 + rows + names + len(comparison.on_all)

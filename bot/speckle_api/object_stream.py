@@ -15,6 +15,9 @@ from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.types import Login
 
 MOST_IDS: Final = 5_000  # in one request; the server takes no more
+# What an object's JSON may have: "[]," takes 3 bytes in it, and 64 in memory.
+MOST_PARTS: Final = 200_000  # lists and objects
+MOST_VALUES: Final = 1_000_000
 
 TakeObject = Callable[[str, bytes], None]
 """Gets an object's id and its JSON as it came."""
@@ -53,13 +56,16 @@ class ObjectStream:
     ) -> bool:
         """Have at most MOST_IDS objects taken, as they come; False if the server has no such way.
 
+        What was not asked for is not taken.
         Errors: SpeckleError of each kind; HttpAnswerTooLarge where fewer at once may be answered.
         """
+        wanted = frozenset(ids)
 
         def take_line(line: bytes) -> None:
-            object_id, tab, text = line.partition(b"\t")
-            if tab:
-                take(object_id.decode("ascii", "replace"), text)
+            name, tab, text = line.partition(b"\t")
+            object_id = name.decode("ascii", "replace") if tab else ""
+            if object_id in wanted:
+                take(object_id, text)
 
         self.requests += 1
         answer = await self.http.post_for_lines(
@@ -82,7 +88,9 @@ class ObjectStream:
 
 
 def as_object(text: bytes) -> dict[str, Any] | None:
-    """An object's JSON; None for what is none."""
+    """An object's JSON; None for what is none, and for what has too many parts to be kept."""
+    if text.count(b"{") + text.count(b"[") > MOST_PARTS or text.count(b",") > MOST_VALUES:
+        return None
     try:
         read = json.loads(text)
     except (ValueError, RecursionError):

@@ -4,6 +4,7 @@ Source: measured at a 2.31 server. What both versions have is never fetched, and
 everything else is the same, so that a usual change of 10,000 elements takes seven requests.
 """
 
+import asyncio
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -79,6 +80,8 @@ class TreeLimits:
     pairs: int = 10_000
     shapes: int = 10_000
     counted: int = 250_000
+    references: int = 600_000  # that are kept at a time: what objects say is below them
+    names: int = 250_000  # of properties that differ: each set of them counts once
     nodes_bytes: int = 8 * 1024 * 1024  # 50,000 elements of one collection have 5 MB
     content_bytes: int = 24 * 1024 * 1024
 
@@ -96,6 +99,7 @@ class TreeComparison:
     until: float
     limits: TreeLimits = TreeLimits()
     _nodes: dict[str, Node] = field(default_factory=dict, init=False)
+    _references: int = field(default=0, init=False)
 
     async def of(self, before: str, after: str) -> Comparison:
         """What differs between two root objects, by their ids."""
@@ -182,8 +186,11 @@ class TreeComparison:
 
         def take(object_id: str, text: bytes) -> None:
             data = as_object(text)
-            if data is not None:
-                self._nodes[object_id] = read_node(data, is_root=is_root)
+            if data is not None and object_id not in self._nodes:
+                node = self._nodes[object_id] = read_node(data, is_root=is_root)
+                self._references += len(node.children) + len(node.shape)
+                if self._references > self.limits.references:
+                    raise NotCompared(WhyNotCompared.TOO_LARGE)
 
         for some in _parts(ids, MOST_IDS):
             await self._read(some, attributes, take, self.limits.nodes_bytes)
@@ -201,6 +208,7 @@ class TreeComparison:
         for _ in range(MOST_LEVELS):
             below: dict[str, tuple[int, str]] = {}
             for some in _parts(list(front), MOST_IDS):
+                self._references = 0
                 await self._learn(some, attributes)
                 for one in some:
                     sides, place = front[one]
@@ -214,10 +222,10 @@ class TreeComparison:
                             seen[child] = seen.get(child, 0) | new
                             known, _ = below.get(child, (0, ""))
                             below[child] = known | new, container or inside
+                if len(seen) > self.limits.counted:
+                    raise NotCompared(WhyNotCompared.TOO_LARGE)
             if not below:
                 break
-            if len(seen) > self.limits.counted:
-                raise NotCompared(WhyNotCompared.TOO_LARGE)
             front, attributes = below, OF_NODES
         there, now = kinds[BEFORE], kinds[AFTER]
         return net(Conclusion.TOO_LARGE, there.total(), now.total(), there, now)
@@ -275,16 +283,27 @@ class TreeComparison:
         return +changed, count - left
 
     async def _properties(self, pairs: Sequence[Pair]) -> list[tuple[Pair, frozenset[str]]]:
-        """The properties that differ in each pair, of as many as there is room for."""
+        """The properties that differ in each pair, of as many as there is room for.
+
+        In a thread, as reading megabytes of JSON takes its time.
+        """
         known: list[tuple[Pair, frozenset[str]]] = []
+        names = _Names(self.limits.names)
+        waiting = list(_parts(pairs[: self.limits.pairs], MOST_IDS // 2))[::-1]
         with suppress(_NoTimeLeft):
-            for some in _parts(pairs[: self.limits.pairs], MOST_IDS // 2):
+            while waiting and names.room >= 0:
+                some = waiting.pop()
                 texts: dict[str, bytes] = {}
                 wanted = dict.fromkeys(one.id for pair in some for one in (pair.before, pair.after))
-                await self._read(
-                    list(wanted), OF_CONTENT, texts.__setitem__, self.limits.content_bytes
-                )
-                known += [(pair, _changed(pair, texts)) for pair in some]
+                try:
+                    await self._ask(
+                        list(wanted), OF_CONTENT, texts.__setitem__, self.limits.content_bytes
+                    )
+                except HttpAnswerTooLarge:
+                    if len(some) > 1:  # of one that is too large alone, nobody knows
+                        waiting += list(_parts(some, (len(some) + 1) // 2))[::-1]
+                    continue
+                known += await asyncio.to_thread(_all_changed, some, texts, names, self.until)
         return known
 
     async def _moved(self, groups: Sequence[Sequence[Pair]]) -> list[int]:
@@ -311,6 +330,18 @@ class TreeComparison:
         self, ids: Sequence[str], attributes: Attributes, take: TakeObject, max_bytes: int
     ) -> None:
         """Have objects taken, in as many requests as their size asks for."""
+        try:
+            await self._ask(ids, attributes, take, max_bytes)
+        except HttpAnswerTooLarge:
+            if len(ids) == 1:
+                raise NotCompared(WhyNotCompared.TOO_LARGE) from None
+            for part in _parts(ids, (len(ids) + 1) // 2):
+                await self._read(part, attributes, take, max_bytes)
+
+    async def _ask(
+        self, ids: Sequence[str], attributes: Attributes, take: TakeObject, max_bytes: int
+    ) -> None:
+        """Have objects taken, in one request. Errors: also HttpAnswerTooLarge."""
         within_s = self.until - monotonic()
         if within_s <= 0:
             raise _NoTimeLeft
@@ -325,17 +356,40 @@ class TreeComparison:
                 within_s=within_s,
             )
         except HttpAnswerTooLarge:
-            if len(ids) == 1:
-                raise NotCompared(WhyNotCompared.TOO_LARGE) from None
-            for part in _parts(ids, (len(ids) + 1) // 2):
-                await self._read(part, attributes, take, max_bytes)
-            return
+            raise
         except SpeckleUnavailable:
             if monotonic() >= self.until:
                 raise _NoTimeLeft from None
             raise
         if not there:
             raise NotCompared(WhyNotCompared.NO_WAY)
+
+
+@dataclass(slots=True)
+class _Names:
+    """Sets of names, each of which is kept once; `room` is for so many more names."""
+
+    room: int
+    _kept: dict[frozenset[str], frozenset[str]] = field(default_factory=dict, init=False)
+
+    def kept(self, names: frozenset[str]) -> frozenset[str]:
+        """The set that is kept for these."""
+        there = self._kept.setdefault(names, names)
+        if there is names:
+            self.room -= len(names)
+        return there
+
+
+def _all_changed(
+    pairs: Sequence[Pair], texts: Mapping[str, bytes], names: _Names, until: float
+) -> list[tuple[Pair, frozenset[str]]]:
+    """The properties that differ in each pair, as long as there are time and room."""
+    known: list[tuple[Pair, frozenset[str]]] = []
+    for pair in pairs:
+        if names.room < 0 or monotonic() >= until:
+            break
+        known.append((pair, names.kept(_changed(pair, texts))))
+    return known
 
 
 def _changed(pair: Pair, texts: Mapping[str, bytes]) -> frozenset[str]:

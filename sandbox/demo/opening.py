@@ -20,9 +20,11 @@ from sandbox.demo.terminal import WIDTH, DemoGuild, answer_text, indented, optio
 from sandbox.discord import InteractionView, SandboxMessage
 from sandbox.discord.component_rules import walk
 from sandbox.speckle import ServerProject
+from sandbox.speckle.model_content import USUAL, NextVersion
 from sandbox.speckle.people_at_work import NotPossible, PersonAtWork
 
 ANSWER_S: Final = 15.0
+ELEMENTS: Final = 318  # of the model that somebody works on in the library
 LINK: Final = "Link my account"
 SIGN_IN: Final = "Sign in with Speckle"
 SHOW: Final = "Show it there"
@@ -78,7 +80,10 @@ def work_in_the_library(stage: Stage, message: str) -> bool:
         return False
     ilse = PersonAtWork(server, server.users[ILSE])
     try:
-        ilse.publish(project.models[0], message, "Archicad", 318)
+        model = project.models[0]
+        sent = NextVersion.prepared(server, model, USUAL, ELEMENTS)
+        sent.complete(server, model)
+        ilse.publish(model, message, "Archicad", content=sent.content)
     except NotPossible:
         return False
     return True

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from sandbox.speckle.automations import FunctionRun
 from sandbox.speckle.documents import mentioned, paragraph, with_mentions
 from sandbox.speckle.drawing import draw_screenshot, draw_screenshot_png
 from sandbox.speckle.entities import (
@@ -37,6 +38,8 @@ from sandbox.speckle.published_changes import (
 )
 
 ROLE_NAMES: Final = {OWNER: "owner", CONTRIBUTOR: "contributor", REVIEWER: "reviewer"}
+
+CHECKS: Final = ("Clash check", "Door widths", "Fire ratings", "Names of levels", "Rooms enclosed")
 
 
 class NotPossible(Exception):
@@ -251,6 +254,17 @@ class PersonAtWork:
         said = message or version.message
         line = self.server.receive(version, user=self.user, application=application, message=said)
         return self._call(project, "commit_receive", line.info, None, line.message)
+
+    def run_checks(self, version: Version, passed: int, failed: int, errors: int) -> Fired:
+        """Have automations look at it. Of those that fail the first finds so many errors."""
+        project = version.model.project
+        self._need(project, Right.WRITE)
+        states = [*(["FAILED"] * failed), *(["SUCCEEDED"] * passed)]
+        for number, state in enumerate(states):
+            found = FunctionRun(state, errors=0 if number else errors * bool(failed))
+            name = CHECKS[number % len(CHECKS)]
+            self.server.run_automation(version, found, name=name)
+        return Fired()
 
     def delete_version(self, version: Version) -> Fired:
         """Gone."""

@@ -7,15 +7,20 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bot.app import App
+from bot.app import App, Timings
 from bot.model import Hook, HookKind
 from bot.pipeline.catch_up.from_history import CatchUpLimits
 from bot.speckle.subscription_options import SubscriptionOptions
 from sandbox.discord import SandboxChannel, SandboxMessage
-from tests.pipeline.conftest import TIMINGS, Recorded, Run, StartBot, Studio, post
+from tests.pipeline.conftest import QUICK_NOTICES, TIMINGS, Recorded, Run, StartBot, Studio, post
 from tests.pipeline.deliveries import SERVER, follow, numbered, numbers_in, wait_for_numbers
 from tests.pipeline.tower import Tower
 from tests.waiting import until
+
+
+@pytest.fixture
+def timings() -> Timings:
+    return replace(TIMINGS, notifier=QUICK_NOTICES)
 
 
 async def statuses(app: App, hook: Hook, numbers: range) -> list[int]:

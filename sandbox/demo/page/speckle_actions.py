@@ -36,6 +36,8 @@ Status = Literal["open", "readyForReview", "resolved"]
 Priority = Literal["none", "low", "medium", "high"]
 Change = Annotated[str, AfterValidator(known_change)]
 MOST_ELEMENTS: Final = 13_500
+MOST_CHECKS: Final = 20
+MOST_ERRORS: Final = 1_000
 BURST: Final = 200
 # What people write who publish often.
 WORK: Final = (
@@ -255,6 +257,18 @@ class Receive(VersionAction):
 
     def act(self, there: Workplace) -> Fired:
         return there.person.receive(self.of_version(there), self.application)
+
+
+class RunChecks(VersionAction):
+    """Have automations look at a version."""
+
+    passed: int = Field(default=3, ge=0, le=MOST_CHECKS)
+    failed: int = Field(default=1, ge=0, le=MOST_CHECKS)
+    errors: int = Field(default=12, ge=0, le=MOST_ERRORS)
+
+    def act(self, there: Workplace) -> Fired:
+        version = self.of_version(there)
+        return there.person.run_checks(version, self.passed, self.failed, self.errors)
 
 
 class DeleteVersion(VersionAction):
@@ -483,6 +497,7 @@ ACTIONS: Final[dict[str, type[SpeckleAction]]] = {
     "update-version": UpdateVersion,
     "move-version": MoveVersion,
     "receive": Receive,
+    "run-checks": RunChecks,
     "delete-version": DeleteVersion,
     "comment": WriteComment,
     "reply": ReplyToComment,
