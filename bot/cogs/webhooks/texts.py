@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from bot.cards.text import escape_name, joined, one_line, shorten_plain
+from bot.cogs.failure_texts import left_out_text
 from bot.model import Hook, HookTrouble
 from bot.services.public_url import INSTANCE_PATH, ProbeProblem, ProbeResult
 from bot.services.webhook_results import (
@@ -203,6 +204,8 @@ def ensure_failed(hook: Hook, webhook: EnsureFailed) -> str:
                 else "Use `/subscribe` again in a minute."
             )
             return f"{start}: {hook.server_url} does not answer. {later}"
+        case EnsureProblem.LEFT_OUT:
+            return f"{start}. {left_out_text(hook.server_url)}"
         case EnsureProblem.UNREACHABLE:
             return f"{start}. {probe_text(webhook.result, hook.server_url)}"
         case EnsureProblem.REFUSED:
