@@ -15,12 +15,28 @@ PRIVATE_SUFFIXES: Final = (
     ".localhost",
     ".test",
 )
+# Addresses of IPv6 whose last four bytes are one of IPv4: RFC 4291 (2.5.5), RFC 6052 (NAT64).
+WITH_IPV4: Final = tuple(
+    map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96"))
+)
 
 
 def is_private_host(host: str) -> bool:
     """Whether a host is a private address, or a name that no public DNS knows."""
     host = host.rstrip(".").lower()
     try:
-        return not ipaddress.ip_address(host.partition("%")[0]).is_global
+        address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return "." not in host or f".{host}".endswith(PRIVATE_SUFFIXES)
+    return not _ipv4_in(address).is_global
+
+
+def _ipv4_in(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The address that one of IPv6 stands for; else itself."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if any(address in one for one in WITH_IPV4):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.sixtofour or address

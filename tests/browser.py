@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 from yarl import URL
 
 PROGRAM = (
@@ -20,6 +20,7 @@ needs_chromium = pytest.mark.skipif(
 WIDE = (1440, 900)
 PHONE = (390, 844)
 WAIT_MS = 15_000
+expect.set_options(timeout=WAIT_MS)  # which a context's own does not reach
 
 
 @asynccontextmanager

@@ -5,7 +5,14 @@ from typing import Final, assert_never
 
 from bot.cards.card_context import CardContext, name_text
 from bot.cards.text import joined, link
-from bot.speckle.comparison import CATEGORY, CategoryChanges, Comparison, Conclusion, WhyNotCompared
+from bot.speckle.comparison import (
+    CATEGORY,
+    COMPARED_IN_S,
+    CategoryChanges,
+    Comparison,
+    Conclusion,
+    WhyNotCompared,
+)
 from bot.speckle.facts import PreviousVersion
 
 MAX_CATEGORIES: Final = 3
@@ -31,7 +38,7 @@ WHY_NOT: Final[Mapping[str, str]] = {
     WhyNotCompared.NO_ELEMENTS: "neither version has elements that could be compared",
     WhyNotCompared.INCOMPLETE: "objects that the versions consist of are missing at the server",
     WhyNotCompared.TOO_LARGE: "the versions are too large, even to be counted",
-    WhyNotCompared.TOO_SLOW: "it took longer than 20 s",
+    WhyNotCompared.TOO_SLOW: f"it took longer than {COMPARED_IN_S:g} s",
     WhyNotCompared.UNREADABLE: "what the server gave out cannot be read",
 }
 

@@ -363,8 +363,26 @@ def _insert_late_enrichment_jobs(session: Session, shown: Sequence[_Result], now
         [(one.inbox_id, one.subscription_id, one.result.on_versions) for one in shown],
         now,
     )
+    put_jobs(session, rows)
+
+
+def put_jobs(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write jobs; one that is there already is due when its row says."""
     if rows:
-        session.execute(insert(late_enrichment_jobs), rows)
+        session.execute(_put_jobs(session.insert), rows)
+
+
+@cache
+def _put_jobs(insert: NewInsert) -> Insert:
+    new = insert(late_enrichment_jobs)
+    return new.on_conflict_do_update(
+        index_elements=[
+            late_enrichment_jobs.c.inbox_id,
+            late_enrichment_jobs.c.subscription_id,
+            late_enrichment_jobs.c.kind,
+        ],
+        set_={"next_try_at": new.excluded.next_try_at},
+    )
 
 
 def jobs_for_versions(

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, func, insert, select, tuple_, update
+from sqlalchemy import Select, and_, delete, func, select, tuple_, update
 
 from bot.cards.card import Card
 from bot.db.channel_queues import first_of_each, lock
-from bot.db.event_results import jobs_for_versions, write_pictures
+from bot.db.event_results import jobs_for_versions, put_jobs, write_pictures
 from bot.db.inbox import add_lines, insert_events
 from bot.db.outbox import read_rows
 from bot.db.rows import value_of
@@ -122,25 +122,11 @@ class LateEnrichmentJobs:
                 "kind": kind,
                 "created_at": now,
                 "next_try_at": now,
-                "attempts": 0,
             }
             for inbox_id, subscription_id, *version in there
             if RungVersion(*version) in wanted
         ]
-        if not rows:
-            return
-        new = self._session.insert(late_enrichment_jobs)
-        self._session.execute(
-            new.on_conflict_do_update(
-                index_elements=[
-                    late_enrichment_jobs.c.inbox_id,
-                    late_enrichment_jobs.c.subscription_id,
-                    late_enrichment_jobs.c.kind,
-                ],
-                set_={"next_try_at": new.excluded.next_try_at},
-            ),
-            rows,
-        )
+        put_jobs(self._session, rows)
 
     def drop(self, job: LateEnrichmentJob, note: TraceLine | None = None) -> None:
         """Ask no more; the cards stay as they are. The event's trace gets the note."""
@@ -169,12 +155,12 @@ class LateEnrichmentJobs:
     ) -> list[int]:
         """Change the job's cards and end it, in one transaction; the ids of the changed cards.
 
-        The event's trace gets the note, or that none of them changes. With `again_at` it is not
-        ended: more may come, and the note then. With `of_versions` it is about the subscription's
-        cards of these versions in place of its event's own; `on_versions` are those that its event
-        turned out to be about, whose cards are to say so. `found` becomes an event of its own,
-        once. `subject` is what they show
-        then of an issue; they stay as they are if another card has shown that.
+        The event's trace gets the note, or that none of them changes. `subject` is what they show
+        then of an issue; they stay as they are if another card has shown that. With `again_at` it
+        is not ended: more may come, and the note then. With `of_versions` it is about the
+        subscription's cards of these versions in place of its event's own; `on_versions` are those
+        that its event turned out to be about, whose cards are to say so. `found` becomes an event
+        of its own, once.
 
         `change(row, company)` gives the card as it is to be, or None to leave it; `company` are
         the other cards of the message that it is in or on its way with. Those whose message may
@@ -200,8 +186,7 @@ class LateEnrichmentJobs:
                 changed.append(row)
         self._to_be_edited(changed, now)
         of_this = [(job.inbox_id, job.subscription_id, on_versions)]
-        if jobs := jobs_for_versions(self._session, of_this, now):
-            self._session.execute(insert(late_enrichment_jobs), jobs)
+        put_jobs(self._session, jobs_for_versions(self._session, of_this, now))
         if found is not None:
             self._take_in(job, found, now)
         same_again = job.kind in SAID_AGAIN and not changed

@@ -30,7 +30,7 @@ from bot.services.access_rules import ReadPermit
 from bot.services.token_lending import TokenLender
 from bot.single_flight import SingleFlightCache
 from bot.speckle.checks import Checks
-from bot.speckle.comparison import Comparison, NotCompared, WhyNotCompared
+from bot.speckle.comparison import COMPARED_IN_S, Comparison, NotCompared, WhyNotCompared
 from bot.speckle.confirmation import (
     ArchivedQuestion,
     Claim,
@@ -134,7 +134,7 @@ class EnrichmentTimings:
         Backoff((5.0, 15.0, 60.0, 300.0)),
         timedelta(hours=1),
     )
-    comparison_s: float = 20.0
+    comparison_s: float = COMPARED_IN_S
     # Automations take seconds to minutes; most versions have none, which nothing says.
     checks: AskedAt = AskedAt(
         (

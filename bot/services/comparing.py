@@ -9,13 +9,11 @@ from bot.errors import SpeckleError
 from bot.fairness import current_tenant
 from bot.services.project_reading import ProjectReader, ProjectReading
 from bot.services.refusals import CommandRefused, RefusalReason
-from bot.speckle.comparison import Comparison, NotCompared, WhyNotCompared
+from bot.speckle.comparison import COMPARED_IN_S, Comparison, NotCompared, WhyNotCompared
 from bot.speckle.listed import ListedVersion
 from bot.speckle.wire import id_of
 from bot.speckle_api.comparisons import Comparisons, VersionContent
-from bot.speckle_api.versions import BUNDLE
 
-COMPARED_IN_S: Final = 20.0
 MOST_AT_ONCE: Final = 2  # of a guild: cards, and other guilds, wait for their turn behind them
 
 Outcome = Comparison | WhyNotCompared
@@ -117,5 +115,5 @@ def _content(version: ListedVersion) -> VersionContent | None:
     """What a version consists of; None where its model is not known."""
     if version.model.id is None:
         return None
-    is_bundle = (version.object_id or "").startswith(BUNDLE)
-    return VersionContent(version.id, version.model.id, id_of(version.object_id), is_bundle)
+    object_id = id_of(version.object_id)
+    return VersionContent(version.id, version.model.id, object_id, version.is_bundle)

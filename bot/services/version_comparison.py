@@ -21,7 +21,7 @@ from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import Login
 from bot.speckle_api.version_pictures import VersionPictures
 
-WAIT_S: Final = 45.0  # for its turn, and then 20 s
+WAIT_S: Final = 45.0  # for its turn, and then COMPARED_IN_S
 PICTURES_S: Final = 6.0
 WITHIN_S: Final = 10.0
 

@@ -30,7 +30,6 @@ from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.types import Login, ModelChoice
 from bot.speckle_api.version_lists import VersionList
 from bot.speckle_api.version_pictures import VersionPictures
-from bot.speckle_api.versions import BUNDLE
 
 PAGE: Final = 10
 MOST_LISTED: Final = 100  # two questions; further ones are in Speckle
@@ -167,7 +166,7 @@ class VersionLookup:
         """The version with all that can be had in a moment, side by side."""
         project_id, model = reader.project.project_id, version.model
         facts = VersionFacts(
-            model=model, object_id=id_of(version.object_id), bundle=is_bundle(version)
+            model=model, object_id=id_of(version.object_id), bundle=version.is_bundle
         )
 
         async def counted(login: Login) -> int | None:
@@ -407,11 +406,6 @@ class VersionLookup:
         urls = (url for url in self._reading.servers if server_key(url) == server)
         url = next(urls, None)
         return None if url is None else MeantProject(url, project_id)
-
-
-def is_bundle(version: ListedVersion) -> bool:
-    """Whether a version has no tree of objects."""
-    return (version.object_id or "").startswith(BUNDLE)
 
 
 def numbered(listed: VersionList) -> list[NumberedVersion]:

@@ -5,11 +5,12 @@ An *element* is what a person counts (a wall, a beam); an object of Speckle's ma
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 CATEGORY: Final = "category"
+COMPARED_IN_S: Final = 20.0  # once it is a comparison's turn at its server
 NEW_IDS_SHARE: Final = 0.9  # so many unmatched on both sides: the ids are new, not the elements
 NEW_IDS_SIZE: Final = 0.1  # the numbers of elements may differ by so much then
 LEAST_FOR_ALL: Final = 10  # fewer elements are listed, though all of them differ
@@ -106,9 +107,7 @@ class Comparison:
 
     `before` and `after`: all elements of a version, None where not all were seen. `on_all`:
     properties that differ on every one of `pairs` elements that are on both sides, and `reshaped`
-    that the geometry does; `changed` is without these. Of UNMATCHED and TOO_LARGE, `added` and
-    `removed` say by category of how many there are more and fewer. `geometry`: whether that was
-    compared, too.
+    that the geometry does; `changed` is without these. `geometry`: whether that was compared, too.
     """
 
     conclusion: Conclusion
@@ -122,6 +121,11 @@ class Comparison:
     reshaped: bool = False
     checked: Checked = Checked()
     geometry: bool = True
+
+    @property
+    def is_net(self) -> bool:
+        """Whether `added` and `removed` say by category how many more and fewer there are."""
+        return self.conclusion in (Conclusion.UNMATCHED, Conclusion.TOO_LARGE)
 
     @property
     def categories(self) -> tuple[CategoryChanges, ...]:
@@ -245,17 +249,6 @@ def net(
     more = {ElementKind(name): count for name, count in difference.items() if count > 0}
     fewer = {ElementKind(name): -count for name, count in difference.items() if count < 0}
     return Comparison(conclusion, more, fewer, before=before, after=after)
-
-
-def turned(comparison: Comparison) -> Comparison:
-    """The same comparison seen from the other version."""
-    return replace(
-        comparison,
-        added=comparison.removed,
-        removed=comparison.added,
-        before=comparison.after,
-        after=comparison.before,
-    )
 
 
 def _by_category(kinds: Mapping[ElementKind, int]) -> Counter[str]:

@@ -22,6 +22,7 @@ from bot.speckle.event_subjects import (
 )
 from bot.speckle.events import ModelRef, SpeckleUser
 from bot.speckle.remembered import ProjectState
+from bot.speckle.wire import names_bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,11 @@ class ListedVersion:
     message: str | None = field(default=None, repr=False)
     application: str | None = None
     object_id: str | None = None
+
+    @property
+    def is_bundle(self) -> bool:
+        """Whether it has no tree of objects."""
+        return names_bundle(self.object_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 MAX_TEXT = 20_000  # characters; recorded descriptions have 13,000
 MAX_NAME = 1_000  # characters; recorded names have 512
+BUNDLE = "bundle."  # then project, model and version: in place of an object's id
 VISIBILITIES = frozenset({"public", "unlisted", "private", "workspace"})
 
 JsonObject = Mapping[str, Any]
@@ -32,6 +33,11 @@ def name_of(value: Any) -> str | None:
 def id_of(value: Any) -> str | None:
     """An id; None for a text that cannot be one."""
     return value if isinstance(value, str) and ID.fullmatch(value) else None
+
+
+def names_bundle(root: str | None) -> bool:
+    """Whether what stands for a version's root object says that the version is a bundle."""
+    return root is not None and root.startswith(BUNDLE)
 
 
 def ids_of(value: Any, limit: int) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
@@ -19,7 +20,8 @@ from bot.speckle_api.tree_comparison import TreeComparison, TreeLimits
 from bot.speckle_api.types import Login
 
 LIMITS: Final = TreeLimits()
-MOST_KEPT: Final = 400_000  # rows and names; a usual change has some hundreds
+MOST_KEPT: Final = 20_000_000  # characters; a usual change of 10,000 elements has some 30,000
+ROW: Final = 100  # characters that a row takes beside its texts
 KEEP_S: Final = 600.0  # a card and whoever asks about it then do not ask a server twice
 
 
@@ -82,7 +84,8 @@ class Comparisons:
                 if found is None:
                     until = monotonic() + within_s
                     found = await self._compared(login, project_id, before, after, until)
-                    self._found[key] = found
+                    with suppress(ValueError):  # what is too large to be kept is compared again
+                        self._found[key] = found
                 return found
 
         found = self._found.get(key)
@@ -110,7 +113,8 @@ class Comparisons:
 
 
 def _size(comparison: Comparison) -> int:
-    """How many rows and names it has."""
-    names = sum(len(change.properties) for change in comparison.changed)
-    rows = len(comparison.added) + len(comparison.removed) + len(comparison.changed)
-    return 1 + rows + names + len(comparison.on_all)
+    """About how many characters it takes."""
+    kinds = (*comparison.added, *comparison.removed, *(one.kind for one in comparison.changed))
+    texts = sum(ROW + len(one.category) + len(one.level) + len(one.name) for one in kinds)
+    names = sum(len(name) for change in comparison.changed for name in change.properties)
+    return ROW + texts + names

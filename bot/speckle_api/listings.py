@@ -226,8 +226,8 @@ def read_changes(
 
 
 def read_versions(listing: Listing) -> tuple[ListedVersion, ...]:
-    """What a list of versions has; what has another shape is left out."""
-    return tuple(filter(None, map(read_version, listing.items)))
+    """What a list of versions has, each once; what has another shape is left out."""
+    return tuple({one.id: one for one in map(read_version, listing.items) if one}.values())
 
 
 def read_state(versions: Listing, models: Listing, issues: Listing | None) -> ProjectState:

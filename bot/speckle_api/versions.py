@@ -6,12 +6,11 @@ from typing import Any, Final
 
 from bot.speckle.events import ModelRef
 from bot.speckle.facts import PreviousVersion, VersionFacts
-from bot.speckle.wire import MAX_TEXT, id_of, name_of, text_of
+from bot.speckle.wire import MAX_TEXT, id_of, name_of, names_bundle, text_of
 from bot.speckle_api.answers import child, items, model_ref, moment, person
 
 # A version is compared a little after its card is shown, if none has followed it by then.
 AT_ONCE: Final = timedelta(seconds=5)
-BUNDLE: Final = "bundle."  # then project, model and version: in place of an object's id
 
 # Without a number of objects: what is below the root object can be megabytes (object_counts.py).
 VERSION_FACTS: Final = """
@@ -64,7 +63,7 @@ def read_version_facts(data: Any, version_id: str) -> VersionFacts:
         model=model,
         message=text_of(child(found, "message")),
         object_id=object_id,
-        bundle=root.startswith(BUNDLE),
+        bundle=names_bundle(root),
         parents=tuple(filter(None, map(id_of, parents if isinstance(parents, list) else ()))),
         compared_with=compared_with,
         overtaken=overtaken,
@@ -77,7 +76,7 @@ def _listed(versions: Any) -> list[PreviousVersion]:
     for item in items(child(versions, "items")):
         version_id, root = id_of(item.get("id")), text_of(item.get("referencedObject"), MAX_TEXT)
         if version_id is not None:
-            is_bundle, at = (root or "").startswith(BUNDLE), moment(item.get("createdAt"))
+            is_bundle, at = names_bundle(root), moment(item.get("createdAt"))
             found.append(PreviousVersion(version_id, at, id_of(root), is_bundle))
     return found
 

@@ -135,6 +135,18 @@ def test_no_cell_of_the_table_is_a_formula(sign: str) -> None:
         assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\uff1d")) for cell in row)
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "|"])
+def test_no_cell_is_a_formula_where_another_sign_ends_cells(delimiter: str) -> None:
+    """A German Excel ends cells at semicolons, and quotes count only at a cell's beginning."""
+    evil = ['Wall;=HYPERLINK("http://evil.example")', "a; =1+1", 'a;"=1+1"', "a,=1+1", "a|@x"]
+    kinds = dict.fromkeys((ElementKind(one, one, one) for one in evil), 1)
+    changed = {ElementChange(one, frozenset(evil)): 1 for one in kinds}
+    table = changes_table(Comparison(Conclusion.DIFFERENT, kinds, {}, changed)).decode()
+    reader = csv.reader(io.StringIO(table.removeprefix(BOM), newline=""), delimiter=delimiter)
+    for row in reader:
+        assert not [cell for cell in row if cell.strip(' "').startswith(("=", "+", "-", "@"))]
+
+
 def test_the_table_has_all_and_is_of_bounded_size() -> None:
     whole = rows(changes_table(large(400)))
     assert len(whole) == 1 + 2 * 400

@@ -66,13 +66,21 @@ def ingest(storage: Storage, delivery: NewDelivery, clock: Clock) -> "Ingest":
         *subscriptions: Subscription,
         title: str = "New version",
         kinds: Sequence[LateAddition] = (LateAddition.PICTURE,),
+        version_id: str | None = None,
+        on_versions: tuple[str, ...] = (),
     ) -> list[int]:
         """One event's cards, which lack these things."""
         new: NewInboxEvent = delivery(hook_id=subscriptions[0].hook_id)
         receipt = await storage.intake.accept(new)
         late = {kind: clock() + timedelta(seconds=5) for kind in kinds}
+        shown = card(clock, title, AVATAR)
         routed = [
-            SubscriptionResult(s.id, NewCard.of(s, card(clock, title, AVATAR)), late)
+            SubscriptionResult(
+                s.id,
+                NewCard.of(s, shown, version_id=version_id),
+                late,
+                on_versions=on_versions,
+            )
             for s in subscriptions
         ]
         one = HookResult(subscriptions[0].hook_id, clock(), True, "Harbour Tower", results=routed)
@@ -210,6 +218,27 @@ async def test_a_card_that_changes_while_it_is_edited_is_edited_again(
     [row] = again.rows
     assert row.card["title"] == "with facts"
     assert row.card["image"] == f"attachment://{PICTURE.name}"
+
+
+async def test_versions_that_are_named_twice_are_asked_about_once(
+    storage: Storage, subscription: Subscription, ingest: Ingest, clock: Clock
+) -> None:
+    on_version = "9f2c41d07b"
+    await ingest(subscription, kinds=(), version_id=on_version)
+    await ingest(subscription, kinds=(LateAddition.FACTS,), on_versions=(on_version,))
+    clock.forward(seconds=5)
+    opened, facts = await storage.read(lambda tx: tx.late_enrichment.due(LANE, 10))
+    assert (opened.kind, facts.kind) == (LateAddition.OPENED, LateAddition.FACTS)
+    later = clock() + timedelta(minutes=5)
+    await storage.write(lambda tx: tx.late_enrichment.postpone(opened.id, later))
+    filled = await storage.write(
+        lambda tx: tx.late_enrichment.fill(
+            facts, lambda *_: card(clock, "with facts"), NOTE, on_versions=(on_version,)
+        )
+    )
+    assert len(filled) == 1
+    [again] = await storage.read(lambda tx: tx.late_enrichment.due(LANE, 10))
+    assert again.id == opened.id
 
 
 async def test_a_job_is_ended_once(

@@ -9,7 +9,7 @@ import pytest
 
 from bot.errors import SpeckleTokenRefused
 from bot.fairness import current_tenant
-from bot.speckle.comparison import Comparison, Conclusion
+from bot.speckle.comparison import Comparison, Conclusion, ElementKind
 from bot.speckle_api.comparisons import Comparisons, VersionContent
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.types import Login
@@ -24,6 +24,7 @@ class Asked:
     """What reached the server, by whose token; it answers when `answers` is set."""
 
     refuses: str = ""
+    finds: Comparison = DIFFERENT
     order: list[tuple[str | None, str]] = field(default_factory=list)
     answers: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -34,7 +35,7 @@ class Asked:
         await self.answers.wait()
         if login.token == self.refuses:
             raise SpeckleTokenRefused(SERVER, "the token is not valid")
-        return DIFFERENT
+        return self.finds
 
 
 @pytest.fixture
@@ -95,3 +96,15 @@ async def test_a_guild_with_many_versions_keeps_no_other_waiting(
     asked.answers.set()
     await asyncio.gather(other, *many)
     assert ("maren", "version9") in asked.order[:2]
+
+
+async def test_what_is_too_large_to_be_kept_is_told_and_compared_again(
+    comparisons: Comparisons, asked: Asked
+) -> None:
+    asked.answers.set()
+    kinds = (ElementKind("a" * 120, "b" * 120, f"{number}") for number in range(80_000))
+    asked.finds = Comparison(Conclusion.DIFFERENT, dict.fromkeys(kinds, 1))
+    for _ in range(2):
+        assert await of(comparisons, ILSE) is asked.finds
+    assert not comparisons.is_kept(SERVER, "tower", content(0), content(1))
+    assert len(asked.order) == 2

@@ -24,6 +24,13 @@ def release(request: pytest.FixtureRequest) -> Release:
     return found
 
 
+def test_a_version_that_a_list_has_twice_is_one() -> None:
+    """Discord takes no menu that offers the same twice."""
+    items = [{"id": one, "moved": "2026-01-01T00:00:00Z"} for one in ("b", "a", "b")]
+    found = listings.read_versions(listings.Listing(tuple(items)))
+    assert [one.id for one in found] == ["b", "a"]
+
+
 async def test_what_was_made_since_is_listed_whole(studio: Studio) -> None:
     server, ilse = studio.server, SpeckleUser(studio.ilse.id, "Ilse Brandt")
     after = server.now()

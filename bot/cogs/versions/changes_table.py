@@ -2,11 +2,12 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from typing import Final
 
 from bot.cards.text import one_line
-from bot.speckle.comparison import Comparison, Conclusion, ElementKind
+from bot.speckle.comparison import Comparison, ElementKind
 
 HEADER: Final = ("change", "category", "level", "name", "elements", "properties", "geometry")
 BOM: Final = "\ufeff"  # by which Excel knows that it is UTF-8
@@ -14,10 +15,11 @@ MAX_BYTES: Final = 2_000_000  # Discord takes 10 MiB
 MAX_CELL: Final = 1_000  # characters
 # What begins so is a formula for a spreadsheet; the wide ones are what some keyboards write.
 # Source: https://owasp.org/www-community/attacks/CSV_Injection
-FORMULA_SIGNS: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# Spreadsheets of many countries take a semicolon for the end of a cell, whatever is quoted.
+FORMULA_SIGNS: Final = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+BEGINS_FORMULA: Final = re.compile(rf'(^|[;,|])([\s"]*)(?=[{FORMULA_SIGNS}])')
 CHANGED: Final = "changed"
 MOVED: Final = "moved"
-NET: Final = frozenset({Conclusion.UNMATCHED, Conclusion.TOO_LARGE})
 
 Row = tuple[str, ...]
 
@@ -37,8 +39,7 @@ def changes_table(comparison: Comparison) -> bytes:
 
 
 def _rows(comparison: Comparison) -> Iterator[Row]:
-    net = comparison.conclusion in NET
-    added, removed = ("more", "fewer") if net else ("added", "removed")
+    added, removed = ("more", "fewer") if comparison.is_net else ("added", "removed")
     for kind, count in comparison.added.items():
         yield (added, *_kind(kind), str(count), "", "")
     for kind, count in comparison.removed.items():
@@ -66,4 +67,4 @@ def _line(row: Row) -> str:
 def _cell(text: str) -> str:
     """A text that no spreadsheet takes for a formula, on one line."""
     shown = one_line(text, otherwise="")[:MAX_CELL]
-    return f"'{shown}" if shown.startswith(FORMULA_SIGNS) else shown
+    return BEGINS_FORMULA.sub(r"\1\2'", shown)

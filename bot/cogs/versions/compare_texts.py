@@ -25,7 +25,6 @@ from bot.cogs.responses import COLOUR, FileToSend
 from bot.cogs.versions.changes_table import changes_table
 from bot.cogs.versions.texts import MAX_LINE, MAX_PERSON, NO_MESSAGE, model_text, usable
 from bot.services.version_comparison import ComparedVersions
-from bot.services.version_lookup import is_bundle
 from bot.speckle.comparison import CategoryChanges, Comparison, Conclusion, WhyNotCompared
 from bot.speckle.links import Links
 from bot.speckle.listed import ListedVersion
@@ -150,7 +149,7 @@ def compared_url(found: ComparedVersions) -> str:
     alone = links.version(project_id, after.model.id, after.id)
     if before is None or after.model.id is None or before.model.id != after.model.id:
         return alone
-    if is_bundle(before) or is_bundle(after):
+    if before.is_bundle or after.is_bundle:
         return alone
     url = links.comparison(project_id, after.model.id, after.id, before.id)
     return url if len(url) <= MAX_BUTTON_URL else alone
@@ -207,10 +206,9 @@ def _footer(found: ComparedVersions, page: int, pages: int) -> str:
     outcome = found.outcome
     if not isinstance(outcome, Comparison):
         return ""
-    net = outcome.conclusion in (Conclusion.UNMATCHED, Conclusion.TOO_LARGE)
     parts = []
     if outcome.categories or outcome.properties:
-        parts.append(NET_LEGEND if net else LEGEND)
+        parts.append(NET_LEGEND if outcome.is_net else LEGEND)
     if not (outcome.geometry or outcome.conclusion is Conclusion.UNCHANGED):
         parts.append(NO_GEOMETRY)
     if pages > 1:
