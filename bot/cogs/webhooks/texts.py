@@ -22,6 +22,8 @@ from bot.services.webhooks import MOST_WEBHOOKS
 from bot.speckle.links import Links
 from bot.speckle.tokens import TokenScope
 
+LOOKED_AT_LATER = "The bot tries again within an hour."
+SUBSCRIBE_LATER = "Use `/subscribe` again in a minute."
 MAX_CHANNELS = 20
 MAX_NAME = 120
 MAX_OWNERS = 5
@@ -198,11 +200,7 @@ def ensure_failed(hook: Hook, webhook: EnsureFailed) -> str:
                 "again."
             )
         case EnsureProblem.SPECKLE_AWAY:
-            later = (
-                "The bot tries again within an hour."
-                if webhook.made
-                else "Use `/subscribe` again in a minute."
-            )
+            later = LOOKED_AT_LATER if webhook.made else SUBSCRIBE_LATER
             return f"{start}: {hook.server_url} does not answer. {later}"
         case EnsureProblem.LEFT_OUT:
             return f"{start}. {left_out_text(hook.server_url)}"
