@@ -13,7 +13,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import DefaultResolver
 from yarl import URL
 
-from bot.errors import SpeckleError, SpeckleUnavailable
+from bot.errors import SpeckleError, SpeckleServerLeftOut, SpeckleUnavailable
 from bot.hosts import is_private_host
 from bot.metrics import SpeckleResult
 from bot.network import Network, why_not_reached
@@ -186,8 +186,7 @@ class SpeckleHttp:
         server_url = login.server_url
         headers = {} if login.token is None else {"Authorization": f"Bearer {login.token}"}
         if server_url not in self._servers:
-            reason = "SPECKLE_SERVERS does not name it"
-            raise SpeckleUnavailable(server_url, reason)
+            raise SpeckleServerLeftOut(server_url)
         self._breakers.begin(server_url)
         result = SpeckleResult.FAILED
         try:
