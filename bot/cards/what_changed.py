@@ -66,7 +66,7 @@ def summary(comparison: Comparison) -> str:
         case Conclusion.UNCHANGED:
             if comparison.geometry:
                 return "Re-exported; no element changed"
-            return f"Re-exported; no property changed ({NO_GEOMETRY})"
+            return f"Re-exported; no element changed ({NO_GEOMETRY})"
         case Conclusion.NEW_IDS:
             return _after(f"The same {_elements(comparison.pairs)}, sent with new ids", numbers)
         case Conclusion.UNMATCHED:

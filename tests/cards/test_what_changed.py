@@ -35,7 +35,7 @@ WORDINGS = {
     "**+6 −3 ~6** · Walls +5 −3 ~4 · Doors +1 ~2. Changed: *Comments* (4) · moved (2)": USUAL,
     "Identical to the version before": Comparison(Conclusion.IDENTICAL),
     "Re-exported; no element changed": Comparison(Conclusion.UNCHANGED),
-    "Re-exported; no property changed (geometry is not compared)": Comparison(
+    "Re-exported; no element changed (geometry is not compared)": Comparison(
         Conclusion.UNCHANGED, geometry=False
     ),
     "All 1,050 elements: *exportedAt* changed": different(on_all=("exportedAt",)),
