@@ -124,7 +124,7 @@ def _bytes_moved() -> int:
 
 
 def _forget_most_held() -> None:
-    """Have the most that was held counted anew."""
+    """Start counting the most that was held again."""
     Path("/proc/self/clear_refs").write_text("5", "utf-8")
 
 

@@ -169,6 +169,13 @@ class SpeckleUnavailable(SpeckleError):
         self.retry_in_s = retry_in_s
 
 
+class SpeckleServerLeftOut(SpeckleUnavailable):
+    """The person who runs the bot does not name the server any more, so it was not asked."""
+
+    def __init__(self, server_url: str) -> None:
+        super().__init__(server_url, "SPECKLE_SERVERS does not name it")
+
+
 class AccountUnopenable(SpeckleError):
     """The token is sealed with a key that the bot no longer has, so the server was not asked."""
 

@@ -322,6 +322,10 @@ class OutboxCard:
     received_at: datetime | None = None  # when its event arrived, if that is still known
 
 
+CardChange = Callable[[OutboxCard, Sequence[OutboxCard]], Card | None]
+"""A card and the others of its message → the card as it is to be; None to leave it."""
+
+
 @dataclass(frozen=True, slots=True)
 class SampleProgress:
     """How far a sample that /test made has come; `card` is None while, or where, there is none.

@@ -20,20 +20,20 @@ MAX_PROPERTIES: Final = 3
 MINUS: Final = "−"
 NO_CATEGORY: Final = "Other"
 MOVED: Final = "moved"
-NO_GEOMETRY: Final = "what only moved is not seen in bundles"
+NO_GEOMETRY: Final = "geometry is not compared"
 
 WHY_NOT: Final[Mapping[str, str]] = {
     WhyNotCompared.FIRST: "it is the model's first version, or the one before is not known",
     WhyNotCompared.MIXED: (
-        "one of the versions is a tree of objects and the other one a bundle, which have no ids in "
-        "common"
+        "one of the two versions was sent by a connector of Speckle 4 and the other one by an "
+        "older one, so that their elements have no ids in common"
     ),
     WhyNotCompared.NO_WAY: (
         "this Speckle server does not give out what is compared; it needs release 2.26.2 or later"
     ),
     WhyNotCompared.NO_READER: (
-        "the versions are bundles, which the bot reads only with DuckDB: the person who runs the "
-        "bot can add it with `bundles`"
+        "the versions were sent by a connector of Speckle 4, and the bot reads such versions only "
+        "with its extra `bundles`, which the person who runs the bot can add"
     ),
     WhyNotCompared.NO_ELEMENTS: "neither version has elements that could be compared",
     WhyNotCompared.INCOMPLETE: "objects that the versions consist of are missing at the server",
@@ -51,8 +51,6 @@ def changes_text(
     `since` is the version that it is with, where that is not the one before.
     """
     text = summary(comparison)
-    if comparison.conclusion is Conclusion.UNCHANGED and context.version_facts.bundle:
-        text = f"{text} · {NO_GEOMETRY}"
     if since is None:
         return text
     url = context.version_url(context.version_facts.model, since.id)
@@ -66,7 +64,9 @@ def summary(comparison: Comparison) -> str:
         case Conclusion.IDENTICAL:
             return "Identical to the version before"
         case Conclusion.UNCHANGED:
-            return "Re-exported; no element changed"
+            if comparison.geometry:
+                return "Re-exported; no element changed"
+            return f"Re-exported; no element changed ({NO_GEOMETRY})"
         case Conclusion.NEW_IDS:
             return _after(f"The same {_elements(comparison.pairs)}, sent with new ids", numbers)
         case Conclusion.UNMATCHED:

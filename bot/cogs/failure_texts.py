@@ -6,7 +6,7 @@ from discord import app_commands
 
 from bot.cogs.refusal_texts import refusal_text
 from bot.cogs.responses import NotShown, UserError
-from bot.errors import SealError, SpeckleError, StorageUnavailable
+from bot.errors import SealError, SpeckleError, SpeckleServerLeftOut, StorageUnavailable
 from bot.services.refusals import CommandRefused
 
 FAULT = (
@@ -49,6 +49,8 @@ def failure_text(cause: Exception) -> str | None:
                 "changed or lost, so nothing was changed. Tell the person who runs the bot, who "
                 "may still have the old key."
             )
+        case SpeckleServerLeftOut():
+            return left_out_text(cause.server_url)
         case SpeckleError():
             return (
                 f"{cause.server_url or 'The Speckle server'} did not do that. Try again in a "
@@ -56,3 +58,11 @@ def failure_text(cause: Exception) -> str | None:
             )
         case _:
             return None
+
+
+def left_out_text(server_url: str) -> str:
+    """That the bot's settings do not name a server any more, and what to do."""
+    return (
+        f"This bot no longer works with {server_url}, so it was not asked. Ask the person who runs "
+        "the bot to add it to `SPECKLE_SERVERS` again."
+    )

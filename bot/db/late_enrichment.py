@@ -3,7 +3,7 @@
 A card that is changed after its message may have been sent leaves an edit for that message.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -33,6 +33,7 @@ from bot.db.tables import (
 from bot.model import InboxSource
 from bot.trace import MissingWhy, TraceLine, TraceStep
 from bot.work import (
+    CardChange,
     InboxState,
     LateAddition,
     LateEnrichmentJob,
@@ -47,8 +48,6 @@ ASKED_AGAIN = timedelta(days=1)
 # What may be said more than once, and is no news if it is the same.
 SAID_AGAIN = frozenset({LateAddition.CHECKS, LateAddition.OPENED})
 COMPARES = late_enrichment_jobs.c.kind == LateAddition.CHANGES
-
-Change = Callable[[OutboxCard, Sequence[OutboxCard]], Card | None]
 
 
 class LateEnrichmentJobs:
@@ -144,7 +143,7 @@ class LateEnrichmentJobs:
     def fill(
         self,
         job: LateEnrichmentJob,
-        change: Change,
+        change: CardChange,
         note: TraceLine,
         subject: str | None = None,
         *,

@@ -4,6 +4,7 @@ Who may see it is decided again each time: access may have been lost since the c
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -53,6 +54,7 @@ from bot.speckle_api.previews import NoPicture
 from bot.storage import Storage, Transaction
 from bot.trace import MissingWhy, TraceFacts, TraceLine, TraceStep
 from bot.work import (
+    CardChange,
     FallbackLevel,
     InboxEvent,
     LateAddition,
@@ -67,9 +69,7 @@ log = structlog.get_logger()
 
 KEYS_AT_ONCE = 8  # one server gets up to half of them
 JOBS_AT_ONCE = 4  # of one guild at one server
-MOST_RUNG = 1_000  # versions; further ones are asked about at their time
-
-Change = Callable[[OutboxCard, Sequence[OutboxCard]], Card | None]
+MOST_RUNG = 500  # versions of one server; further ones are asked about at their time
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class IncompleteCard:
 class Addition:
     """What is to be done to a card, and what it shows of an issue then."""
 
-    change: Change
+    change: CardChange
     subject: str | None = None
     unfinished: bool = False  # more may come: it is asked for again while there is time
     of_versions: tuple[str, ...] = ()  # it is for the cards of these, not for the event's own
@@ -141,7 +141,7 @@ class LateEnrichment:
             handle=self._of_key,
         )
         self.wake = self._worker.wake
-        self._rung: set[RungVersion] = set()
+        self._rung = defaultdict[str, set[RungVersion]](set)  # by server
         self._rings = asyncio.Event()
 
     async def run(self) -> None:
@@ -152,8 +152,9 @@ class LateEnrichment:
 
     def checks_rang(self, server_url: str, project_id: str, version_id: str) -> None:
         """Ask soon about the checks of a version, as one of them goes on."""
-        if self._enrichment.is_on and len(self._rung) < MOST_RUNG:
-            self._rung.add(RungVersion(server_url, project_id, version_id))
+        there = self._rung[server_url]
+        if self._enrichment.is_on and len(there) < MOST_RUNG:
+            there.add(RungVersion(server_url, project_id, version_id))
             self._rings.set()
 
     async def _answer_rings(self) -> None:
@@ -162,7 +163,8 @@ class LateEnrichment:
             await self._rings.wait()
             await asyncio.sleep(self._timings.rings_together_s)
             self._rings.clear()
-            rung, self._rung = self._rung, set()
+            rung = frozenset[RungVersion]().union(*self._rung.values())
+            self._rung.clear()
             with suppress(StorageUnavailable):  # what rings is asked for at its time too
                 await self._storage.write(partial(_ask_about_checks, rung))
                 self.wake()

@@ -1,9 +1,12 @@
 """What channels follow, as somebody may read it who manages them."""
 
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
 from bot.permissions import Actor
 from bot.services.channel_rules import require_manager
 from bot.services.project_followers import entry_of, names_in_filters
-from bot.services.subscribe_results import Followed
+from bot.services.subscribe_results import Followed, NotHeard
 from bot.storage import Storage, Transaction
 
 
@@ -34,6 +37,34 @@ async def managed_entry(
     entry = await entry_of(storage, guild_id, subscription_id)
     require_manager(actor, entry.subscription.channel_id)
     return _as_seen(entry, actor)
+
+
+async def with_what_is_not_heard(
+    storage: Storage, entries: Sequence[Followed], servers: Collection[str]
+) -> list[Followed]:
+    """The entries, those that are live through an account with why that cannot be asked."""
+    account_ids = {
+        one.subscription.account_id
+        for one in entries
+        if one.hook.is_heard and one.subscription.account_id is not None
+    }
+
+    def unopenable(tx: Transaction) -> set[int | None]:
+        accounts = (tx.accounts.get(one) for one in account_ids)
+        return {one.id for one in accounts if one is not None and one.unopenable}
+
+    lost = await storage.read(unopenable) if account_ids else set()
+    return [_looked_at(one, servers, lost) for one in entries]
+
+
+def _looked_at(entry: Followed, servers: Collection[str], lost: Collection[int | None]) -> Followed:
+    if not entry.hook.is_heard:
+        return entry
+    if entry.hook.server_url not in servers:
+        return replace(entry, not_heard=NotHeard.SERVER_LEFT_OUT)
+    if entry.subscription.account_id in lost:
+        return replace(entry, not_heard=NotHeard.UNOPENABLE)
+    return entry
 
 
 def _as_seen(entry: Followed, actor: Actor) -> Followed:

@@ -91,18 +91,26 @@ class SubscribeChange(StrEnum):
     UNCHANGED = "unchanged"
 
 
+class NotHeard(Enum):
+    """Why nothing is heard of a project that is live through an account, until the host acts."""
+
+    SERVER_LEFT_OUT = auto()  # the bot's settings do not name its server any more
+    UNOPENABLE = auto()  # the bot's keys do not open the account
+
+
 @dataclass(frozen=True, slots=True)
 class Followed:
     """A subscription with the hook that it gets its events through.
 
     `named`: the reader may know what the channel calls the project. `models` are names of models
-    that its filters name by their ids.
+    that its filters name by their ids. `not_heard` is known only where somebody manages it.
     """
 
     hook: Hook
     subscription: Subscription
     named: bool = True
     models: Mapping[str, str] = field(default_factory=dict)
+    not_heard: NotHeard | None = None
 
     @property
     def shown(self) -> SubscriptionOptions:

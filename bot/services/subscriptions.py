@@ -20,7 +20,11 @@ from bot.services.consent_check import ConsentCheck
 from bot.services.former_addresses import FormerAddresses
 from bot.services.known_names import KnownNames
 from bot.services.listening import ListeningStart
-from bot.services.managed_entries import managed_entries, managed_entry
+from bot.services.managed_entries import (
+    managed_entries,
+    managed_entry,
+    with_what_is_not_heard,
+)
 from bot.services.options_form import OptionsForm, options_form
 from bot.services.project_followers import entry_of
 from bot.services.project_input import ProjectInput, may_be_name
@@ -101,6 +105,7 @@ class SubscriptionService:
             now=now,
         )
         self._pages = pages
+        self._servers = frozenset(speckle_servers)
         self._input = ProjectInput(search, former_addresses, speckle_servers)
         self.autocomplete = Autocomplete(storage, search, self._input, speckle_servers)
         self.setups = SetUpService(
@@ -230,11 +235,14 @@ class SubscriptionService:
         self, guild_id: int, actor: Actor, channel_id: int | None = None
     ) -> list[Followed]:
         """Subscriptions of the guild, or of one channel, that the caller may manage."""
-        return await managed_entries(self._storage, guild_id, actor, channel_id)
+        entries = await managed_entries(self._storage, guild_id, actor, channel_id)
+        return await with_what_is_not_heard(self._storage, entries, self._servers)
 
     async def entry(self, guild_id: int, actor: Actor, subscription_id: int) -> Followed:
         """One subscription of this guild that the caller may manage."""
-        return await managed_entry(self._storage, guild_id, actor, subscription_id)
+        entry = await managed_entry(self._storage, guild_id, actor, subscription_id)
+        (looked_at,) = await with_what_is_not_heard(self._storage, [entry], self._servers)
+        return looked_at
 
     async def pause(self, guild_id: int, actor: Actor, subscription_id: int) -> Followed:
         """Stop showing events in the channel until somebody resumes."""

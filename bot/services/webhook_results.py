@@ -11,6 +11,7 @@ from bot.errors import (
     SpeckleForbidden,
     SpeckleNotFound,
     SpeckleScopeMissing,
+    SpeckleServerLeftOut,
     SpeckleTokenRefused,
     SpeckleUnavailable,
 )
@@ -44,6 +45,7 @@ class EnsureProblem(StrEnum):
     PROJECT_GONE = "project_gone"
     FULL = "full"
     SPECKLE_AWAY = "speckle_away"
+    LEFT_OUT = "left_out"  # the bot's settings do not name the server any more
     REFUSED = "refused"
 
 
@@ -128,6 +130,8 @@ class RemovalResult(StrEnum):
 def problem_of(error: SpeckleError) -> EnsureProblem:
     """What a Speckle server's answer means for what was asked of it."""
     match error:
+        case SpeckleServerLeftOut():
+            return EnsureProblem.LEFT_OUT
         case SpeckleUnavailable():
             return EnsureProblem.SPECKLE_AWAY
         case AccountUnopenable():

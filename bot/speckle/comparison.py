@@ -107,7 +107,7 @@ class Comparison:
 
     `before` and `after`: all elements of a version, None where not all were seen. `on_all`:
     properties that differ on every one of `pairs` elements that are on both sides, and `reshaped`
-    that the geometry does; `changed` is without these.
+    that the geometry does; `changed` is without these. `geometry`: whether that was compared, too.
     """
 
     conclusion: Conclusion
@@ -120,6 +120,7 @@ class Comparison:
     on_all: tuple[str, ...] = ()
     reshaped: bool = False
     checked: Checked = Checked()
+    geometry: bool = True
 
     @property
     def is_net(self) -> bool:

@@ -10,7 +10,7 @@ MAX_DEPTH: Final = 40  # of properties within properties
 MAX_NAME: Final = 80  # characters
 MOST_NAMES: Final = 1_000  # of one object
 # They say which object it is, not what it is like.
-IDENTITY: Final = frozenset({"id", "applicationId", "__closure", "totalChildrenCount"})
+IDENTITY: Final = ("id", "applicationId", "__closure", "totalChildrenCount")
 
 
 def changed_properties(before: Mapping[str, Any], after: Mapping[str, Any]) -> frozenset[str]:

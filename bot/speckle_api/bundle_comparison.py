@@ -6,7 +6,7 @@ wrote down where its elements are. The tables go into a folder, which a process 
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Annotated, Any, Final, Self
 
@@ -161,7 +161,7 @@ def comparison_of(answer: Any) -> Comparison:
         changed = _changes(said.changed, said.properties)
     except (ValidationError, IndexError):
         raise NotCompared(WhyNotCompared.UNREADABLE) from None
-    return judged(
+    found = judged(
         Found(
             added=added,
             removed=removed,
@@ -175,6 +175,7 @@ def comparison_of(answer: Any) -> Comparison:
             checked=Checked(said.checked, said.pairs),
         )
     )
+    return replace(found, geometry=False)
 
 
 def _kinds(rows: Iterable[KindRow]) -> Mapping[ElementKind, int]:

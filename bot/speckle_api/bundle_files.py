@@ -8,7 +8,6 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from bot.errors import SpeckleUnavailable
-from bot.speckle_api.error_answers import from_status
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.types import Login
 
@@ -50,13 +49,7 @@ class BundleFiles:
         if listed.status == 404:
             return None
         if listed.status != 200:
-            raise from_status(
-                self.login.server_url,
-                listed.status,
-                listed.json,
-                listed.headers.get("Retry-After"),
-                with_token=self.login.token is not None,
-            )
+            raise listed.error(self.login)
         return _tables(listed.json)
 
     async def content(self, url: str, *, max_bytes: int) -> bytes | None:

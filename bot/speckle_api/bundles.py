@@ -6,12 +6,13 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from time import monotonic
+from shutil import rmtree
+from tempfile import TemporaryDirectory, gettempdir
+from time import monotonic, time
 from typing import Any, Final
 
 import structlog
@@ -23,6 +24,8 @@ AT_ONCE: Final = 2
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 # Python on Windows does not start without it.
 KEPT: Final = ("SYSTEMROOT",)
+FOLDERS: Final = "speckle-bundle-"
+LEFT_BEHIND_S: Final = 3600.0  # far longer than anything is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,12 @@ class BundleReader:
 
     @contextmanager
     def folder(self) -> Iterator[BundleFolder]:
-        """An empty folder for tables. Errors: OSError."""
-        with TemporaryDirectory(prefix="speckle-bundle-") as folder:
+        """An empty folder for tables; what a bot that was killed left of its own goes before.
+
+        Errors: OSError.
+        """
+        _remove_left_behind()
+        with TemporaryDirectory(prefix=FOLDERS) as folder:
             yield BundleFolder(Path(folder))
 
     async def answer(self, question: str, tables: Mapping[str, bytes], *, within_s: float) -> Any:
@@ -75,6 +82,13 @@ class BundleReader:
         async with self._turns:
             left_s = max(0.0, until - monotonic())
             return await _answer_of(self.program, str(folder.path), question, left_s)
+
+
+def _remove_left_behind() -> None:
+    for one in Path(gettempdir()).glob(f"{FOLDERS}*"):
+        with suppress(OSError):  # somebody else's, or gone by now
+            if time() - one.stat().st_mtime > LEFT_BEHIND_S:
+                rmtree(one)
 
 
 async def _answer_of(program: Path, folder: str, question: str, within_s: float) -> Any:

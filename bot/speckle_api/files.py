@@ -4,7 +4,6 @@ from typing import Final
 from urllib.parse import quote
 
 from bot.errors import SpeckleNotFound, SpeckleUnavailable
-from bot.speckle_api.error_answers import from_status
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.types import Login
 
@@ -37,10 +36,4 @@ class ServerFiles:
             raise SpeckleNotFound(login.server_url, "it has no such file")
         if 300 <= answer.status < 400:
             raise SpeckleUnavailable(login.server_url, "the file lies elsewhere")
-        raise from_status(
-            login.server_url,
-            answer.status,
-            answer.json,
-            answer.headers.get("Retry-After"),
-            with_token=login.token is not None,
-        )
+        raise answer.error(login)

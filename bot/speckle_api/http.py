@@ -13,12 +13,12 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import DefaultResolver
 from yarl import URL
 
-from bot.errors import SpeckleUnavailable
+from bot.errors import SpeckleError, SpeckleServerLeftOut, SpeckleUnavailable
 from bot.hosts import is_private_host
 from bot.metrics import SpeckleResult
 from bot.network import Network, why_not_reached
 from bot.speckle_api.circuit_breaker import CircuitBreakers
-from bot.speckle_api.error_answers import check_token
+from bot.speckle_api.error_answers import check_token, from_status
 from bot.speckle_api.types import Login
 
 CONNECTIONS_A_SERVER = 8
@@ -48,6 +48,16 @@ class HttpAnswer:
             return json.loads(self.body)
         except (ValueError, RecursionError):
             return None
+
+    def error(self, login: Login) -> SpeckleError:
+        """What an answer that is none to the question of `login` means."""
+        return from_status(
+            login.server_url,
+            self.status,
+            self.json,
+            self.headers.get("Retry-After"),
+            with_token=login.token is not None,
+        )
 
 
 class SpeckleHttp:
@@ -176,8 +186,7 @@ class SpeckleHttp:
         server_url = login.server_url
         headers = {} if login.token is None else {"Authorization": f"Bearer {login.token}"}
         if server_url not in self._servers:
-            reason = "SPECKLE_SERVERS does not name it"
-            raise SpeckleUnavailable(server_url, reason)
+            raise SpeckleServerLeftOut(server_url)
         self._breakers.begin(server_url)
         result = SpeckleResult.FAILED
         try:

@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 
-from bot.errors import SpeckleUnavailable
+from bot.errors import SpeckleServerLeftOut, SpeckleUnavailable
 from bot.network import Network, why_not_reached
 from bot.speckle_api.circuit_breaker import CircuitBreakers
 from bot.speckle_api.error_answers import check_token
@@ -92,7 +92,7 @@ class LiveSockets:
         check_token(login)
         server_url = login.server_url
         if server_url not in self._servers:
-            raise SpeckleUnavailable(server_url, "SPECKLE_SERVERS does not name it")
+            raise SpeckleServerLeftOut(server_url)
         self._breakers.begin(server_url)
         ws = await self._opened(login)
         try:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
-from bot.speckle_api.error_answers import from_status
 from bot.speckle_api.http import SpeckleHttp
 from bot.speckle_api.types import Login
 
@@ -79,11 +78,7 @@ class ObjectStream:
         if answer.status in (404, 405):
             return False
         if answer.status != 200:
-            after = answer.headers.get("Retry-After")
-            has_token = login.token is not None
-            raise from_status(
-                login.server_url, answer.status, answer.json, after, with_token=has_token
-            )
+            raise answer.error(login)
         return True
 
 

@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 from bot.cards.pictures import media_type_of
 from bot.errors import SpeckleUnavailable
-from bot.speckle_api.error_answers import from_status
 from bot.speckle_api.http import HttpAnswer, SpeckleHttp
 from bot.speckle_api.types import Login
 
@@ -55,13 +54,7 @@ class Previews:
             within_s=within_s,
         )
         if answer.status != 200:
-            raise from_status(
-                login.server_url,
-                answer.status,
-                answer.json,
-                answer.headers.get("Retry-After"),
-                with_token=login.token is not None,
-            )
+            raise answer.error(login)
         if media_type_of(answer.body) != "image/png":
             raise SpeckleUnavailable(login.server_url, "what it sent is no picture")
         return _picture_of(answer)

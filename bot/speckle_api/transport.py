@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import stamina
 
-from bot.errors import SpeckleError, SpeckleUnavailable
+from bot.errors import SpeckleError, SpeckleServerLeftOut, SpeckleUnavailable
 from bot.fairness import FairSemaphore
 from bot.metrics import SpeckleResult
 from bot.network import Network
@@ -175,7 +175,7 @@ class GraphQLTransport:
             raise SpeckleUnavailable(server_url, "the bot is stopping")
         slots = self._slots.get(server_url)
         if slots is None:
-            raise SpeckleUnavailable(server_url, "SPECKLE_SERVERS does not name it")
+            raise SpeckleServerLeftOut(server_url)
         return slots
 
     def _started(

@@ -40,7 +40,7 @@ from bot.speckle.element_trees import (
     read_node,
     to_match_by_content,
 )
-from bot.speckle.property_changes import changed_properties
+from bot.speckle.property_changes import IDENTITY, changed_properties
 from bot.speckle_api.http import HttpAnswerTooLarge
 from bot.speckle_api.object_stream import (
     MOST_IDS,
@@ -51,13 +51,11 @@ from bot.speckle_api.object_stream import (
 )
 from bot.speckle_api.types import Login
 
-# They say which object it is and what is below it, not what it is like.
-NOT_CONTENT: Final = ("id", "applicationId", "__closure", "totalChildrenCount")
 BELOW: Final = ("elements", "@elements", "displayValue", "@displayValue")
 OF_ROOTS: Final = Attributes(("__closure",), left_out=True)
 OF_NODES: Final = Attributes(ATTRIBUTES)
-OF_CONTENT: Final = Attributes((*NOT_CONTENT, *BELOW), left_out=True)
-OF_SHAPES: Final = Attributes(NOT_CONTENT, left_out=True)
+OF_CONTENT: Final = Attributes((*IDENTITY, *BELOW), left_out=True)
+OF_SHAPES: Final = Attributes(IDENTITY, left_out=True)
 MOST_LEVELS: Final = 100  # of a tree; each is a request
 BEFORE, AFTER = 1, 2  # bits: which of the two versions an object is in
 NOTHING: Final = frozenset[str]()

@@ -202,7 +202,7 @@ def _plain(markdown: str) -> str:
 
 
 def _unmarked(text: str) -> str:
-    unlinked = re.sub(r"\[((?:\\.|[^\]\\])*)\]\(<?[^)>]*>?\)", r"\1", text)
+    unlinked = re.sub(r"(?<!\\)\[((?:\\.|[^\]\\])*)\]\(<?[^)>]*>?\)", r"\1", text)
     upright = re.sub(r"(?<![\\*\w])\*(?![*\s])([^*\n]+)\*(?![*\w])", r"\1", unlinked)
     return re.sub(r"\\([^a-zA-Z\d\s])", r"\1", re.sub(r"(?<!\\)(\*\*|__|~~)", "", upright))
 

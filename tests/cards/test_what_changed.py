@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from bot.cards.card import MAX_DESCRIPTION
 from bot.cards.text import seen, units
-from bot.cards.what_changed import WHY_NOT, changes_text, summary
+from bot.cards.what_changed import WHY_NOT, summary
 from bot.speckle.comparison import (
     Checked,
     Comparison,
@@ -14,9 +14,6 @@ from bot.speckle.comparison import (
     ElementKind,
     WhyNotCompared,
 )
-from bot.speckle.events import Delivery, VersionCreated
-from bot.speckle.facts import VersionFacts
-from tests.cards.conftest import shown
 
 WALLS, DOORS = ElementKind("Walls", "L1", "Basic Wall"), ElementKind("Doors")
 COMMENTS = ElementChange(WALLS, frozenset({"Comments"}))
@@ -38,6 +35,9 @@ WORDINGS = {
     "**+6 −3 ~6** · Walls +5 −3 ~4 · Doors +1 ~2. Changed: *Comments* (4) · moved (2)": USUAL,
     "Identical to the version before": Comparison(Conclusion.IDENTICAL),
     "Re-exported; no element changed": Comparison(Conclusion.UNCHANGED),
+    "Re-exported; no element changed (geometry is not compared)": Comparison(
+        Conclusion.UNCHANGED, geometry=False
+    ),
     "All 1,050 elements: *exportedAt* changed": different(on_all=("exportedAt",)),
     "All 1,050 elements: *a* and *b* changed. Besides: **+2** · Walls +2": different(
         on_all=("a", "b"), added={WALLS: 2}
@@ -64,17 +64,6 @@ WORDINGS = {
 
 def test_wordings() -> None:
     assert {summary(one): one for one in WORDINGS.values()} == WORDINGS
-
-
-def test_of_bundles_it_says_that_movements_are_not_seen(deliveries: dict[str, Delivery]) -> None:
-    made = next(one for one in deliveries.values() if isinstance(one.event, VersionCreated))
-    unchanged = Comparison(Conclusion.UNCHANGED, before=20, after=20, pairs=20)
-    said = [
-        changes_text(unchanged, shown(made, facts=VersionFacts(bundle=bundle)))
-        for bundle in (False, True)
-    ]
-    assert said[0] == "Re-exported; no element changed"
-    assert said[1] == f"{said[0]} · what only moved is not seen in bundles"
 
 
 def test_each_reason_has_its_words() -> None:

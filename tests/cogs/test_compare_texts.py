@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -86,6 +87,21 @@ def test_each_reason_says_what_to_do_and_has_nothing_to_turn() -> None:
         assert (pages, has_table(compared(why)), compared_files(compared(why))) == (1, False, [])
         assert not_compared(why) in str(embed.description)
         assert str(embed.description).endswith(".")
+
+
+def test_what_is_counted_of_bundles_is_said_to_be_without_geometry() -> None:
+    usual = large(2)
+    (embed,), _ = compared_embeds(compared(replace(usual, geometry=False)), 0)
+    assert embed.footer.text == "+ added, − removed, ~ changed · geometry is not compared"
+    (embed,), _ = compared_embeds(compared(usual), 0)
+    assert embed.footer.text == "+ added, − removed, ~ changed"
+
+
+def test_what_cannot_be_matched_says_why() -> None:
+    (embed,), _ = compared_embeds(
+        compared(Comparison(Conclusion.UNMATCHED, before=209, after=209)), 0
+    )
+    assert "nothing says which one is which" in (embed.description or "")
 
 
 def test_what_is_the_same_is_said_of_any_two_versions() -> None:

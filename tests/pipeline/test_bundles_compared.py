@@ -39,4 +39,4 @@ async def test_the_card_says_which_properties_changed(
         line = "**+2 −3 ~6** · Doors ~4 · Walls +2 −1 · Curtain Panels ~1 · 3 more. Changed: "
         await line_of(studio, f"{line}*Comments* (5) · category (1)")
         await site.publish(bundle(site, after, minutes_ago=10))
-        await line_of(studio, "Re-exported; no element changed")
+        await line_of(studio, "Re-exported; no element changed (geometry is not compared)")

@@ -1,7 +1,7 @@
 """A project that is followed through an account: no webhook, no public address."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -197,16 +197,21 @@ async def workshop(
             public: bool = False,
             quotas: Mapping[str, int] | None = None,
             pace: ListeningPace = PACE,
+            ready: bool = True,
+            servers: Sequence[str] = (server.url,),
+            key: str | None = None,
             **live: object,
         ) -> AsyncIterator[App]:
             async with start_bot(
+                ready=ready,
                 timings=replace(timings, listening=pace),
                 public_url=f"http://127.0.0.1:{port}" if public else None,
                 webhook_port=port,
-                speckle_servers=(server.url,),
+                speckle_servers=tuple(servers),
                 speckle={"enrich_deadline_s": 3.0},
                 live=live,
                 quotas=quotas or {},
+                **({} if key is None else {"encryption_keys": (key,)}),
             ) as app:
                 yield app
 

@@ -1,6 +1,7 @@
 """What is said of a channel that is live, and that it is true: paused, barred, full, taken over."""
 
 import pytest
+from cryptography.fernet import Fernet
 from sqlalchemy import update
 
 from bot.db.tables import subscriptions
@@ -160,3 +161,24 @@ async def test_one_that_was_paused_while_its_account_was_unlinked_asks_for_an_ac
         audit = text_of(await workshop.type("audit", by=workshop.studio.guild.owner))
         assert "unsubscribed" in audit
         assert "webhook" not in audit
+
+
+@only_2_31
+async def test_a_server_that_is_left_out_and_a_key_that_is_lost_are_said_of_what_is_live(
+    workshop: Workshop,
+) -> None:
+    async with workshop.start(who="readers"):
+        await _followed(workshop)
+    async with workshop.start(servers=("https://app.speckle.systems",), who="readers"):
+        for command in ("subscriptions", "doctor", "latest"):
+            answer = text_of(await workshop.type(command, by=workshop.juno))
+            assert "no longer works with" in answer, command
+            assert "🟢 live" not in answer
+    key = Fernet.generate_key().decode()
+    async with workshop.start(key=key, ready=False, who="readers") as app:
+        await app.bot.ready_once.wait()
+        listed = text_of(await workshop.type("subscriptions", by=workshop.juno))
+        assert "can no longer decrypt the linked account of <@" in listed
+        assert "webhook's secret" not in listed
+    async with workshop.start(who="readers"):
+        assert "🟢 live" in text_of(await workshop.type("subscriptions", by=workshop.juno))

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -191,3 +192,17 @@ async def test_it_knows_nothing_of_the_bot_s_environment(
     reader = BundleReader(can_read=True, program=program)
     known = await reader.answer("count", {}, within_s=20.0)
     assert set(known) <= {"LC_CTYPE", "SYSTEMROOT"}
+
+
+def test_what_a_killed_bot_left_behind_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left, new = tmp_path / "speckle-bundle-left", tmp_path / "speckle-bundle-new"
+    for folder in (left, new):
+        folder.mkdir()
+        (folder / "eav.objects.parquet").write_bytes(b"x")
+    os.utime(left, (0, 0))
+    with BundleReader().folder() as opened:
+        assert opened.path.parent == tmp_path
+        assert (left.exists(), new.exists()) == (False, True)

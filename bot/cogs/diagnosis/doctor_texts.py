@@ -9,6 +9,7 @@ import discord
 
 from bot.cards.card import MAX_DESCRIPTION
 from bot.cards.text import joined, moment_text, shorten
+from bot.cogs.failure_texts import left_out_text
 from bot.cogs.notices.quota_texts import today
 from bot.cogs.refusal_texts import cannot_post_text
 from bot.cogs.responses import COLOUR
@@ -308,6 +309,8 @@ def _not_looked(hook: Hook, failed: EnsureFailed) -> Finding:
         case EnsureProblem.SPECKLE_AWAY:
             text = f"{what}: {hook.server_url} does not answer. Use `/doctor` again in a minute."
             return Finding(Health.BAD, text)
+        case EnsureProblem.LEFT_OUT:
+            return Finding(Health.BAD, f"{what}. {left_out_text(hook.server_url)}")
         case EnsureProblem.PROJECT_GONE | EnsureProblem.NOT_OWNER:
             return Finding(
                 Health.UNKNOWN,
@@ -409,6 +412,9 @@ def _of_account(look: AccountLook, diagnosis: Diagnosis) -> Finding:
     if look.problem is EnsureProblem.SPECKLE_AWAY:
         text = f"{who} could not be checked: {hook.server_url} does not answer at the moment."
         return Finding(Health.UNKNOWN, text)
+    if look.problem is EnsureProblem.LEFT_OUT:
+        text = f"{who} cannot be used. {left_out_text(hook.server_url)}"
+        return Finding(Health.BAD, text)
     if look.makes:
         text = f"{who} created the webhook and can no longer maintain it: {_why_not(look.problem)}."
         not_owner = look.problem is EnsureProblem.NOT_OWNER  # linking it again makes it none

@@ -1,11 +1,14 @@
 """How a subscription reads: its name, its state, the pages of the panel, its set-up in Speckle."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import assert_never
 
 import discord
 
 from bot.cards.card import MAX_DESCRIPTION
 from bot.cards.text import escape_name, moment_text, shorten, shorten_plain
+from bot.cogs.failure_texts import left_out_text
 from bot.cogs.responses import COLOUR
 from bot.cogs.webhooks.texts import MAX_NAME, trouble_remedy, trouble_text, webhook_text
 from bot.model import (
@@ -18,7 +21,7 @@ from bot.model import (
     Subscription,
     SubscriptionState,
 )
-from bot.services.subscribe_results import Followed, MadeSetUp, NothingToSetUp
+from bot.services.subscribe_results import Followed, MadeSetUp, NotHeard, NothingToSetUp
 from bot.services.webhook_results import Ensured
 from bot.services.webhook_setup import WebhookSetup
 from bot.speckle.links import Links
@@ -104,6 +107,10 @@ ASK_OR_AGAIN = (
     "Ask the person who runs the bot whether they still have the old key: with it, everything "
     "works again after a restart. If not, press *Set up again*."
 )
+ASK_OR_LINK = (
+    "Ask the person who runs the bot whether they still have the old key: with it, everything "
+    "works again after a restart. If not, {who} types `/link` again."
+)
 PAUSED = "Paused. Events during the pause are not shown later. Press *Resume* to continue."
 RESUMED = "Resumed."
 SURE_TO_REMOVE = (
@@ -164,9 +171,7 @@ def why_paused(subscription: Subscription) -> str:
 
 def state_text(entry: Followed) -> str:
     """Live, waiting or paused, and why; what is wrong with the webhook in any case."""
-    webhook = _webhook_state(entry.hook)
-    if entry.hook.is_heard and webhook == LIVE:
-        webhook = f"{LIVE} through the account of {account_owner(entry.subscription)}"
+    webhook = _heard_state(entry) if entry.hook.is_heard else _webhook_state(entry.hook)
     if entry.subscription.state is not SubscriptionState.PAUSED:
         return webhook
     paused = f"⏸ {pause_text(entry.subscription)}"
@@ -181,6 +186,23 @@ def pause_text(subscription: Subscription) -> str:
     by = f"<@{detail}>" if detail and detail.isdecimal() else "a member"
     why = why_paused(subscription) if reason in RIGHTS_PAUSES else ""
     return PAUSES[reason].format(by=by, why=why)
+
+
+def _heard_state(entry: Followed) -> str:
+    owner = account_owner(entry.subscription)
+    match entry.not_heard:
+        case NotHeard.SERVER_LEFT_OUT:
+            return "🔴 nothing arrives: this bot no longer works with the project's Speckle server"
+        case NotHeard.UNOPENABLE:
+            return (
+                "🔴 nothing arrives: the bot's encryption keys can no longer decrypt the linked "
+                f"account of {owner}"
+            )
+        case None:
+            state = _webhook_state(replace(entry.hook, unopenable=False))  # there is no webhook
+            return f"{LIVE} through the account of {owner}" if state == LIVE else state
+        case _:
+            assert_never(entry.not_heard)
 
 
 def _webhook_state(hook: Hook) -> str:
@@ -208,7 +230,11 @@ def _remedy(entry: Followed) -> str:
     remedy = pause_remedy(entry)
     if entry.subscription.state is SubscriptionState.PAUSED and remedy:
         return f"\n{remedy}"
-    if entry.hook.unopenable:
+    if entry.not_heard is NotHeard.SERVER_LEFT_OUT:
+        return f"\n{left_out_text(entry.hook.server_url)}"
+    if entry.not_heard is NotHeard.UNOPENABLE:
+        return f"\n{ASK_OR_LINK.format(who=account_owner(entry.subscription))}"
+    if entry.hook.unopenable and not entry.hook.is_heard:
         return f"\n{ASK_OR_AGAIN}"
     if entry.hook.trouble is not None:
         return f"\n{trouble_remedy(entry.hook)}"

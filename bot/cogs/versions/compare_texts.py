@@ -37,6 +37,10 @@ MAX_BUTTON_URL: Final = 512
 IDENTICAL: Final = "Identical: both versions are one and the same content."
 LEGEND: Final = f"+ added, {MINUS} removed, ~ changed"
 NET_LEGEND: Final = f"+ more, {MINUS} fewer"
+WHY_UNMATCHED: Final = (
+    "Nearly all of them have new ids and another content, so that nothing says which one is which."
+)
+NOTHING_BEFORE: Final = "There is nothing to compare it with:"
 CONTINUED: Final = " (continued)"
 
 WHAT_NEXT: Final[Mapping[str, str]] = {
@@ -153,7 +157,9 @@ def compared_url(found: ComparedVersions) -> str:
 
 def not_compared(why: WhyNotCompared) -> str:
     """Why nobody can say what differs, and what to do."""
-    return f"**They cannot be compared:** {WHY_NOT[why]}. {WHAT_NEXT[why]}"
+    first = why is WhyNotCompared.FIRST
+    lead = NOTHING_BEFORE if first else "They cannot be compared:"
+    return f"**{lead}** {WHY_NOT[why]}. {WHAT_NEXT[why]}"
 
 
 # ── the head ──────────────────────────────────────────────────────────────────────────────────
@@ -191,17 +197,24 @@ def _said(found: ComparedVersions) -> str:
         return not_compared(outcome)
     if outcome.conclusion is Conclusion.IDENTICAL:
         return IDENTICAL
+    if outcome.conclusion is Conclusion.UNMATCHED:
+        return f"{summary(outcome)}\n{WHY_UNMATCHED}"
     return summary(outcome)
 
 
 def _footer(found: ComparedVersions, page: int, pages: int) -> str:
     outcome = found.outcome
-    if not isinstance(outcome, Comparison) or not (outcome.categories or outcome.properties):
+    if not isinstance(outcome, Comparison):
         return ""
-    which = f" · page {page + 1} of {pages}" if pages > 1 else ""
+    parts = []
+    if outcome.categories or outcome.properties:
+        parts.append(NET_LEGEND if outcome.is_net else LEGEND)
+    if not (outcome.geometry or outcome.conclusion is Conclusion.UNCHANGED):
+        parts.append(NO_GEOMETRY)
+    if pages > 1:
+        parts.append(f"page {page + 1} of {pages}")
     cut = ". The table has the rest" if pages == MAX_PAGES and page + 1 == pages else ""
-    blind = f" · {NO_GEOMETRY}" if found.after.is_bundle and not outcome.is_net else ""
-    return f"{NET_LEGEND if outcome.is_net else LEGEND}{blind}{which}{cut}"
+    return f"{' · '.join(parts)}{cut}"
 
 
 def _picture_name(when: str, name: str) -> str:

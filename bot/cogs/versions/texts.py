@@ -32,7 +32,7 @@ MAX_PERSON: Final = 40
 MAX_APPLICATION: Final = 40
 NO_MESSAGE: Final = "no message"
 STILL_COMPARED: Final = "Not compared yet. Press *Compare* in a moment."
-FIRST: Final = "Nothing: it is the model's first version."
+FIRST: Final = "It is the model's first version."
 
 
 def whole_embed(whole: WholeVersion) -> discord.Embed:

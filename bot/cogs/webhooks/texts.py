@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from bot.cards.text import escape_name, joined, one_line, shorten_plain
+from bot.cogs.failure_texts import left_out_text
 from bot.model import Hook, HookTrouble
 from bot.services.public_url import INSTANCE_PATH, ProbeProblem, ProbeResult
 from bot.services.webhook_results import (
@@ -21,6 +22,8 @@ from bot.services.webhooks import MOST_WEBHOOKS
 from bot.speckle.links import Links
 from bot.speckle.tokens import TokenScope
 
+LOOKED_AT_LATER = "The bot tries again within an hour."
+SUBSCRIBE_LATER = "Use `/subscribe` again in a minute."
 MAX_CHANNELS = 20
 MAX_NAME = 120
 MAX_OWNERS = 5
@@ -197,12 +200,10 @@ def ensure_failed(hook: Hook, webhook: EnsureFailed) -> str:
                 "again."
             )
         case EnsureProblem.SPECKLE_AWAY:
-            later = (
-                "The bot tries again within an hour."
-                if webhook.made
-                else "Use `/subscribe` again in a minute."
-            )
+            later = LOOKED_AT_LATER if webhook.made else SUBSCRIBE_LATER
             return f"{start}: {hook.server_url} does not answer. {later}"
+        case EnsureProblem.LEFT_OUT:
+            return f"{start}. {left_out_text(hook.server_url)}"
         case EnsureProblem.UNREACHABLE:
             return f"{start}. {probe_text(webhook.result, hook.server_url)}"
         case EnsureProblem.REFUSED:
