@@ -13,6 +13,7 @@ from bot.errors import (
     AccountUnconfirmed,
     AccountUnopenable,
     SpeckleError,
+    SpeckleServerLeftOut,
     SpeckleTokenRefused,
     SpeckleUnavailable,
 )
@@ -41,6 +42,7 @@ class TokenStatus(Enum):
     REFUSED = auto()
     UNOPENABLE = auto()  # the bot's keys do not open it
     UNCONFIRMED = auto()  # the database was restored, and its person has not confirmed it yet
+    LEFT_OUT = auto()  # the bot's settings do not name the server any more
     UNKNOWN = auto()  # it could not be asked
 
 
@@ -87,6 +89,8 @@ class TokenLender:
             return TokenStatus.UNCONFIRMED
         except SpeckleTokenRefused:
             return TokenStatus.REFUSED
+        except SpeckleServerLeftOut:
+            return TokenStatus.LEFT_OUT
         except SpeckleError:
             return TokenStatus.UNKNOWN
         return TokenStatus.TAKEN

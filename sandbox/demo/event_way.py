@@ -55,6 +55,7 @@ NOT_SIGNED: Final[Mapping[InboxSource, str]] = {
         "Nothing to sign: the bot asked Speckle itself, with the account of the person who "
         "subscribed the channel."
     ),
+    InboxSource.CHECKS: "Not sent by Speckle: the bot asked what the version's checks found.",
     InboxSource.TEST: "A sample that /test made. It never happened.",
 }
 HEARD: Final = "No webhook called. The bot read it in Speckle {after_s:.1f} s after it happened."

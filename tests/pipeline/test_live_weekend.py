@@ -21,10 +21,10 @@ from tests.pipeline.test_live import workshop as workshop  # a fixture
 from tests.pipeline.test_stopping import process
 from tests.waiting import until
 
-ENTRIES = 2_000
+ENTRIES = 1_000
 SHOWN_EACH = 50
-INFO = "x" * 50_000  # the bot may not hold that of all together
-MORE_MB = 0.8 * len(INFO) * ENTRIES / 1e6
+INFO = "x" * 100_000  # the bot may not hold that of all together
+MORE_MB = 1.2 * len(INFO) * ENTRIES / 1e6
 WITHIN_S = 120.0
 MIB = 1024
 

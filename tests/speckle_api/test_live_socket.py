@@ -19,6 +19,7 @@ from bot.speckle_api.types import Login
 from tests.speckle_api.conftest import Studio
 
 QUICK = SocketLimits(opens_s=0.5, answers_s=0.5, sends_s=0.5, closes_s=0.2)
+WITHIN_S = 15.0
 TOKEN = "b" * 42
 VERSIONS = {LiveKind.VERSIONS: WITH_LISTS[LiveKind.VERSIONS]}
 Speak = Callable[[web.WebSocketResponse], Awaitable[None]]
@@ -226,11 +227,10 @@ async def test_a_server_that_speaks_something_else_sees_no_token() -> None:
 
 async def test_a_server_that_never_acknowledges_is_left_in_time() -> None:
     async with serving(acknowledges=False) as site:
-        began = time.monotonic()
-        with pytest.raises(SpeckleUnavailable, match="in time"):
-            async with connected(site.url):
-                pass
-    assert time.monotonic() - began < 2
+        async with asyncio.timeout(WITHIN_S):
+            with pytest.raises(SpeckleUnavailable, match="in time"):
+                async with connected(site.url):
+                    pass
 
 
 async def test_keep_alives_are_no_acknowledgement() -> None:
@@ -239,11 +239,10 @@ async def test_keep_alives_are_no_acknowledgement() -> None:
             await ws.send_str('{"type":"ka"}')
 
     async with serving(speak, acknowledges=False) as site:
-        began = time.monotonic()
-        with pytest.raises(SpeckleUnavailable, match="in time"):
-            async with connected(site.url):
-                pass
-    assert time.monotonic() - began < 2
+        async with asyncio.timeout(WITHIN_S):
+            with pytest.raises(SpeckleUnavailable, match="in time"):
+                async with connected(site.url):
+                    pass
 
 
 @pytest.mark.parametrize(

@@ -428,11 +428,16 @@ def _of_account(look: AccountLook, diagnosis: Diagnosis) -> Finding:
     if diagnosis.entry.subscription.is_paused_for_rights:  # what to do is said with the pause
         return Finding(Health.BAD, f"{who} cannot show the project in this channel: {why}.")
     when = "when Speckle is asked again" if hook.is_heard else "at the next event"
+    # Linking again brings no right back.
+    first = (
+        "An owner of the project invites them again"
+        if look.problem is EnsureProblem.NOT_OWNER
+        else "They link it again with `/link`"
+    )
     return Finding(
         Health.BAD,
         f"{who}, which shows the project in this channel, cannot be used: {why}. The channel is "
-        f"paused {when}. They link it again with `/link`, or someone else who can see the project "
-        "presses *Resume* then.",
+        f"paused {when}. {first}, or someone else who can see the project presses *Resume* then.",
         Remedy.LINK,
     )
 
