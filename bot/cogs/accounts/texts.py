@@ -306,8 +306,8 @@ STATUS_TEXTS: Mapping[TokenStatus, str] = {
     TokenStatus.UNCONFIRMED: "⏸️ Not used: the bot's database was restored from a copy, and what "
     "you changed after the copy was made is not in it. Press *Use this account again*, or "
     "`/unlink` it",
-    TokenStatus.LEFT_OUT: "🔴 Not used: this bot no longer works with the server. Ask the person who "
-    "runs the bot to add it to `SPECKLE_SERVERS` again, or `/unlink` the account",
+    TokenStatus.LEFT_OUT: "🔴 Not used: this bot no longer works with the server. Ask the person "
+    "who runs the bot to add it to `SPECKLE_SERVERS` again, or `/unlink` the account",
     TokenStatus.UNKNOWN: "⏳ Speckle does not answer at the moment",
 }
 
