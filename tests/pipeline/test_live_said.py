@@ -170,7 +170,7 @@ async def test_a_server_that_is_left_out_and_a_key_that_is_lost_are_said_of_what
     async with workshop.start(who="readers"):
         await _followed(workshop)
     async with workshop.start(servers=("https://app.speckle.systems",), who="readers"):
-        for command in ("subscriptions", "doctor", "latest"):
+        for command in ("subscriptions", "doctor", "latest", "account"):
             answer = text_of(await workshop.type(command, by=workshop.juno))
             assert "no longer works with" in answer, command
             assert "🟢 live" not in answer
