@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.speckle.issue_hints import MAX_IDS, ids_named
@@ -47,6 +47,7 @@ json = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.text() | st.just("issue"), json), st.text())
 def test_any_json_gives_ids_or_none(data: dict[str, Any], message: str) -> None:
     assert all(6 <= len(one) <= 64 for one in ids_named(data, message))
