@@ -130,7 +130,7 @@ MISSING: Final[Mapping[str, str]] = {
     MissingWhy.SHOWN_ALREADY: "another card shows it already",
     MissingWhy.OVERTAKEN: "the next version came at once, and is compared in its place",
     MissingWhy.NOT_COMPARED: "the two cannot be compared: {why_not}",
-    MissingWhy.NO_CHECKS: "no automation ran on this version, as far as the server says",
+    MissingWhy.NO_CHECKS: "the server knows of no automation that ran on this version",
 }
 
 READERS: Final[Mapping[str, str]] = {

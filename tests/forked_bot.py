@@ -35,7 +35,7 @@ class ForkedBot:
         return self._process.exitcode
 
     async def wait(self) -> int:
-        while (code := self.returncode) is None:  # noqa: ASYNC110  # it calls nobody at its end
+        while (code := self.returncode) is None:  # noqa: ASYNC110  # no event is set at its end
             await asyncio.sleep(0.01)
         return code
 

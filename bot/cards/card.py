@@ -74,7 +74,7 @@ class OpenedTopic:
 
 @dataclass(frozen=True, slots=True)
 class ActionButton:
-    """A button that the bot answers to whoever presses it; `custom_id` says what it is for."""
+    """A button that the bot itself answers, each person alone; `custom_id` says what it is for."""
 
     label: str
     custom_id: str

@@ -1,9 +1,9 @@
 """Who reads a project for an answer in Discord: the channel's account, or the caller's own.
 
-In a channel that follows the project it is the account that subscribed the channel, as far as the
-one rule of who may see what lets it, and what it reads is cut to what the channel shows; that is
-for members who may read the channel's earlier messages. Elsewhere, and for what the channel does
-not show, it is the caller's own, or nobody's for what is public. The answer is for the caller
+In a channel that follows the project, the account that subscribed the channel reads, if the rule of
+who may see what allows it. What it reads is cut to what the channel shows, and is for members who
+may read the channel's earlier messages. Elsewhere, and for what the channel does not show, the
+caller's own account reads; what is public needs none. The answer is for the caller
 alone.
 """
 
@@ -65,7 +65,7 @@ class ProjectReader:
     """Somebody who may read a project for one answer.
 
     `entry` is what the channel has of it, where the channel's account reads; else it is the
-    caller's own account, or without `account_id` whoever comes by.
+    caller's own account, or, without `account_id`, no account at all.
     """
 
     project: MeantProject

@@ -148,7 +148,7 @@ class VersionLookup:
         self, reader: ProjectReader, login: Login, version_id: str, *, named: bool = True
     ) -> ListedVersion:
         """A version that this reader may tell of; one that nobody `named` is there as the version
-        before another, whoever published it.
+        before another, even if its author is ignored in the channel.
         """
         try:
             found = await self._client.versions.one(

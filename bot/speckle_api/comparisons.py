@@ -22,7 +22,7 @@ from bot.speckle_api.types import Login
 LIMITS: Final = TreeLimits()
 MOST_KEPT: Final = 20_000_000  # characters; a usual change of 10,000 elements has some 30,000
 ROW: Final = 100  # characters that a row takes beside its texts
-KEEP_S: Final = 600.0  # a card and whoever asks about it then do not ask a server twice
+KEEP_S: Final = 600.0  # a card and people who ask about it cost a server one comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class VersionContent:
 class Comparisons:
     """Compares one pair of versions at a time for each server; guilds take turns.
 
-    What was found is kept for whoever may read the project: its key holds the contents' ids, which
+    What was found is kept for all who may read the project: its key holds the contents' ids, which
     the server told them. What a server refuses one login is no answer to another one.
     """
 

@@ -114,7 +114,7 @@ async def test_where_nothing_runs_nothing_is_said(
         await nothing_is_to_be_asked(app)
         assert 1 < times_asked(site) <= 4
         assert "check" not in shown(studio)
-        assert "no automation ran" in await traces(app)
+        assert "knows of no automation that ran" in await traces(app)
 
 
 async def test_what_still_runs_in_the_end_is_said_and_an_addition_outlives_a_kill(

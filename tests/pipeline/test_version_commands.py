@@ -281,7 +281,7 @@ async def test_two_versions_are_compared_in_full_with_pages_a_table_and_both_pic
     assert read(pressed).startswith("What changed: structure/level 1\nFrom [Checked](")
 
 
-async def test_whoever_sees_a_card_compares_its_version_there_also_after_a_restart(
+async def test_who_sees_a_card_compares_its_version_there_also_after_a_restart(
     studio: Studio, site: Site, start: StartBot
 ) -> None:
     before, after = made_model(200)
