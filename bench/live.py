@@ -47,11 +47,6 @@ MORE_MB: Final = 30.0
 CORE: Final = 0.01
 SOCKET_S: Final = 1.0
 STOPS_S: Final = 1.0  # more than the idle bot
-WHY_CORE: Final = (
-    "the idle bot alone takes most of it. py-spy: its workers look every 2 s for what another "
-    "process wrote, and SQLAlchemy takes longer to build what they ask than SQLite to answer it. "
-    "Sockets asked for a sign of life every 10 s took 0.4 % more than every 30 s."
-)
 WITHOUT_SOCKETS: Final = "[live]\nsockets_from = 1_000_000\n"
 
 
@@ -264,7 +259,6 @@ def rows(options: Options) -> Sequence[Row]:
             f"idle: {found.idle_share[0]:.2%}",
             to_reach=f"≤ {CORE:.0%}",
             reached=found.share[0] <= CORE,
-            why_short=WHY_CORE,
         ),
         Row(
             "questions a minute",

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any
 
-from sqlalchemy import Select, bindparam, case, exists, func, or_, select, update
+from sqlalchemy import bindparam, case, exists, func, or_, select, update
 
-from bot.db.column_types import UtcDateTime
+from bot.db.looks import NOW
 from bot.db.session import Insert, NewInsert, Session
 from bot.db.tables import IS_WAITING, channel_queues, outbox, subscriptions
 from bot.model import SENDING_PAUSES, PauseReason, SubscriptionState
@@ -20,7 +19,7 @@ IS_RUNNING = or_(
 # Cards written before another pause wait for its end. But where the project was deleted, the last
 # one says just that, and so goes out.
 MAY_BE_SENT = or_(IS_RUNNING, subscriptions.c.pause_reason == PauseReason.PROJECT_DELETED)
-
+HELD_BY_CHANNEL = subscriptions.c.pause_reason.in_(SENDING_PAUSES)
 
 # What each message needs is built once: that takes longer than to carry it out.
 MORE = exists().where(
@@ -34,7 +33,7 @@ HEAD_SETTLED = (
     update(channel_queues)
     .where(channel_queues.c.channel_id == bindparam("channel"))
     .values(
-        due_at=case((MORE, bindparam("now", type_=UtcDateTime())), else_=None),
+        due_at=case((MORE, NOW), else_=None),
         attempts=0,
         first_failed_at=None,
         last_error=bindparam("error"),
@@ -43,17 +42,6 @@ HEAD_SETTLED = (
 )
 SETTLED = HEAD_SETTLED.values(suspects=case((LEFT > 0, LEFT), else_=0))
 SUSPECTED = HEAD_SETTLED.values(suspects=bindparam("suspected"))
-
-
-def first_of_each(query: Select[Any], tenant: Any, *order_by: Any, limit: int) -> Select[Any]:
-    """The first `limit` rows of each tenant, in this order; of a query that has no order yet."""
-    place = func.row_number().over(partition_by=tenant, order_by=order_by).label("place")
-    found = query.add_columns(place).subquery()
-    columns = [column for column in found.c if column.name != "place"]
-    return select(*columns).where(found.c.place <= limit).order_by(found.c.place)
-
-
-HELD_BY_CHANNEL = subscriptions.c.pause_reason.in_(SENDING_PAUSES)
 
 
 def make_due(

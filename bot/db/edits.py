@@ -4,9 +4,9 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, case, delete, func, or_, select, update
+from sqlalchemy import Select, and_, bindparam, case, delete, func, or_, select, update
 
-from bot.db.channel_queues import first_of_each
+from bot.db.looks import BUSY, NOW, first_of_each
 from bot.db.outbox import read_rows
 from bot.db.session import Session
 from bot.db.tables import IS_WAITING, batches, edits, outbox
@@ -19,6 +19,32 @@ from bot.work import (
 IS_PACED = batches.c.next_edit_at > edits.c.next_try_at
 DUE_AT = case((IS_PACED, batches.c.next_edit_at), else_=edits.c.next_try_at)
 """When a card's message may be edited for it."""
+IS_DUE = and_(
+    edits.c.next_try_at <= NOW,
+    or_(batches.c.next_edit_at.is_(None), batches.c.next_edit_at <= NOW),
+)
+NOT_BUSY = outbox.c.channel_id.not_in(BUSY)
+CHANNEL = (outbox.c.channel_id, outbox.c.guild_id)
+
+
+def _settled(*columns: Any) -> Select[Any]:
+    changed = outbox.join(edits, edits.c.outbox_id == outbox.c.id)
+    of_message = changed.outerjoin(batches, batches.c.id == outbox.c.batch_id)
+    return select(*columns).select_from(of_message).where(~IS_WAITING)
+
+
+DUE_CHANNELS = first_of_each(
+    _settled(*CHANNEL).where(IS_DUE, NOT_BUSY).group_by(*CHANNEL),
+    outbox.c.guild_id,
+    func.min(DUE_AT),
+)
+SOONEST = _settled(func.min(DUE_AT)).where(NOT_BUSY)
+NEXT = (
+    _settled(outbox.c.id, outbox.c.batch_id, outbox.c.message_id)
+    .where(IS_DUE, outbox.c.channel_id == bindparam("channel"))
+    .order_by(DUE_AT, outbox.c.id)
+    .limit(1)
+)
 
 
 class Edits:
@@ -33,30 +59,18 @@ class Edits:
 
         A message whose own sending is not settled is not among them.
         """
-        channel = (outbox.c.channel_id, outbox.c.guild_id)
-        due = (
-            _settled(*channel)
-            .where(_is_due(self._now()), outbox.c.channel_id.not_in(excluding))
-            .group_by(*channel)
-        )
-        statement = first_of_each(due, outbox.c.guild_id, func.min(DUE_AT), limit=limit)
-        return [EditedChannel(*row) for row in self._session.execute(statement)]
+        values = {"now": self._now(), "busy": tuple(excluding), "limit": limit}
+        return [EditedChannel(*row) for row in self._session.execute(DUE_CHANNELS, values)]
 
     def due_in(self, excluding: Collection[int] = ()) -> float | None:
         """Seconds until a message is to be edited, 0 if one is; None if none is."""
-        statement = _settled(func.min(DUE_AT)).where(outbox.c.channel_id.not_in(excluding))
-        due_at: datetime | None = self._session.scalar(statement)
+        due_at: datetime | None = self._session.scalar(SOONEST, {"busy": tuple(excluding)})
         return self._session.seconds_until(due_at)
 
     def next(self, channel_id: int) -> Edit | None:
         """The message of a channel that has been due for an edit the longest; None if none is."""
-        due = (
-            _settled(outbox.c.id, outbox.c.batch_id, outbox.c.message_id)
-            .where(_is_due(self._now()), outbox.c.channel_id == channel_id)
-            .order_by(DUE_AT, outbox.c.id)
-            .limit(1)
-        )
-        found = self._session.execute(due).one_or_none()
+        values = {"now": self._now(), "channel": channel_id}
+        found = self._session.execute(NEXT, values).one_or_none()
         if found is None:
             return None
         outbox_id, batch_id, message_id = found
@@ -103,19 +117,6 @@ class Edits:
     def postpone(self, edit: Edit, until: datetime) -> None:
         """It could not be tried: due again at `until`."""
         self._session.execute(update(edits).where(_of(edit)).values(next_try_at=until))
-
-
-def _settled(*columns: Any) -> Select[Any]:
-    changed = outbox.join(edits, edits.c.outbox_id == outbox.c.id)
-    of_message = changed.outerjoin(batches, batches.c.id == outbox.c.batch_id)
-    return select(*columns).select_from(of_message).where(~IS_WAITING)
-
-
-def _is_due(now: datetime) -> Any:
-    return and_(
-        edits.c.next_try_at <= now,
-        or_(batches.c.next_edit_at.is_(None), batches.c.next_edit_at <= now),
-    )
 
 
 def _of(edit: Edit) -> Any:

@@ -12,15 +12,62 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
 
 from bot.db.access_pauses import hold_back_cards, pause_rights
-from bot.db.channel_queues import IS_RUNNING, first_of_each, lock
+from bot.db.channel_queues import IS_RUNNING, lock
 from bot.db.event_results import write_subscription_result
 from bot.db.inbox import add_lines
+from bot.db.looks import BUSY, NOW, first_of_each
 from bot.db.session import Session
 from bot.db.shown_subjects import is_shown, note_subject
 from bot.db.tables import IS_WAITING, held_events, inbox, outbox, subscriptions
 from bot.model import AccessPause
 from bot.trace import TraceLine, TraceStep
 from bot.work import HeldEvent, SubscriptionResult
+
+
+def _heads() -> Select[Any]:
+    """The first event that each active subscription holds, without those that are busy.
+
+    Hops from subscription to subscription on the index: what a paused one holds is not read.
+    """
+    holding = select(func.min(held_events.c.subscription_id).label("id")).cte(
+        "holding", recursive=True
+    )
+    following = select(func.min(held_events.c.subscription_id)).where(
+        held_events.c.subscription_id > holding.c.id
+    )
+    holding = holding.union_all(
+        select(following.correlate(holding).scalar_subquery()).where(holding.c.id.is_not(None))
+    )
+    each = held_events.alias()
+    first = select(func.min(each.c.inbox_id)).where(each.c.subscription_id == holding.c.id)
+    return (
+        select(
+            held_events.c.subscription_id,
+            held_events.c.inbox_id,
+            held_events.c.attempts,
+            subscriptions.c.guild_id,
+        )
+        .select_from(holding)
+        .join(subscriptions, subscriptions.c.id == holding.c.id)
+        .join(
+            held_events,
+            and_(
+                held_events.c.subscription_id == holding.c.id,
+                held_events.c.inbox_id == first.correlate(holding).scalar_subquery(),
+            ),
+        )
+        .where(IS_RUNNING, holding.c.id.not_in(BUSY))
+    )
+
+
+HEADS = _heads()
+DUE = first_of_each(
+    HEADS.where(held_events.c.next_try_at <= NOW),
+    subscriptions.c.guild_id,
+    held_events.c.next_try_at,
+    held_events.c.inbox_id,
+)
+SOONEST = select(func.min(HEADS.add_columns(held_events.c.next_try_at).subquery().c.next_try_at))
 
 
 class HeldEvents:
@@ -35,21 +82,12 @@ class HeldEvents:
 
         Of each guild at most `limit`, those that are due the longest.
         """
-        due = _heads(excluding).where(held_events.c.next_try_at <= self._now())
-        statement = first_of_each(
-            due,
-            subscriptions.c.guild_id,
-            held_events.c.next_try_at,
-            held_events.c.inbox_id,
-            limit=limit,
-        )
-        rows = self._session.execute(statement)
-        return [HeldEvent(*row) for row in rows]
+        values = {"now": self._now(), "busy": tuple(excluding), "limit": limit}
+        return [HeldEvent(*row) for row in self._session.execute(DUE, values)]
 
     def due_in(self, excluding: Collection[int] = ()) -> float | None:
         """Seconds until an event is due, 0 if one is; None if none is held that may continue."""
-        heads = _heads(excluding).add_columns(held_events.c.next_try_at).subquery()
-        due_at: datetime | None = self._session.scalar(select(func.min(heads.c.next_try_at)))
+        due_at: datetime | None = self._session.scalar(SOONEST, {"busy": tuple(excluding)})
         return self._session.seconds_until(due_at)
 
     def settle(
@@ -133,40 +171,4 @@ def _this(held: HeldEvent) -> ColumnElement[bool]:
     return and_(
         held_events.c.subscription_id == held.subscription_id,
         held_events.c.inbox_id == held.inbox_id,
-    )
-
-
-def _heads(excluding: Collection[int]) -> Select[Any]:
-    """The first event that each active subscription holds.
-
-    Hops from subscription to subscription on the index: what a paused one holds is not read.
-    """
-    holding = select(func.min(held_events.c.subscription_id).label("id")).cte(
-        "holding", recursive=True
-    )
-    following = select(func.min(held_events.c.subscription_id)).where(
-        held_events.c.subscription_id > holding.c.id
-    )
-    holding = holding.union_all(
-        select(following.correlate(holding).scalar_subquery()).where(holding.c.id.is_not(None))
-    )
-    each = held_events.alias()
-    first = select(func.min(each.c.inbox_id)).where(each.c.subscription_id == holding.c.id)
-    return (
-        select(
-            held_events.c.subscription_id,
-            held_events.c.inbox_id,
-            held_events.c.attempts,
-            subscriptions.c.guild_id,
-        )
-        .select_from(holding)
-        .join(subscriptions, subscriptions.c.id == holding.c.id)
-        .join(
-            held_events,
-            and_(
-                held_events.c.subscription_id == holding.c.id,
-                held_events.c.inbox_id == first.correlate(holding).scalar_subquery(),
-            ),
-        )
-        .where(IS_RUNNING, holding.c.id.not_in(excluding))
     )

@@ -10,6 +10,7 @@ from sqlalchemy import Select, and_, bindparam, func, select, text, update
 
 from bot.db.event_pairs import EventPartners, link_pair
 from bot.db.event_results import write_event_results
+from bot.db.looks import BUSY
 from bot.db.rows import Row, value_of
 from bot.db.session import Session
 from bot.db.shown_subjects import newest_subjects, without_repeats
@@ -59,6 +60,34 @@ END = (
     .where(inbox.c.id == bindparam("row_id"), IS_NEW)
     .values({name: bindparam(f"new_{name}") for name in ENDED})
 )
+
+
+def _key_heads() -> Select[tuple[int]]:
+    """The id of the oldest new row of each ordering key that is not busy.
+
+    Hops from ordering key to ordering key on the index: a plain GROUP BY would read all that waits,
+    each time.
+    """
+    first = select(func.min(inbox.c.lane).label("lane")).where(IS_NEW)
+    ordering_keys = first.cte("ordering_keys", recursive=True)
+    following = select(func.min(inbox.c.lane)).where(IS_NEW, inbox.c.lane > ordering_keys.c.lane)
+    ordering_keys = ordering_keys.union_all(
+        select(following.correlate(ordering_keys).scalar_subquery()).where(
+            ordering_keys.c.lane.is_not(None)
+        )
+    )
+    head = select(func.min(inbox.c.id)).where(IS_NEW, inbox.c.lane == ordering_keys.c.lane)
+    return select(head.correlate(ordering_keys).scalar_subquery()).where(
+        ordering_keys.c.lane.is_not(None), ordering_keys.c.lane.not_in(BUSY)
+    )
+
+
+DUE_KEYS = (
+    select(inbox.c.lane, hooks.c.guild_id)
+    .join(hooks, inbox.c.hook_id == hooks.c.id, isouter=True)
+    .where(inbox.c.id.in_(_key_heads()))
+    .order_by(inbox.c.id)
+)
 LOCK_DIGESTS = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
 
 
@@ -84,13 +113,8 @@ class Inbox:
 
     def due_keys(self, excluding_keys: Collection[str] = ()) -> list[InboxKey]:
         """The ordering keys where something is new, the one that has waited longest first."""
-        statement = (
-            select(inbox.c.lane, hooks.c.guild_id)
-            .join(hooks, inbox.c.hook_id == hooks.c.id, isouter=True)
-            .where(inbox.c.id.in_(_key_heads(excluding_keys)))
-            .order_by(inbox.c.id)
-        )
-        return [InboxKey(*row) for row in self._session.execute(statement)]
+        rows = self._session.execute(DUE_KEYS, {"busy": tuple(excluding_keys)})
+        return [InboxKey(*row) for row in rows]
 
     def take(self, ordering_key: str, most: int, max_bytes: int) -> TakenEvents:
         """The oldest new rows of an ordering key that may be processed together, with their
@@ -185,26 +209,6 @@ def lock_texts(session: Session, texts: Collection[str]) -> None:
     keys = {int.from_bytes(sha256(text.encode()).digest()[:8], signed=True) for text in texts}
     # Sorted, so that two processes never wait for each other.
     session.execute(LOCK_DIGESTS, {"keys": sorted(keys)})
-
-
-def _key_heads(excluding_keys: Collection[str]) -> Select[tuple[int]]:
-    """The id of the oldest new row of each ordering key.
-
-    Hops from ordering key to ordering key on the index: a plain GROUP BY would read all that waits,
-    each time.
-    """
-    first = select(func.min(inbox.c.lane).label("lane")).where(IS_NEW)
-    ordering_keys = first.cte("ordering_keys", recursive=True)
-    following = select(func.min(inbox.c.lane)).where(IS_NEW, inbox.c.lane > ordering_keys.c.lane)
-    ordering_keys = ordering_keys.union_all(
-        select(following.correlate(ordering_keys).scalar_subquery()).where(
-            ordering_keys.c.lane.is_not(None)
-        )
-    )
-    head = select(func.min(inbox.c.id)).where(IS_NEW, inbox.c.lane == ordering_keys.c.lane)
-    return select(head.correlate(ordering_keys).scalar_subquery()).where(
-        ordering_keys.c.lane.is_not(None), ordering_keys.c.lane.not_in(excluding_keys)
-    )
 
 
 def _way(row: Row) -> tuple[Any, ...]:

@@ -12,9 +12,10 @@ from typing import Any
 from sqlalchemy import Select, and_, delete, func, select, tuple_, update
 
 from bot.cards.card import Card
-from bot.db.channel_queues import first_of_each, lock
+from bot.db.channel_queues import lock
 from bot.db.event_results import jobs_for_versions, put_jobs, write_pictures
 from bot.db.inbox import add_lines, insert_events
+from bot.db.looks import BUSY, NOW, first_of_each
 from bot.db.outbox import read_rows
 from bot.db.rows import value_of
 from bot.db.session import Session
@@ -50,6 +51,25 @@ SAID_AGAIN = frozenset({LateAddition.CHECKS, LateAddition.OPENED})
 COMPARES = late_enrichment_jobs.c.kind == LateAddition.CHANGES
 
 
+def _of_hooks(query: Select[Any]) -> Select[Any]:
+    jobs = query.select_from(late_enrichment_jobs).join(
+        subscriptions, late_enrichment_jobs.c.subscription_id == subscriptions.c.id
+    )
+    return jobs.join(hooks, subscriptions.c.hook_id == hooks.c.id)
+
+
+KEY = (hooks.c.server_url, hooks.c.guild_id, COMPARES)
+NOT_BUSY = tuple_(*KEY).not_in(BUSY)
+DUE_KEYS = first_of_each(
+    _of_hooks(select(*KEY))
+    .where(NOT_BUSY, late_enrichment_jobs.c.next_try_at <= NOW)
+    .group_by(*KEY),
+    hooks.c.server_url,
+    func.min(late_enrichment_jobs.c.next_try_at),
+)
+SOONEST = _of_hooks(select(func.min(late_enrichment_jobs.c.next_try_at))).where(NOT_BUSY)
+
+
 class LateEnrichmentJobs:
     """Jobs that ask a Speckle server again."""
 
@@ -64,22 +84,12 @@ class LateEnrichmentJobs:
 
         Of each server the `limit` that have been due the longest.
         """
-        key = (hooks.c.server_url, hooks.c.guild_id, COMPARES)
-        due = _of_other_keys(select(*key), excluding).where(
-            late_enrichment_jobs.c.next_try_at <= self._now()
-        )
-        statement = first_of_each(
-            due.group_by(*key),
-            hooks.c.server_url,
-            func.min(late_enrichment_jobs.c.next_try_at),
-            limit=limit,
-        )
-        return [LateEnrichmentKey(*row) for row in self._session.execute(statement)]
+        values = {"now": self._now(), "busy": _busy(excluding), "limit": limit}
+        return [LateEnrichmentKey(*row) for row in self._session.execute(DUE_KEYS, values)]
 
     def due_in(self, excluding: Collection[LateEnrichmentKey] = ()) -> float | None:
         """Seconds until a job is due, 0 if one is; None if there is none."""
-        statement = _of_other_keys(select(func.min(late_enrichment_jobs.c.next_try_at)), excluding)
-        due_at: datetime | None = self._session.scalar(statement)
+        due_at: datetime | None = self._session.scalar(SOONEST, {"busy": _busy(excluding)})
         return self._session.seconds_until(due_at)
 
     def due(self, key: LateEnrichmentKey, limit: int) -> list[LateEnrichmentJob]:
@@ -286,17 +296,8 @@ def _not_filled(note: TraceLine, why: MissingWhy) -> TraceLine:
     return replace(note, step=TraceStep.NOT_FILLED_IN, facts={**facts, "missing": why})
 
 
-def _of_hooks(query: Select[Any]) -> Select[Any]:
-    jobs = query.select_from(late_enrichment_jobs).join(
-        subscriptions, late_enrichment_jobs.c.subscription_id == subscriptions.c.id
-    )
-    return jobs.join(hooks, subscriptions.c.hook_id == hooks.c.id)
-
-
-def _of_other_keys(query: Select[Any], excluding: Collection[LateEnrichmentKey]) -> Select[Any]:
-    key = tuple_(hooks.c.server_url, hooks.c.guild_id, COMPARES)
-    busy = [(one.server_url, one.guild_id, one.compares) for one in excluding]
-    return _of_hooks(query).where(key.not_in(busy))
+def _busy(keys: Collection[LateEnrichmentKey]) -> Sequence[tuple[Any, ...]]:
+    return [(one.server_url, one.guild_id, one.compares) for one in keys]
 
 
 def _shows(versions: Collection[RungVersion], since: datetime) -> Select[Any]:

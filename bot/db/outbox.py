@@ -27,10 +27,10 @@ from bot.db.channel_queues import (
     HELD_BY_CHANNEL,
     IS_RUNNING,
     MAY_BE_SENT,
-    first_of_each,
     head_settled,
     lock,
 )
+from bot.db.looks import BUSY, NOW, first_of_each
 from bot.db.pause_notices import write_notices
 from bot.db.rows import value_of
 from bot.db.session import Session
@@ -58,6 +58,14 @@ from bot.work import (
     new_nonce,
 )
 
+NOT_BUSY = channel_queues.c.channel_id.not_in(BUSY)
+DUE_CHANNELS = first_of_each(
+    select(channel_queues).where(channel_queues.c.due_at <= NOW, NOT_BUSY),
+    channel_queues.c.guild_id,
+    channel_queues.c.due_at,
+    channel_queues.c.channel_id,
+)
+SOONEST = select(func.min(channel_queues.c.due_at)).where(NOT_BUSY)
 PAUSED_FOR_ACCESS = subscriptions.c.pause_reason.in_(RIGHTS_PAUSES)
 
 # What each message needs is built once: that takes longer than to carry it out.
@@ -112,7 +120,7 @@ QUEUE_AND_WAITING = (
     .join(WAITING, WAITING.c.channel_id == channel_queues.c.channel_id, isouter=True)
     .where(
         channel_queues.c.channel_id == bindparam("channel_id"),
-        channel_queues.c.due_at <= bindparam("now"),
+        channel_queues.c.due_at <= NOW,
     )
     .order_by(WAITING.c.subscription_id)
 )
@@ -148,22 +156,12 @@ class Outbox:
 
     def due_channels(self, limit: int, excluding: Collection[int] = ()) -> list[ChannelQueue]:
         """Channels where something is to be done now, of each guild the `limit` longest due."""
-        queues = channel_queues.c
-        due = select(channel_queues).where(
-            queues.due_at <= self._now(), queues.channel_id.not_in(excluding)
-        )
-        statement = first_of_each(
-            due, queues.guild_id, queues.due_at, queues.channel_id, limit=limit
-        )
-        rows = self._session.execute(statement)
-        return [ChannelQueue(*row) for row in rows]
+        values = {"now": self._now(), "busy": tuple(excluding), "limit": limit}
+        return [ChannelQueue(*row) for row in self._session.execute(DUE_CHANNELS, values)]
 
     def due_in(self, excluding: Collection[int] = ()) -> float | None:
         """Seconds until a channel is due, 0 if one is; None if nothing is to be done."""
-        statement = select(func.min(channel_queues.c.due_at)).where(
-            channel_queues.c.channel_id.not_in(excluding)
-        )
-        due_at: datetime | None = self._session.scalar(statement)
+        due_at: datetime | None = self._session.scalar(SOONEST, {"busy": tuple(excluding)})
         return self._session.seconds_until(due_at)
 
     def next_bytes(self, channel_id: int, max_cards: int) -> int:

@@ -15,7 +15,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.dialects import sqlite
 
 from bot.db.access_pauses import hold_back_cards
-from bot.db.held_events import _heads
+from bot.db.held_events import HEADS
 from bot.db.tables import held_events, subscriptions
 from bot.model import (
     RIGHTS_PAUSES,
@@ -336,10 +336,10 @@ async def test_what_a_paused_subscription_holds_costs_the_others_nothing(
         with storage._database.writing() as connection:
             connection.execute(insert(held_events), [rows[0], last])
         await storage.write(lambda tx: tx.held_events.hold_back(stopped.id, clock(), ASK))
-        few = steps(path, _heads(()))
+        few = steps(path, HEADS.params(busy=[]))
         with storage._database.writing() as connection:
             connection.execute(insert(held_events), rows[1:])
         assert [
             one.subscription_id for one in await storage.read(lambda tx: tx.held_events.due(9))
         ] == [going.id]
-        assert steps(path, _heads(())) <= few + 1
+        assert steps(path, HEADS.params(busy=[])) <= few + 1
