@@ -20,9 +20,9 @@ from bot.pipeline.author_pictures import AuthorPictures
 from bot.pipeline.catch_up.from_lists import ListsCatchUp
 from bot.pipeline.catch_up.worker import CatchUp
 from bot.pipeline.editor import Editor
-from bot.pipeline.enrichment import Enrichment
+from bot.pipeline.enrichment.asking import Enrichment
+from bot.pipeline.enrichment.late import LateEnrichment
 from bot.pipeline.ingest import Ingest
-from bot.pipeline.late_enrichment import LateEnrichment
 from bot.pipeline.listening.pace import ListeningPace
 from bot.pipeline.listening.worker import Listener
 from bot.pipeline.picture_resizer import PictureResizer

@@ -10,7 +10,7 @@ from bot.notifiers.pause_notifier import NotifierTimings
 from bot.pipeline.access import AccessTimings
 from bot.pipeline.catch_up.from_history import CatchUpLimits
 from bot.pipeline.editor import EDIT_RETRY, EDITS_APART_S
-from bot.pipeline.enrichment import EnrichmentTimings
+from bot.pipeline.enrichment.timings import EnrichmentTimings
 from bot.pipeline.listening.pace import ListeningPace
 from bot.pipeline.sender import SenderTimings
 from bot.speckle_api.circuit_breaker import BreakerLimits

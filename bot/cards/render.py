@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from bot.cards.card import Card, OpenedTopic, Picture, fit
 from bot.cards.card_context import CardContext, CardParts
+from bot.cards.compare_button import comparing
 from bot.cards.event_table import CARDS
 from bot.cards.notes import CardNote
 from bot.cards.opened import opened_text, with_topic
@@ -74,11 +75,15 @@ def fill_in(card: Card, context: CardContext) -> Card:
     )
 
 
-def with_addition(card: Card, name: str, text: str) -> Card:
-    """The card that was sent, with a paragraph that came later, in place of an earlier one."""
+def with_addition(card: Card, name: str, text: str, compare_by: str | None = None) -> Card:
+    """The card that was sent, with a paragraph that came later, in place of an earlier one.
+
+    `compare_by` is the custom id of a button that compares from now on, where that is another one.
+    """
     there = {**dict(card.additions), name: text}
     additions = tuple((one, there[one]) for one in ADDITIONS if one in there)
-    return _with_later(card, replace(card, additions=additions))
+    buttons = card.buttons if compare_by is None else comparing(card.buttons, compare_by)
+    return _with_later(card, replace(card, additions=additions, buttons=buttons))
 
 
 def with_opened(card: Card, topic: OpenedTopic, *, is_open: bool) -> Card:

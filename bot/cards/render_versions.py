@@ -100,10 +100,16 @@ def _open(url: str) -> LinkButton:
 def _compare(
     context: CardContext, model: ModelRef, version_id: str, previous: PreviousVersion | None
 ) -> tuple[ActionButton, ...]:
-    """What changed since the version before; old servers do not give out what is compared."""
+    """What changed since the version before, or since what was there before several came at once.
+
+    Old servers do not give out what is compared.
+    """
     if model.id is None or previous is None or previous.id == version_id or context.links.legacy:
         return ()
-    custom_id = compare_id(context.server_url, context.project_id, version_id)
+    since = context.version_facts.compared_since
+    custom_id = compare_id(
+        context.server_url, context.project_id, version_id, None if since is None else since.id
+    )
     return () if custom_id is None else (ActionButton(LABEL, custom_id),)
 
 

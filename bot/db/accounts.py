@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import structlog
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 
 from bot.audit import AuditAction
 from bot.db.audit_log import record, record_subscriptions
@@ -31,6 +31,8 @@ log = structlog.get_logger()
 # Why a channel stopped that linking the account again puts an end to.
 ENDED_BY_LINKING = frozenset({PauseWhy.TOKEN_REFUSED, PauseWhy.SCOPE_MISSING})
 IS_UNCONFIRMED = accounts.c.unconfirmed_at.is_not(None)
+# What each question to a server needs is built once: that takes longer than to carry it out.
+OF_ID = select(accounts).where(accounts.c.id == bindparam("account"))
 
 
 class Accounts:
@@ -51,7 +53,8 @@ class Accounts:
 
     def get(self, account_id: int) -> Account | None:
         """The account with this id."""
-        return next(iter(self._where(accounts.c.id == account_id)), None)
+        row = self._session.execute(OF_ID, {"account": account_id}).mappings().one_or_none()
+        return None if row is None else self._account(row)
 
     def of_user(self, discord_user_id: int, server_url: str) -> Account | None:
         """The account that a person linked on a server."""

@@ -28,7 +28,8 @@ from bot.model import (
 )
 from bot.pipeline.access import AccessCheck, AccessDecisions
 from bot.pipeline.author_pictures import AuthorPictures
-from bot.pipeline.enrichment import AddedFacts, Enrichment
+from bot.pipeline.enrichment.asking import Enrichment
+from bot.pipeline.enrichment.outcomes import AddedFacts
 from bot.pipeline.names import (
     all_models,
     facts_within,

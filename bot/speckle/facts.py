@@ -45,6 +45,11 @@ class VersionFacts:
     compared_with: PreviousVersion | None = None
     overtaken: bool = False
 
+    @property
+    def compared_since(self) -> PreviousVersion | None:
+        """The version that it is compared with, where that is not the one before."""
+        return None if self.compared_with == self.previous else self.compared_with
+
 
 @dataclass(frozen=True, slots=True)
 class AttachedFile:

@@ -35,6 +35,7 @@ from bot.speckle_api.types import Login
 PROTOCOL: Final = "graphql-ws"
 STARTED_QUESTION: Final = "{ activeUser { id } }"
 STRETCH_S: Final = 0.1  # the pace is kept in each: a second's frames at once hold the bot up
+NAME_PARTS: Final = "."
 NO_FRAME: Final = "it sent what is no frame"
 NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -50,6 +51,14 @@ class SocketLimits:
     heartbeat_s: float = 30.0  # a server that stands still is noticed within 45 s
     frame_bytes: int = 256 * 1024
     frames_a_second: int = 2_000  # more are read later: TCP makes the server wait
+
+
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """What a project's subscriptions are called, and what they ask."""
+
+    number: str
+    wanted: Mapping[LiveKind, str]
 
 
 class LiveSockets:
@@ -144,9 +153,12 @@ class LiveSocket:
         self.ended: str | None = None
         self._ws = ws
         self._limits = limits
-        self._ids = count(1)  # a server mixes up what is started twice under one id
-        self._started: dict[str, tuple[str, LiveKind]] = {}
-        self._of_project: dict[str, list[str]] = {}
+        # A server mixes up what is started twice under one id. Those of a project's subscriptions
+        # begin with a number of its own, and end with what each is about.
+        self._numbers = count(1)
+        self._of_number: dict[str, str] = {}  # the project's id
+        self._added: dict[str, _Added] = {}
+        self._dead: set[str] = set()  # ids of subscriptions that the server ended
         self._changing = asyncio.Lock()
         self._question: str | None = None
         self._answer_by: float | None = None  # by the loop's time
@@ -156,15 +168,15 @@ class LiveSocket:
     @property
     def projects(self) -> Collection[str]:
         """What it is asked to tell of, dead ones as well."""
-        return self._of_project.keys()
+        return self._added.keys()
 
     async def add(self, project_ids: Collection[str], wanted: Mapping[LiveKind, str]) -> None:
         """Have these told of as well; `Settled` is heard once they are."""
         async with self._changing:
             for project_id in project_ids:
-                if project_id not in self._of_project:
+                if project_id not in self._added:
                     await self._add(project_id, wanted)
-            name = self._question = str(next(self._ids))
+            name = self._question = str(next(self._numbers))
             self._answer_by = asyncio.get_running_loop().time() + self._limits.answers_s
             if self._waiting is not None:
                 self._waiting.reschedule(self._answer_by)
@@ -174,9 +186,14 @@ class LiveSocket:
         """Have these told of no more."""
         async with self._changing:
             for project_id in project_ids:
-                for name in self._of_project.pop(project_id, ()):
-                    if self._started.pop(name, None) is not None:
-                        await self._send({"id": name, "type": "stop"})
+                added = self._added.pop(project_id, None)
+                if added is None:
+                    continue
+                del self._of_number[added.number]
+                names = {_name(added.number, kind) for kind in added.wanted}
+                for name in sorted(names - self._dead):
+                    await self._send({"id": name, "type": "stop"})
+                self._dead -= names
 
     async def __aiter__(self) -> AsyncIterator[Heard]:
         while self.ended is None:
@@ -213,12 +230,15 @@ class LiveSocket:
         if frame.id == self._question:
             self._question = self._answer_by = None
             return Settled()
-        started = self._started.get(frame.id)
-        if started is None:
+        if frame.id in self._dead:
             return None
-        project_id, kind = started
+        number, _, about = frame.id.partition(NAME_PARTS)
+        project_id = self._of_number.get(number)
+        if project_id is None or about not in self._added[project_id].wanted:
+            return None
+        kind = LiveKind(about)
         if frame.type in ("error", "complete"):
-            del self._started[frame.id]
+            self._dead.add(frame.id)
             return Dead(project_id, kind)
         if frame.type != "data" or frame.is_refused_question:
             return None  # `complete` follows
@@ -227,12 +247,11 @@ class LiveSocket:
         return Rang(project_id, kind, frame.version_id)
 
     async def _add(self, project_id: str, wanted: Mapping[LiveKind, str]) -> None:
-        ids = self._of_project[project_id] = []
+        number = str(next(self._numbers))
+        self._of_number[number] = project_id
+        self._added[project_id] = _Added(number, wanted)
         for kind, question in wanted.items():
-            name = str(next(self._ids))
-            ids.append(name)
-            self._started[name] = (project_id, kind)
-            await self._start(name, question, {"p": project_id})
+            await self._start(_name(number, kind), question, {"p": project_id})
         await asyncio.sleep(0)  # thousands of them must not hold up the others
 
     async def _keep_pace(self) -> None:
@@ -262,6 +281,10 @@ class LiveSocket:
             await _close(self._ws, self._limits.closes_s)
         except (aiohttp.ClientError, ConnectionError):
             self._end("the connection broke")
+
+
+def _name(number: str, kind: LiveKind) -> str:
+    return f"{number}{NAME_PARTS}{kind.value}"
 
 
 class _Redirected(aiohttp.ClientError):

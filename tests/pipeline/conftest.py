@@ -23,7 +23,7 @@ from bot.app import App, Timings, running
 from bot.discord_api.client import ConnectionTimings
 from bot.model import Hook
 from bot.notifiers.pause_notifier import NotifierTimings
-from bot.pipeline.enrichment import AskedAt
+from bot.pipeline.enrichment.timings import AskedAt
 from bot.pipeline.sender import SenderTimings
 from bot.settings import Settings
 from bot.speckle.signature import sign

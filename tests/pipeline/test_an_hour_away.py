@@ -13,8 +13,9 @@ from cryptography.fernet import Fernet
 from bot.cards.render import render
 from bot.errors import SpeckleUnavailable
 from bot.model import HookKind, Subscription
-from bot.pipeline.enrichment import ConfirmedEvent, EnrichmentTimings
-from bot.pipeline.late_enrichment import LateEnrichment
+from bot.pipeline.enrichment.late import LateEnrichment
+from bot.pipeline.enrichment.outcomes import ConfirmedEvent
+from bot.pipeline.enrichment.timings import EnrichmentTimings
 from bot.pipeline.reading import read
 from bot.pipeline.rendering import card_context
 from bot.services.access_rules import Decision, ReadPermit, Show

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.app import Timings
-from bot.pipeline.enrichment import EnrichmentTimings
+from bot.pipeline.enrichment.timings import EnrichmentTimings
 from bot.speckle_api.avatars import MAX_ANSWER_BYTES
 from bot.timing import utc_now
 from sandbox.speckle import SpeckleServer, User

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from bot.app import App, Timings
 from bot.db.tables import late_enrichment_jobs
 from bot.lookups import EventFilter
-from bot.pipeline.enrichment import AskedAt, EnrichmentTimings, RetryPatience
+from bot.pipeline.enrichment.timings import AskedAt, EnrichmentTimings, RetryPatience
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.timing import Backoff
 from bot.trace_texts import trace_text

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bot.app import Timings
-from bot.pipeline.enrichment import EnrichmentTimings
+from bot.pipeline.enrichment.timings import EnrichmentTimings
 from sandbox.speckle import SPECKLE_2_31, SPECKLE_4, FunctionRun, Release
 from tests.pipeline.test_checks import asked_at
 from tests.pipeline.test_live import BY_SOCKET, QUICK, Workshop

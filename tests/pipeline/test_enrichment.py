@@ -12,7 +12,7 @@ import pytest
 from bot.app import App, Timings
 from bot.model import Hook, HookKind, Subscription, SubscriptionState
 from bot.pipeline import event_pictures
-from bot.pipeline.enrichment import EnrichmentTimings, RetryPatience
+from bot.pipeline.enrichment.timings import EnrichmentTimings, RetryPatience
 from bot.services.linking import PasteToken
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api.circuit_breaker import BreakerLimits

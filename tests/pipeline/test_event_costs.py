@@ -27,7 +27,7 @@ from bot.app import Timings
 from bot.cards.render import render
 from bot.notifiers.operator_notifier import OperatorTimings
 from bot.notifiers.pause_notifier import NotifierTimings
-from bot.pipeline.enrichment import AskedAt, EnrichmentTimings, RetryPatience
+from bot.pipeline.enrichment.timings import AskedAt, EnrichmentTimings, RetryPatience
 from bot.speckle.event_table import OWN_KINDS
 from bot.speckle.events import EventKind
 from bot.timing import Backoff

@@ -18,7 +18,7 @@ from bot.app import App, Timings
 from bot.errors import StorageUnavailable
 from bot.log import HANDLER_NAME, QUIET, setup
 from bot.notifiers.operator_notifier import OperatorTimings
-from bot.pipeline.enrichment import EnrichmentTimings, RetryPatience
+from bot.pipeline.enrichment.timings import EnrichmentTimings, RetryPatience
 from bot.services.operator_notices import NoticeLimits
 from bot.settings import Settings
 from bot.speckle_api.circuit_breaker import BreakerLimits

@@ -30,7 +30,7 @@ from bot.model import (
 from bot.permissions import Audience, MemberPresence
 from bot.pipeline.access import AccessCheck, AccessTimings
 from bot.pipeline.author_pictures import AuthorPictures
-from bot.pipeline.enrichment import Enrichment
+from bot.pipeline.enrichment.asking import Enrichment
 from bot.pipeline.event_pictures import EventPictures
 from bot.pipeline.picture_resizer import PictureResizer
 from bot.pipeline.routing import EventContext, Routing

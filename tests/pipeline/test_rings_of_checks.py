@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
-from bot.pipeline.enrichment import EnrichmentTimings
-from bot.pipeline.late_enrichment import MOST_RUNG, LateEnrichment
+from bot.pipeline.enrichment.late import MOST_RUNG, LateEnrichment
+from bot.pipeline.enrichment.timings import EnrichmentTimings
 from bot.work import LateAddition, RungVersion
 
 AT: Final = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

@@ -10,7 +10,7 @@ from bot.cards.card import Card, Field, Picture
 from bot.cards.card_context import CardContext
 from bot.cards.render import render
 from bot.pipeline.batching import MAX_FILES, MAX_FILES_BYTES, fit_together
-from bot.pipeline.late_enrichment import Shown, _changed
+from bot.pipeline.enrichment.card_changes import Shown, changed
 from bot.speckle.facts import VersionFacts
 from bot.speckle.payloads import parse_delivery, read_envelope
 from bot.work import (
@@ -54,7 +54,7 @@ def row(card: Card, form: FallbackLevel = FallbackLevel.FULL) -> OutboxCard:
 
 
 def filled(shown: Shown, company: Sequence[Card], card: Card | None = None) -> Card | None:
-    return _changed(row(card or plain_card()), [row(one) for one in company], shown=shown)
+    return changed(row(card or plain_card()), [row(one) for one in company], shown=shown)
 
 
 def test_facts_and_pictures_are_added_to_each_other() -> None:
@@ -75,7 +75,7 @@ def test_the_same_again_changes_nothing() -> None:
 
 @pytest.mark.parametrize("shown", [FACTS, PREVIEW])
 def test_a_card_that_goes_as_text_stays_as_it_is(shown: Shown) -> None:
-    assert _changed(row(plain_card(), FallbackLevel.TEXT), [], shown=shown) is None
+    assert changed(row(plain_card(), FallbackLevel.TEXT), [], shown=shown) is None
 
 
 def test_facts_that_bring_the_message_over_its_length_are_left_out() -> None:

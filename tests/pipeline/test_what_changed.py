@@ -11,7 +11,7 @@ from sqlalchemy import select
 from bot.app import Timings
 from bot.db.tables import late_enrichment_jobs
 from bot.lookups import EventFilter
-from bot.pipeline.enrichment import EnrichmentTimings, RetryPatience
+from bot.pipeline.enrichment.timings import EnrichmentTimings, RetryPatience
 from bot.timing import Backoff
 from bot.trace_texts import trace_text
 from bot.work import LateAddition

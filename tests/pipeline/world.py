@@ -26,7 +26,7 @@ from bot.model import (
 )
 from bot.permissions import Audience
 from bot.pipeline.access import AccessTimings
-from bot.pipeline.enrichment import EnrichmentTimings, RetryPatience
+from bot.pipeline.enrichment.timings import EnrichmentTimings, RetryPatience
 from bot.services.webhook_triggers import triggers_of
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.speckle_api.circuit_breaker import BreakerLimits

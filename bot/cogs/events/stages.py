@@ -76,7 +76,7 @@ SOURCES: Final[Mapping[InboxSource, str]] = {
 
 # Behind the one of InboxSource.LIVE.
 HEARD: Final[Mapping[str, str]] = {
-    HeardBy.RING: "Speckle had said over a WebSocket that something changed.",
+    HeardBy.RING: "Speckle had told the bot at once that something changed.",
     HeardBy.TURN: "It was found when the bot looked, which it does every {every_s} s.",
     HeardBy.LATER: (
         "The bot could not look when it happened: it was off, for example, or the channel was "

@@ -23,7 +23,8 @@ class ComparePages:
         self._comparison = comparison
         self._project_of = pages.project_of
         self.handlers: Handlers = {
-            f"{PREFIX}:{PROJECT}:(?P<version>{SPECKLE_ID})": self._on_version,
+            f"{PREFIX}:{PROJECT}:(?P<after>{SPECKLE_ID})": self._on_version,
+            f"{PREFIX}:{PROJECT}:(?P<after>{SPECKLE_ID}):(?P<before>{SPECKLE_ID})": self._on_pair,
             f"compare:page:{PAIR}:{PAGE}": self._on_page,
             f"compare:table:{PAIR}": self._on_table,
         }
@@ -45,8 +46,16 @@ class ComparePages:
 
         async def page() -> Response:
             project, caller = self._project_of(match), caller_of(interaction)
-            found = await self._comparison.with_the_one_before(caller, project, match["version"])
+            found = await self._comparison.with_the_one_before(caller, project, match["after"])
             return await _page(found, 0)
+
+        await respond(interaction, await defer_if_slow(interaction, page()))
+
+    async def _on_pair(self, interaction: Interaction, match: re.Match[str]) -> None:
+        """Compare a version with the one that its card names, as an answer of its own."""
+
+        async def page() -> Response:
+            return await _page(await self._pair(interaction, match, with_pictures=True), 0)
 
         await respond(interaction, await defer_if_slow(interaction, page()))
 

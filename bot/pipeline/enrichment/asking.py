@@ -5,32 +5,31 @@ Nothing is asked without a permit, and all that an event depends on is taken fro
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from time import monotonic
 from typing import assert_never
 
 import structlog
 
 from bot.cards.card import Picture
-from bot.errors import (
-    SpeckleError,
-    SpeckleForbidden,
-    SpeckleNotFound,
-    SpeckleRejected,
-    SpeckleScopeMissing,
-    SpeckleTokenRefused,
-    SpeckleUnavailable,
-    SpeckleUnconfirmed,
-)
+from bot.errors import SpeckleUnconfirmed
 from bot.model import Hook
+from bot.pipeline.enrichment.outcomes import (
+    AddedFacts,
+    ConfirmedEvent,
+    added_facts,
+    lacks_count,
+    outcome_of,
+)
+from bot.pipeline.enrichment.timings import EnrichmentTimings
 from bot.pipeline.event_pictures import EventPictures, may_name_picture
 from bot.services.access_rules import ReadPermit
 from bot.services.token_lending import TokenLender
 from bot.single_flight import SingleFlightCache
 from bot.speckle.checks import Checks
-from bot.speckle.comparison import COMPARED_IN_S, Comparison, NotCompared, WhyNotCompared
+from bot.speckle.comparison import Comparison, NotCompared, WhyNotCompared
 from bot.speckle.confirmation import (
     ArchivedQuestion,
     Claim,
@@ -43,15 +42,11 @@ from bot.speckle.confirmation import (
 from bot.speckle.event_table import BY_KIND
 from bot.speckle.events import Delivery, VersionCreated
 from bot.speckle.facts import Facts, VersionFacts
-from bot.speckle.tokens import TokenScope
 from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.comparisons import Comparisons, VersionContent
 from bot.speckle_api.object_counts import ObjectCounts
 from bot.speckle_api.previews import NoPicture
 from bot.speckle_api.types import Login
-from bot.speckle_api.versions import AT_ONCE
-from bot.timing import Backoff
-from bot.trace import MissingWhy, TraceFacts, TraceStep
 from bot.work import LateAddition
 
 log = structlog.get_logger()
@@ -64,130 +59,6 @@ MOST_FACTS = 500
 CROWD = 8
 KEEP_CHECKS_S = 0.0  # who asks at the same time shares an answer; a later one may be another
 COUNT_SHARE = 0.8  # of the time that is left once the rest of a version's facts is there
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPatience:
-    """When what a card lacks is asked for first, the waits between tries, and for how long."""
-
-    first: timedelta
-    retry: Backoff
-    most: timedelta
-
-    def next_try(
-        self, created_at: datetime, now: datetime, attempts: int, *, failed: bool
-    ) -> datetime | None:
-        """When it is asked for again, `failed` or not; None where it was asked for long enough."""
-        until = now + timedelta(seconds=self.retry.delay_s(attempts))
-        return None if until - created_at > self.most else until
-
-
-@dataclass(frozen=True, slots=True)
-class AskedAt:
-    """When something is asked for that comes at its own time, if ever: so long after the card.
-
-    A server that cannot be asked at last is asked every `retry_s` up to `most`.
-    """
-
-    moments: tuple[timedelta, ...]
-    retry_s: float
-    most: timedelta
-
-    @property
-    def first(self) -> timedelta:
-        """When it is asked for first."""
-        return self.moments[0]
-
-    def next_try(
-        self, created_at: datetime, now: datetime, _attempts: int, *, failed: bool
-    ) -> datetime | None:
-        """When it is asked for again, `failed` or not; None where it was asked for long enough."""
-        for moment in self.moments:
-            if created_at + moment > now:
-                return created_at + moment
-        until = now + timedelta(seconds=self.retry_s)
-        return until if failed and until - created_at <= self.most else None
-
-
-@dataclass(frozen=True, slots=True)
-class EnrichmentTimings:
-    """How long a card waits where many do, and how what it lacks then is asked for."""
-
-    moment_s: float = 1.0
-    question_s: float = 10.0  # nobody waits for the answer
-    names_s: float = 3.0  # a look-up of names, at most once a minute for each reader
-    # A server that was restarted or moved is back within the hour.
-    facts: RetryPatience = RetryPatience(
-        timedelta(seconds=1),
-        Backoff((2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)),
-        timedelta(hours=1),
-    )
-    # A picture takes its time at every server, some seconds at least.
-    picture: RetryPatience = RetryPatience(
-        timedelta(seconds=5),
-        Backoff((5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0)),
-        timedelta(hours=1),
-    )
-    # Not before AT_ONCE: of several versions that come together the last one is compared.
-    changes: RetryPatience = RetryPatience(
-        AT_ONCE + timedelta(seconds=1),
-        Backoff((5.0, 15.0, 60.0, 300.0)),
-        timedelta(hours=1),
-    )
-    comparison_s: float = COMPARED_IN_S
-    # Automations take seconds to minutes; most versions have none, which nothing says.
-    checks: AskedAt = AskedAt(
-        (
-            timedelta(seconds=30),
-            timedelta(minutes=2),
-            timedelta(minutes=5),
-            timedelta(minutes=15),
-        ),
-        retry_s=300.0,
-        most=timedelta(hours=1),
-    )
-    rings_together_s: float = 5.0  # that say that an automation goes on
-
-    def of(self, kind: LateAddition) -> RetryPatience | AskedAt:
-        """The patience with one of the things that a card may lack."""
-        match kind:
-            case LateAddition.PICTURE:
-                return self.picture
-            case LateAddition.CHANGES:
-                return self.changes
-            case LateAddition.CHECKS:
-                return self.checks
-            case LateAddition.FACTS | LateAddition.OBJECT_COUNT | LateAddition.OPENED:
-                return self.facts
-            case _:
-                assert_never(kind)
-
-
-@dataclass(frozen=True, slots=True)
-class AddedFacts:
-    """What a server added to an event in time, for one reader.
-
-    `delivery` is the event as the server says it, or as it came where the server said nothing.
-    `missing` is to be asked again; `steps` are for the event's trace. `refused`: this reader may
-    not see the project any more, as the answer says. `unconfirmed`: the server knows what the event
-    is about, and nothing of it that is like the event.
-    """
-
-    delivery: Delivery
-    facts: Facts | None = None
-    image: Picture | str | None = None
-    missing: frozenset[LateAddition] = frozenset()
-    steps: Sequence[tuple[TraceStep, TraceFacts]] = ()
-    refused: bool = False
-    unconfirmed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ConfirmedEvent:
-    """An event as its server says it, with the facts that belong to it."""
-
-    delivery: Delivery
-    facts: Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +162,7 @@ class Enrichment:
             self._waiting[hook.server_url] -= 1
             for task in tasks.values():
                 task.cancel()
-        return _added(delivery, {kind: _outcome(task, hook) for kind, task in tasks.items()})
+        return added_facts(delivery, {kind: outcome_of(task, hook) for kind, task in tasks.items()})
 
     async def confirmed_event(
         self,
@@ -474,122 +345,3 @@ def _question(
     if isinstance(question, IssueQuestion):
         return IssueQuestion(replace(question.hint, shown_until=shown_until))
     return question
-
-
-def _outcome(task: asyncio.Task[object], hook: Hook) -> object:
-    """What a question brought: an answer or a SpeckleError."""
-    if not task.done() or task.cancelled():
-        return SpeckleUnavailable(hook.server_url, "no answer in time")
-    error = task.exception()
-    if error is None:
-        return task.result()
-    if isinstance(error, SpeckleError):
-        return error
-    log.error("enrich.failed", hook_id=hook.id, exc_info=error)
-    return SpeckleRejected(hook.server_url, "the answer was not understood")
-
-
-def _added(delivery: Delivery, outcomes: Mapping[LateAddition, object]) -> AddedFacts:
-    answer, image = outcomes.get(LateAddition.FACTS), outcomes.get(LateAddition.PICTURE)
-    steps = [_facts_step(answer)]
-    if not isinstance(answer, ConfirmedEvent):
-        # A picture alone would show what nobody has confirmed to belong to this event.
-        away = isinstance(answer, SpeckleUnavailable)
-        missing = {*outcomes, *_compared_later(delivery), *_checked_later(delivery)} if away else ()
-        return AddedFacts(
-            delivery,
-            missing=frozenset(missing),
-            steps=steps,
-            refused=is_refusal(answer),
-            unconfirmed=isinstance(answer, SpeckleUnconfirmed),
-        )
-    if LateAddition.PICTURE in outcomes:
-        steps.append(_picture_step(image))
-    missing = _compared_later(answer.delivery, answer.facts) | _checked_later(answer.delivery)
-    if image is NoPicture.NOT_YET or isinstance(image, SpeckleUnavailable):
-        missing.add(LateAddition.PICTURE)
-    if lacks_count(answer.facts):
-        missing.add(LateAddition.OBJECT_COUNT)
-    return AddedFacts(
-        delivery=answer.delivery,
-        facts=answer.facts,
-        image=image if isinstance(image, Picture | str) else None,
-        missing=frozenset(missing),
-        steps=steps,
-    )
-
-
-def _compared_later(delivery: Delivery, facts: Facts | None = None) -> set[LateAddition]:
-    """Whether a version is compared once its card is out: the first one of its model is not."""
-    if not isinstance(delivery.event, VersionCreated):
-        return set()
-    if isinstance(facts, VersionFacts) and facts.compared_with is None and not facts.overtaken:
-        return set()
-    return {LateAddition.CHANGES}
-
-
-def _checked_later(delivery: Delivery) -> set[LateAddition]:
-    """Whether automations may run on what is new."""
-    return {LateAddition.CHECKS} if isinstance(delivery.event, VersionCreated) else set()
-
-
-def lacks_count(facts: Facts | None) -> bool:
-    """Whether a version's objects are still to be counted."""
-    return isinstance(facts, VersionFacts) and facts.count_is_late
-
-
-def is_refusal(answer: object) -> bool:
-    """Whether an answer may mean that its reader has lost the right to see the project.
-
-    A scope that is missing for one kind of question says nothing about the project.
-    """
-    if isinstance(answer, SpeckleScopeMissing):
-        return answer.scope == TokenScope.STREAMS_READ
-    return isinstance(answer, SpeckleTokenRefused | SpeckleForbidden)
-
-
-def _facts_step(facts: object) -> tuple[TraceStep, TraceFacts]:
-    match facts:
-        case SpeckleUnavailable():
-            return TraceStep.FACTS_LATE, {"reason": facts.reason}
-        case SpeckleError():
-            return TraceStep.FACTS_MISSING, why_missing(facts)
-        case None:
-            return TraceStep.NO_FACTS, {}
-        case _:
-            return TraceStep.FACTS_ADDED, {}
-
-
-def _picture_step(image: object) -> tuple[TraceStep, TraceFacts]:
-    match image:
-        case NoPicture.NOT_YET:
-            return TraceStep.PICTURE_NOT_YET, {}
-        case NoPicture.BLANK:
-            return TraceStep.PICTURE_BLANK, {}
-        case NoPicture():
-            return TraceStep.NO_PICTURE, {}
-        case SpeckleUnavailable():
-            return TraceStep.PICTURE_LATE, {"reason": image.reason}
-        case SpeckleError():
-            return TraceStep.PICTURE_MISSING, why_missing(image)
-        case _:
-            return TraceStep.PICTURE_ADDED, {}
-
-
-def why_missing(error: SpeckleError) -> TraceFacts:
-    """Why there is no answer, as a line of an event's trace keeps it."""
-    match error:
-        case SpeckleTokenRefused():
-            return {"missing": MissingWhy.TOKEN_REFUSED}
-        case SpeckleScopeMissing():
-            return {"missing": MissingWhy.SCOPE_MISSING, "scope": error.scope}
-        case SpeckleForbidden():
-            return {"missing": MissingWhy.FORBIDDEN}
-        case SpeckleNotFound():
-            return {"missing": MissingWhy.NOT_FOUND}
-        case SpeckleUnconfirmed():
-            return {"missing": MissingWhy.UNCONFIRMED}
-        case SpeckleRejected():
-            return {"missing": MissingWhy.UNREADABLE, "reason": error.reason}
-        case _:
-            return {"missing": MissingWhy.OTHER, "reason": error.reason}
