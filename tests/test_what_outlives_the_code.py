@@ -45,6 +45,7 @@ BUTTONS = {
     "subs:pick:([0-9]{1,20}):([0-9]{1,6})",
     "wait:(link|hand|show|cancel|add|replace|keep|nearest|all-models|no-models):([A-Za-z0-9_-]{16,64})",
     "compare:with:([0-9a-f]{8}):([0-9A-Za-z]{10}):([0-9A-Za-z]{10})",
+    "compare:with:([0-9a-f]{8}):([0-9A-Za-z]{10}):([0-9A-Za-z]{10}):([0-9A-Za-z]{10})",
     (
         "compare:page:([0-9a-f]{8}):([0-9A-Za-z]{10}):([0-9A-Za-z]{10}):([0-9A-Za-z]{10})"
         ":([0-9]{1,2})"

@@ -197,6 +197,7 @@ async def test_no_custom_id_means_two_components(client: ClientWithServices) -> 
     pair = f"{project}:0123456789:1234567890"
     ids += [
         f"compare:with:{project}:0123456789",
+        f"compare:with:{pair}",
         f"compare:table:{pair}",
         f"compare:page:{pair}:12",
     ]

@@ -122,6 +122,18 @@ async def test_of_a_burst_the_last_is_compared_with_what_was_there_before(
         await asyncio.sleep(1.0)
         assert shown(studio).count("**+2 −3 ~10**") == 1
         assert shown(studio).count("Changed:") == 1
+        buttons = [
+            (message, button["label"])
+            for message in studio.sandbox.messages(studio.structure.id)
+            for row in message.components
+            for button in row["components"]
+            if button.get("custom_id", "").endswith(f":{burst[2].id}:{first.id}")
+        ]
+        [(message, label)] = buttons
+        member = studio.guild.add_member("Tobias Lindqvist")
+        answer = await (await studio.sandbox.press(message, label, member)).settled(30.0)
+        assert "**+2 −3 ~10**" in str(answer.embeds)
+        assert f"{first.id})" in str(answer.embeds)
 
 
 async def test_it_is_picked_up_after_a_restart_and_never_twice(

@@ -314,7 +314,8 @@ async def test_closing_does_not_wait_for_a_server_that_does_not() -> None:
 
 async def test_frames_without_an_end_are_read_at_a_pace() -> None:
     async def speak(ws: web.WebSocketResponse) -> None:
-        ring = {"type": "data", "id": "1", "payload": {"data": {"projectVersionsUpdated": None}}}
+        name = (await ws.receive_json())["id"]
+        ring = {"type": "data", "id": name, "payload": {"data": {"projectVersionsUpdated": None}}}
         with_no_end = json.dumps(ring)
         while not ws.closed:
             await ws.send_str(with_no_end)
