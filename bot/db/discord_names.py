@@ -11,6 +11,9 @@ from bot.db.session import Session
 from bot.db.tables import discord_names, guilds, subscriptions
 from bot.lookups import DiscordName
 
+# Asked every few seconds, so it is built once.
+FOLLOWED = select(subscriptions.c.guild_id, subscriptions.c.channel_id).distinct()
+
 
 class DiscordNames:
     """Keeps names by the ids of guilds and channels."""
@@ -20,8 +23,7 @@ class DiscordNames:
 
     def followed(self) -> Sequence[tuple[int, int]]:
         """The channels that follow something, each behind its guild's id."""
-        statement = select(subscriptions.c.guild_id, subscriptions.c.channel_id).distinct()
-        return [(row[0], row[1]) for row in self._session.execute(statement)]
+        return [(row[0], row[1]) for row in self._session.execute(FOLLOWED).all()]
 
     def put(self, names: Collection[DiscordName]) -> None:
         """Keep these names, of guilds that are known."""
