@@ -124,14 +124,15 @@ class ListsCatchUp:
         accounts: Collection[int] | None = None,
         expected: Mapping[int, TraceFacts] = NOBODY,
         others: TraceFacts = NO_FACTS,
+        known: Sequence[Activity] = (),
     ) -> set[int]:
         """Take in what is missing, for hooks of one project; those where it is not settled.
 
         Hooks that listen are for themselves, as they are read to the end and no webhook is there to
         pause their channels. With `accounts`, for their channels alone. Each reader is asked for
-        once. It is not settled either while one of the `expected` subscriptions is paused; with
-        each is given what its events' traces are to say, with `others` what those of others are to
-        say. Errors:
+        once. It is not settled either while one of the `expected` subscriptions is paused, or the
+        list lacks lines that are `known` to be in it; with each is given what its events' traces
+        are to say, with `others` what those of others are to say. Errors:
             SpeckleUnavailable: the server cannot be asked.
             StorageUnavailable: the database does not answer.
         """
@@ -156,7 +157,7 @@ class ListsCatchUp:
                     reading = _ListReader(hook, subscription, decision.permit, after, heard)
                     by_reader[decision.permit.reader].append(reading)
         for readings in by_reader.values():
-            left |= await self._read(readings, at, live=live)
+            left |= await self._read(readings, at, known, live=live)
         if missing:
             left.update(hook.id for hook in hooks)
         looked = [hook.id for hook in hooks if hook.id not in left]
@@ -218,12 +219,20 @@ class ListsCatchUp:
             moments.append(subscription.caught_up_at - OVERLAP)
         return max(*moments, await self.keys_since(at))
 
-    async def _read(self, readings: Sequence[_ListReader], at: datetime, *, live: bool) -> set[int]:
+    async def _read(
+        self,
+        readings: Sequence[_ListReader],
+        at: datetime,
+        known: Sequence[Activity],
+        *,
+        live: bool,
+    ) -> set[int]:
         """Read once for all of one reader; the hooks where it is not settled."""
+        lacking: set[str] = set()
         to_note = {one.subscription.id for one in readings}
         going = list(readings)
         try:
-            async for portion in self._portions(readings, at, live=live):
+            async for portion in self._portions(readings, at, known, lacking, live=live):
                 for one in tuple(going):
                     noted = one.subscription.id not in to_note
                     done = await self._take_in(one, portion, at, noted=noted)
@@ -244,13 +253,23 @@ class ListsCatchUp:
             return {one.hook.id for one in readings}
         done_with = [one.subscription.id for one in going]
         await self._storage.write(lambda tx: tx.missed_events.readers(done_with, at))
+        if lacking:
+            log.warning("listening.list_lacks_entries", count=len(lacking))
+            return {one.hook.id for one in readings}
         return {one.hook.id for one in readings if one not in going}
 
     async def _portions(
-        self, readings: Sequence[_ListReader], at: datetime, *, live: bool
+        self,
+        readings: Sequence[_ListReader],
+        at: datetime,
+        known: Sequence[Activity],
+        lacking: set[str],
+        *,
+        live: bool,
     ) -> AsyncIterator[_Portion]:
         """What is settled of the lists: of the activity list as much at a time as can be read with
-        pictures, else of what there is.
+        pictures, else of what there is. The ids of `known` lines that are not in it are added to
+        those `lacking`.
         """
         permit, project_id = readings[0].permit, readings[0].hook.project_id
         after = min(one.after for one in readings)
@@ -265,6 +284,7 @@ class ListsCatchUp:
         if lines is None:
             yield await self._without_activity(permit, project_id, after, at, settled)
             return
+        lacking |= {line.id for line in known if line.at >= after} - {line.id for line in lines}
         whole_since = lines[0].at if len(lines) >= limit else None
         rest = [line for line in lines if settled is None or line.at <= settled]
         count = len(rest)
@@ -397,21 +417,29 @@ def _live_until(reading: _ListReader, last_at: datetime | None) -> datetime | No
 
 
 def _fetched(hook: Hook, listed: ListedEntry) -> FetchedEvent | None:
-    """The entry as an event to take in; None for what is none."""
-    entry, note = listed.entry, None
-    if entry.cut:
-        note = CardNote(NoteKind.CONTENT_TOO_LARGE).to_stored()
-        entry = without_content(entry, hook.project_id)
-    body = body_of(
-        entry,
-        server_url=hook.server_url,
-        project_id=hook.project_id,
-        project_name=hook.project_name,
-        visibility=hook.visibility,
-    )
+    """The entry as an event to take in, without its content if that cannot be read; None for what
+    is none.
+    """
+    found = None if listed.entry.cut else _event_of(hook, listed.entry, listed.subject, None)
+    if found is not None:
+        return found
+    note = CardNote(NoteKind.CONTENT_TOO_LARGE).to_stored()
+    return _event_of(hook, without_content(listed.entry, hook.project_id), listed.subject, note)
+
+
+def _event_of(
+    hook: Hook, entry: Activity, subject: str | None, note: str | None
+) -> FetchedEvent | None:
     try:
+        body = body_of(
+            entry,
+            server_url=hook.server_url,
+            project_id=hook.project_id,
+            project_name=hook.project_name,
+            visibility=hook.visibility,
+        )
         envelope = read_envelope(body)
         name, key = event_name_of(envelope), event_key(envelope)
-        return FetchedEvent(entry.at, name, key, body, listed.subject, note)
-    except NotADelivery:
+        return FetchedEvent(entry.at, name, key, body, subject, note)
+    except (NotADelivery, RecursionError):
         return None
