@@ -78,11 +78,6 @@ class Listening:
 
 
 def move_on(session: Session, which: ColumnElement[bool], until: datetime) -> None:
-    """Note until when the lists were read; never an earlier time than before.
-
-    Nor one to come: a server whose clock was ahead for a while wrote entries of the future, and
-    what happens until then would be taken for something that was read.
-    """
-    until = min(until, session.now())
+    """Note until when the lists were read; never an earlier time than before."""
     earlier = or_(subscriptions.c.listened_until.is_(None), subscriptions.c.listened_until < until)
     session.execute(update(subscriptions).where(which, earlier).values(listened_until=until))

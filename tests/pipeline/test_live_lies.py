@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from bot.timing import utc_now
 from sandbox.speckle.people_at_work import PersonAtWork
 from tests.conftest import only_2_31
 from tests.pipeline.test_live import BY_SOCKET, LIVE, Workshop, is_paused, nothing_waits
@@ -51,6 +52,35 @@ async def test_entries_of_the_future_make_nobody_deaf(
         await workshop.shows("now", "later")
         await workshop.two_turns_more(app)
         assert workshop.shown().count("New version: structure/future 0'") == 1
+
+
+async def test_an_entry_of_the_future_that_was_there_before_makes_nobody_deaf(
+    workshop: Workshop,
+) -> None:
+    async with workshop.start():
+        workshop.listed("future")
+        for line in workshop.tower.activity:
+            line.time = datetime.now(UTC) + timedelta(days=300)
+        await follow(workshop)
+
+
+@pytest.mark.parametrize("wrong_by", [timedelta(days=400), timedelta(days=-400)], ids=str)
+async def test_a_clock_that_is_wrong_keeps_nothing_from_being_heard(
+    workshop: Workshop, wrong_by: timedelta
+) -> None:
+    async with workshop.start() as app:
+        await follow(workshop)
+    async with workshop.start(now=lambda: utc_now() + wrong_by) as app:
+        workshop.publish("meanwhile")
+        await workshop.shows("begin", "meanwhile")
+        await workshop.two_turns_more(app)
+        workshop.publish("then")
+        await workshop.shows("begin", "meanwhile", "then")
+    async with workshop.start() as app:
+        workshop.publish("afterwards")
+        await workshop.shows("begin", "meanwhile", "then", "afterwards")
+        await workshop.two_turns_more(app)
+        await workshop.shows("begin", "meanwhile", "then", "afterwards")
 
 
 @pytest.mark.parametrize("bad", ["9999-12-31T23:59:59.999Z", None, 17, "soon"], ids=str)

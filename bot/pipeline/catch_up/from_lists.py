@@ -36,7 +36,7 @@ from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import Login
 from bot.storage import Storage, Transaction
 from bot.trace import TraceFacts
-from bot.work import LISTENED_AGAIN, FetchedEvent, SeenProject, TakenIn
+from bot.work import CLOCKS_APART, LISTENED_AGAIN, FetchedEvent, SeenProject, TakenIn
 
 log = structlog.get_logger()
 
@@ -103,9 +103,11 @@ class ListsCatchUp:
         quota: Callable[[int], DayQuota | None],
         on_full: Callable[[Hook], Awaitable[object]] | None = None,
         decide_again: Decide | None = None,
+        sure_now: Callable[[], datetime] | None = None,
     ) -> None:
         """`on_full` is told of a hook that the day has no room for; `decide_again` is the rule that
-        believes no last yes.
+        believes no last yes; `sure_now` is a time that does not go by this machine's clock, for
+        what is live.
         """
         self._decide_again = decide_again or decide
         self._quota = quota
@@ -117,6 +119,7 @@ class ListsCatchUp:
         self._on_stored = on_stored
         self._look_back = look_back
         self._now = now
+        self._sure_now = sure_now or now
 
     async def take(
         self,
@@ -212,7 +215,8 @@ class ListsCatchUp:
     async def _after(self, hook: Hook, subscription: Subscription, at: datetime) -> datetime:
         """From when on it is read: never from before the hook first heard of the project."""
         if hook.listens and subscription.listened_until is not None:
-            return max(subscription.listened_until - LISTENED_AGAIN, at - self._look_back)
+            horizon = self._sure_now() - self._look_back
+            return max(subscription.listened_until - LISTENED_AGAIN, horizon)
         live_at = at if hook.live_at is None else hook.live_at
         moments = [subscription.shows_since, live_at, at - self._look_back]
         if subscription.caught_up_at is not None:
@@ -356,7 +360,7 @@ class ListsCatchUp:
                 self._quota(hook.guild_id),
                 live=hook.listens,
                 heard=reading.heard,
-                live_until=_live_until(reading, portion.last_at),
+                live_until=_live_until(reading, portion.last_at, self._sure_now() + CLOCKS_APART),
                 seen=seen,
             )
         )
@@ -404,16 +408,20 @@ class ListsCatchUp:
         )
 
 
-def _live_until(reading: _ListReader, last_at: datetime | None) -> datetime | None:
-    """Until when the list is read now, of what is live.
+def _live_until(
+    reading: _ListReader, last_at: datetime | None, latest: datetime
+) -> datetime | None:
+    """Until when the list is read now, of what is live; not beyond `latest`.
 
-    At a first read that nothing was noted before, as the bot was killed then, what is from before
-    its beginning is not to be read again with what overlaps.
+    Where a server's clock was ahead for a while it has entries of the future, and what happens
+    until then is not read yet. At a first read that nothing was noted before, as the bot was killed
+    then, what is from before its beginning is not to be read again with what overlaps.
     """
     if not reading.hook.listens or last_at is None:
         return None
+    until = min(last_at, latest)
     begins = reading.subscription.listened_until is None
-    return max(last_at, reading.after + LISTENED_AGAIN) if begins else last_at
+    return max(until, reading.after + LISTENED_AGAIN) if begins else until
 
 
 def _fetched(hook: Hook, listed: ListedEntry) -> FetchedEvent | None:

@@ -130,7 +130,7 @@ class Listener:
         on_full: Callable[[Hook], Awaitable[object]],
         on_checks: Callable[[str, str, str], None],
         pace: ListeningPace,
-        now: Callable[[], datetime],
+        sure_now: Callable[[], datetime],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._storage = storage
@@ -141,7 +141,7 @@ class Listener:
         self._quota = quota
         self._on_full = on_full
         self._pace = pace
-        self._now = now
+        self._sure_now = sure_now
         self._clock = clock
         self._ears: dict[int, _Ear] = {}
         self._changed = asyncio.Event()
@@ -408,14 +408,15 @@ class Listener:
         """
         ids = frozenset(line.id for line in lines)
         # Of the future, where its clock was wrong: what is newer now is behind those.
-        hidden = len(lines) >= NEWEST and min(line.at for line in lines) > self._now()
+        now = self._sure_now()
+        hidden = len(lines) >= NEWEST and min(line.at for line in lines) > now
         if not hidden and not ids - ear.seen.get(project_id, frozenset()):
             ear.current |= ear.subscription_ids(project_id)
             return True
         if not await self._read(ear, project_id, rung, lines):
             return False
         ear.seen[project_id] = ids
-        now, since = self._now(), ear.since.get(project_id)
+        since = ear.since.get(project_id)
         past = [line.at for line in lines if line.at <= now]
         if project_id in ear.since and past and (since is None or since < max(past)):
             ear.since[project_id] = max(past)
