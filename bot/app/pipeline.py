@@ -26,6 +26,7 @@ from bot.pipeline.ingest import Ingest
 from bot.pipeline.listening.pace import ListeningPace
 from bot.pipeline.listening.worker import Listener
 from bot.pipeline.picture_resizer import PictureResizer
+from bot.pipeline.reader_cards import ReaderCards
 from bot.pipeline.replay import Replay
 from bot.pipeline.routing import Routing
 from bot.pipeline.sender import Sender
@@ -86,15 +87,14 @@ def build_pipeline(base: Base, speckle: SpeckleSide, discord_side: DiscordSide) 
     )
     picture_resizer = PictureResizer()
     author_pictures = AuthorPictures(speckle.client, speckle.lender, picture_resizer)
-    routing = Routing(
+    reader_cards = ReaderCards(
         enrichment,
-        access,
         known_names,
-        picture_resizer,
         author_pictures,
         speckle_servers=base.settings.speckle_servers,
         now=base.now,
     )
+    routing = Routing(enrichment, access, picture_resizer, reader_cards, now=base.now)
     served = frozenset(base.settings.organisation.guilds)
     replay = Replay(
         base.storage,

@@ -1,63 +1,24 @@
-"""Writes what events led to: cards, pictures, what the hook learned, what is held back."""
+"""Writes what events led to: cards, what is asked for later, what is held back."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
-from functools import cache
-from hashlib import sha256
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    Table,
-    and_,
-    bindparam,
-    case,
-    delete,
-    exists,
-    false,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import and_, bindparam, exists, false, func, or_, select, update
 
 from bot.audit import AuditAction
-from bot.cards.card import Picture
 from bot.db.access_pauses import hold, pause_rights
 from bot.db.audit_log import record_subscriptions
+from bot.db.card_pictures import write_pictures
 from bot.db.channel_queues import lock, make_due
-from bot.db.column_types import CleanText, UtcDateTime
-from bot.db.hooks import write_visibility
-from bot.db.session import Insert, NewInsert, Session
+from bot.db.hook_results import write_hook_results
+from bot.db.late_jobs import jobs_for_versions, put_jobs
+from bot.db.session import Session
 from bot.db.subscription_states import paused
-from bot.db.tables import (
-    SHOWS_VERSION,
-    held_events,
-    hooks,
-    late_enrichment_jobs,
-    models,
-    outbox,
-    outbox_pictures,
-    people,
-    pictures,
-    subscriptions,
-    threads,
-)
-from bot.model import ENDED_BY_EVENT, RIGHTS_PAUSES, AccessPause, HookState, SubscriptionState
-from bot.work import (
-    EventResult,
-    HookResult,
-    LateAddition,
-    NameChanges,
-    NewCard,
-    OutboxState,
-    SubscriptionResult,
-)
-
-# So that a picture of every card is not written for every card; well below retention's hour.
-PICTURE_RENEWED_AFTER = timedelta(minutes=30)
-MOST_THREADS = 5_000  # of a hook, those that were heard of last
+from bot.db.tables import held_events, outbox, subscriptions
+from bot.model import RIGHTS_PAUSES, AccessPause, SubscriptionState
+from bot.work import EventResult, NewCard, OutboxState, SubscriptionResult
 
 
 def write_event_results(
@@ -67,13 +28,7 @@ def write_event_results(
 
     Gives the ids of the new cards, in order.
     """
-    of_hooks = [one for result in results for one in result.of_hooks]
-    _note_hooks(session, [one for one in of_hooks if one.by_webhook], now)
-    own = [one for one in of_hooks if one.by_webhook]
-    _write_names(session, models, [(one.hook_id, one.models) for one in own])
-    _write_names(session, people, [(one.hook_id, one.people) for one in own])
-    _write_threads(session, own, now)
-    _note_visibility(session, of_hooks, now)
+    write_hook_results(session, [one for result in results for one in result.of_hooks], now)
     routed = [
         _Result(result.inbox_id, one.at, each)
         for result in results
@@ -104,24 +59,6 @@ THERE = select(subscriptions.c.id, or_(IS_PAUSED, exists().where(HOLDS))).where(
 HOLDS_EARLIER = and_(HOLDS, held_events.c.inbox_id < bindparam("inbox_id"))
 THERE_BEFORE = select(subscriptions.c.id, or_(IS_PAUSED, exists().where(HOLDS_EARLIER))).where(
     THESE
-)
-IS_WAITING_FOR_FIRST = hooks.c.state == HookState.WAITING
-NOTE_HOOK = (
-    update(hooks)
-    .where(hooks.c.id == bindparam("hook_id"))
-    .values(
-        last_event_at=bindparam("at"),
-        project_name=func.coalesce(bindparam("name", type_=CleanText()), hooks.c.project_name),
-        state=case((IS_WAITING_FOR_FIRST, HookState.LIVE), else_=hooks.c.state),
-        live_at=case(
-            (IS_WAITING_FOR_FIRST, bindparam("now", type_=UtcDateTime())), else_=hooks.c.live_at
-        ),
-        # Not in_(): that cannot be carried out for several rows at once.
-        trouble=case(
-            (or_(*(hooks.c.trouble == one for one in ENDED_BY_EVENT)), None),
-            else_=hooks.c.trouble,
-        ),
-    )
 )
 TOUCH = (
     update(subscriptions)
@@ -241,91 +178,6 @@ def _lock_channels(session: Session, routed: Sequence[_Result]) -> None:
         lock(session, channel_id)
 
 
-def _note_hooks(session: Session, results: Sequence[HookResult], now: datetime) -> None:
-    """What the hooks' own webhooks said of them, the last word of each."""
-    last = {one.hook_id: one for one in results}
-    names = {one.hook_id: one.project_name for one in results if one.project_name is not None}
-    rows = [
-        {
-            "hook_id": hook_id,
-            "at": last[hook_id].at,
-            "name": names.get(hook_id),
-            "now": now,
-        }
-        for hook_id in sorted(last)
-    ]
-    if rows:
-        session.execute(NOTE_HOOK, rows)
-
-
-def _note_visibility(session: Session, results: Sequence[HookResult], now: datetime) -> None:
-    found = {one.hook_id: one.visibility for one in results if one.visibility is not None}
-    for hook_id, visibility in sorted(found.items()):
-        write_visibility(session, hook_id, visibility, now)
-
-
-def _write_names(
-    session: Session, table: Table, changes: Sequence[tuple[int, NameChanges]]
-) -> None:
-    """Write what models or people are called, by hook and id; what was said last counts."""
-    hook_column, id_column, _ = table.c
-    named: dict[tuple[int, str], str] = {}
-    forgotten: dict[tuple[int, str], None] = {}
-    for hook_id, change in changes:
-        for id_ in change.forgotten:
-            named.pop((hook_id, id_), None)
-            forgotten[hook_id, id_] = None
-        named |= {(hook_id, id_): name for id_, name in change.kept.items()}
-    for hook_id, id_ in forgotten:
-        session.execute(delete(table).where(hook_column == hook_id, id_column == id_))
-    if not named:
-        return
-    rows = [
-        {hook_column.name: hook_id, id_column.name: id_, "name": name}
-        for (hook_id, id_), name in named.items()
-    ]
-    session.execute(_put_names(session.insert, table), rows)
-
-
-@cache
-def _put_names(insert: NewInsert, table: Table) -> Insert:
-    hook_column, id_column, name_column = table.c
-    statement = insert(table)
-    return statement.on_conflict_do_update(
-        index_elements=[hook_column, id_column],
-        set_={name_column.name: statement.excluded.name},
-    )
-
-
-def _write_threads(session: Session, results: Sequence[HookResult], now: datetime) -> None:
-    """Keep the threads that were seen; a thread's first line is what came first."""
-    seen = {(one.hook_id, id_): thread for one in results for id_, thread in one.threads.items()}
-    if not seen:
-        return
-    rows = [
-        {
-            "hook_id": hook_id,
-            "thread_id": thread_id,
-            "first_line": thread.first_line,
-            "resources": [asdict(one) for one in thread.resources],
-            "seen_at": now,
-        }
-        for (hook_id, thread_id), thread in seen.items()
-    ]
-    statement = session.insert(threads).on_conflict_do_update(
-        index_elements=[threads.c.hook_id, threads.c.thread_id], set_={"seen_at": now}
-    )
-    session.execute(statement, rows)
-    for hook_id in sorted({hook_id for hook_id, _ in seen}):
-        newest_first = (
-            select(threads.c.thread_id)
-            .where(threads.c.hook_id == hook_id)
-            .order_by(threads.c.seen_at.desc(), threads.c.thread_id)
-        )
-        over = threads.c.thread_id.in_(newest_first.offset(MOST_THREADS))
-        session.execute(delete(threads).where(threads.c.hook_id == hook_id, over))
-
-
 def _insert_cards(session: Session, shown: Sequence[_Result], now: datetime) -> list[int]:
     rows = [
         {
@@ -364,105 +216,6 @@ def _insert_late_enrichment_jobs(session: Session, shown: Sequence[_Result], now
         now,
     )
     put_jobs(session, rows)
-
-
-def put_jobs(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write jobs; one that is there already is due when its row says."""
-    if rows:
-        session.execute(_put_jobs(session.insert), rows)
-
-
-@cache
-def _put_jobs(insert: NewInsert) -> Insert:
-    new = insert(late_enrichment_jobs)
-    return new.on_conflict_do_update(
-        index_elements=[
-            late_enrichment_jobs.c.inbox_id,
-            late_enrichment_jobs.c.subscription_id,
-            late_enrichment_jobs.c.kind,
-        ],
-        set_={"next_try_at": new.excluded.next_try_at},
-    )
-
-
-def jobs_for_versions(
-    session: Session, events: Sequence[tuple[int, int, Collection[str]]], now: datetime
-) -> list[dict[str, Any]]:
-    """The jobs that have cards of versions name what is on those, an event and a subscription each.
-
-    There are none where no card shows such a version.
-    """
-    wanted = {version_id for _, _, versions in events for version_id in versions}
-    if not wanted:
-        return []
-    statement = select(outbox.c.subscription_id, outbox.c.version_id).where(
-        SHOWS_VERSION,
-        outbox.c.version_id.in_(wanted),
-        outbox.c.subscription_id.in_({subscription_id for _, subscription_id, _ in events}),
-    )
-    there = {tuple(row) for row in session.execute(statement)}
-    return [
-        {
-            "inbox_id": inbox_id,
-            "subscription_id": subscription_id,
-            "kind": LateAddition.OPENED,
-            "created_at": now,
-            "next_try_at": now,
-        }
-        for inbox_id, subscription_id, versions in events
-        if any((subscription_id, version_id) in there for version_id in versions)
-    ]
-
-
-def write_pictures(
-    session: Session,
-    cards: Sequence[tuple[int, Sequence[Picture]]],
-    now: datetime,
-    *,
-    first_position: int = 0,
-) -> None:
-    """Give cards, named by their ids, these pictures in this order, in the session's
-    transaction.
-    """
-    renewed_before = now - PICTURE_RENEWED_AFTER
-    contents: dict[str, dict[str, Any]] = {}
-    names: list[dict[str, Any]] = []
-    for outbox_id, shown in cards:
-        for position, picture in enumerate(shown, first_position):
-            digest = sha256(picture.content).hexdigest()
-            contents[digest] = {
-                "digest": digest,
-                "media_type": picture.media_type,
-                "content": picture.content,
-                "created_at": now,
-            }
-            names.append(
-                {
-                    "outbox_id": outbox_id,
-                    "name": picture.name,
-                    "position": position,
-                    "digest": digest,
-                }
-            )
-    if not names:
-        return
-    rows = [contents[digest] | {"renewed_before": renewed_before} for digest in sorted(contents)]
-    session.execute(_put_pictures(session.insert), rows)
-    session.execute(insert(outbox_pictures), names)
-
-
-@cache
-def _put_pictures(insert: NewInsert) -> Insert:
-    """One that is there already counts as new again, and on PostgreSQL is locked until the commit.
-
-    Else retention could erase it, as nobody can see yet that a card names it.
-    """
-    new = insert(pictures)
-    return new.on_conflict_do_update(
-        index_elements=[pictures.c.digest],
-        set_={"created_at": new.excluded.created_at},
-        where=pictures.c.created_at < bindparam("renewed_before", type_=UtcDateTime()),
-    )
 
 
 def _note_last_event(session: Session, shown: Sequence[_Result]) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 from sqlalchemy import Select, and_, delete, func, select, tuple_, update
 
 from bot.cards.card import Card
+from bot.db.card_pictures import write_pictures
 from bot.db.channel_queues import lock
-from bot.db.event_results import jobs_for_versions, put_jobs, write_pictures
 from bot.db.inbox import add_lines, insert_events
+from bot.db.late_jobs import jobs_for_versions, put_jobs
 from bot.db.looks import BUSY, NOW, first_of_each
 from bot.db.outbox import read_rows
 from bot.db.rows import value_of

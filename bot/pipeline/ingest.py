@@ -12,21 +12,16 @@ from bot.errors import AlreadyFinished, NotADelivery, StorageUnavailable
 from bot.fairness import FairSemaphore
 from bot.log import about_events
 from bot.model import HookState, InboxSource, Subscription
+from bot.pipeline.event_context import EventContext, says_who_sees, thread_id_of
 from bot.pipeline.keyed_worker import KeyedWorker
 from bot.pipeline.reading import LARGE_BODY_BYTES, read
 from bot.pipeline.replay import Outlets, Routes
-from bot.pipeline.routing import EventContext, RoutingResult, says_who_sees, thread_id_of
+from bot.pipeline.routing import RoutingResult
 from bot.pipeline.subjects import changes_shown
 from bot.pipeline.trace import Trace
 from bot.speckle.event_subjects import subject_of, things_of
 from bot.speckle.event_table import OWN_KINDS
-from bot.speckle.events import (
-    CommentCreated,
-    Delivery,
-    KnownThread,
-    ProjectNames,
-    UnknownEvent,
-)
+from bot.speckle.events import CommentCreated, Delivery, KnownThread, ProjectNames, UnknownEvent
 from bot.speckle.rich_text import first_line
 from bot.storage import Storage, Transaction
 from bot.trace import THINGS_FACT, TraceStep

@@ -11,19 +11,16 @@ import structlog
 from bot.errors import NotADelivery
 from bot.log import about_events
 from bot.model import Hook, HookKind, InboxSource, Subscription
+from bot.pipeline.event_context import EventContext, thread_id_of
 from bot.pipeline.keyed_worker import KeyedWorker
 from bot.pipeline.reading import read
-from bot.pipeline.routing import EventContext, RoutingResult, thread_id_of
+from bot.pipeline.routing import RoutingResult
 from bot.pipeline.subjects import changes_shown
 from bot.pipeline.trace import Trace
 from bot.speckle.events import Delivery
 from bot.storage import Storage, Transaction
 from bot.trace import TraceStep
-from bot.work import (
-    HeldEvent,
-    InboxEvent,
-    SubscriptionResult,
-)
+from bot.work import HeldEvent, InboxEvent, SubscriptionResult
 
 log = structlog.get_logger()
 

@@ -1,102 +1,34 @@
-"""Which channels of a hook are shown an event, who may ask Speckle about it, and how it looks."""
+"""Which channels of a hook are shown an event, and who may ask Speckle about it."""
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 
-import structlog
-
-from bot.cards.card import Card
-from bot.cards.notes import CardNote, NoteKind
-from bot.cards.pictures import with_image
-from bot.cards.samples import as_test
-from bot.errors import StorageUnavailable
 from bot.model import (
     KEEPING_PAUSES,
     RIGHTS_PAUSES,
     AccessPause,
-    Hook,
-    HookState,
-    InboxSource,
     PauseReason,
     PauseWhy,
     Subscription,
     SubscriptionState,
 )
 from bot.pipeline.access import AccessCheck, AccessDecisions
-from bot.pipeline.author_pictures import AuthorPictures
 from bot.pipeline.enrichment.asking import Enrichment
-from bot.pipeline.enrichment.outcomes import AddedFacts
-from bot.pipeline.names import (
-    all_models,
-    facts_within,
-    known_to,
-    names_for,
-    with_actor_named,
-    within,
-)
+from bot.pipeline.event_context import EventContext, says_who_sees, trace_facts
+from bot.pipeline.names import with_actor_named
 from bot.pipeline.picture_resizer import PictureResizer
-from bot.pipeline.reading import LARGE_BODY_BYTES
-from bot.pipeline.rendering import FETCHED, card_context, rendered
-from bot.pipeline.subjects import plain_subject, subject_shown
-from bot.pipeline.trace import Trace
+from bot.pipeline.reader_cards import ReaderCards, ReaderResult
+from bot.pipeline.rendering import FETCHED
 from bot.services.access_rules import Decision, Pause, ReadPermit, Show, Wait
-from bot.services.known_names import KnownNames
-from bot.speckle.confirmation import models_of, touched_models, versions_of
 from bot.speckle.event_subjects import PLAIN
-from bot.speckle.event_table import BY_KIND
-from bot.speckle.events import (
-    CommentCreated,
-    CommentMentioned,
-    CommentReopened,
-    CommentReplied,
-    CommentResolved,
-    Delivery,
-    EventKind,
-    KnownThread,
-    ModelRef,
-    ProjectDeleted,
-    ProjectNames,
-    ProjectUpdated,
-    VersionCreated,
-)
-from bot.speckle.facts import Facts
+from bot.speckle.events import Delivery, EventKind, ProjectDeleted, VersionCreated
 from bot.speckle.filters import Verdict, matches
 from bot.speckle.subscription_options import SubscriptionOptions, wanted_kinds
-from bot.trace import SUBSCRIPTIONS_FACT, ReadWith, TraceStep
-from bot.work import (
-    InboxEvent,
-    LateAddition,
-    NewCard,
-    SubscriptionResult,
-)
-
-log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class EventContext:
-    """One event on its way through one hook, with what the hook's own events said of names and of
-    its thread.
-
-    `shown_until` is up to when the changes of its issue were shown before.
-    """
-
-    hook: Hook
-    row: InboxEvent
-    delivery: Delivery
-    names: ProjectNames
-    trace: Trace
-    thread: KnownThread | None = None
-    shown_until: datetime | None = None
-
-    @property
-    def touched(self) -> Sequence[ModelRef]:
-        """The models of the thread that the event is in."""
-        return () if self.thread is None else models_of(self.thread.resources)
+from bot.trace import ReadWith, TraceStep
+from bot.work import LateAddition, SubscriptionResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,35 +43,22 @@ class RoutingResult:
     subject: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReaderResult:
-    """What became of an event in the subscriptions of one reader, who may have been refused."""
-
-    subscriptions: Sequence[Subscription]
-    results: Sequence[SubscriptionResult]
-    refused: bool = False
-
-
 class Routing:
-    """Decides, asks and renders, for some subscriptions of one hook."""
+    """Decides for some subscriptions of one hook."""
 
     def __init__(
         self,
         enrichment: Enrichment,
         access: AccessCheck,
-        known_names: KnownNames,
         picture_resizer: PictureResizer,
-        author_pictures: AuthorPictures,
+        reader_cards: ReaderCards,
         *,
-        speckle_servers: Sequence[str],
         now: Callable[[], datetime],
     ) -> None:
         self._enrichment = enrichment
         self._access = access
-        self._known_names = known_names
         self._picture_resizer = picture_resizer
-        self._author_pictures = author_pictures
-        self._servers = frozenset(speckle_servers)
+        self._reader_cards = reader_cards
         self._now = now
 
     async def route(
@@ -204,7 +123,7 @@ class Routing:
         now = self._now()
         held = [one for one in wanting if _is_held(one)]
         for one in held:
-            event_context.trace.add("access", TraceStep.HELD_FOR_CONSENT, **_where(one))
+            event_context.trace.add("access", TraceStep.HELD_FOR_CONSENT, **trace_facts(one))
         asked = [one for one in wanting if not _is_held(one)]
         decided = await self._as_decided(event_context, asked, verdicts, attempts)
         kept = [SubscriptionResult(one.id, held_until=now) for one in held]
@@ -253,7 +172,7 @@ class Routing:
     # ── who wants it ──────────────────────────────────────────────────────────────────────────
 
     def _wants(self, event_context: EventContext, subscription: Subscription) -> bool:
-        where, trace, row = _where(subscription), event_context.trace, event_context.row
+        where, trace, row = trace_facts(subscription), event_context.trace, event_context.row
         paused = subscription.state is SubscriptionState.PAUSED
         if paused and subscription.pause_reason not in KEEPING_PAUSES:
             paused_for = "" if subscription.pause_reason is None else subscription.pause_reason
@@ -298,13 +217,15 @@ class Routing:
         for one in subscriptions:
             match verdicts.decisions[one.id]:
                 case Wait():
-                    trace.add("access", TraceStep.ACCESS_UNKNOWN, **_where(one), **silence)
+                    trace.add("access", TraceStep.ACCESS_UNKNOWN, **trace_facts(one), **silence)
                     until = now + timedelta(seconds=self._access.wait_s(attempts))
                     kept.append(SubscriptionResult(one.id, held_until=until))
                 case Pause(reason, why) as decision:
                     if _is_gone(event_context.delivery, decision):
                         continue
-                    trace.add("access", TraceStep.ACCESS_PAUSED, **_where(one), pause=why.value)
+                    trace.add(
+                        "access", TraceStep.ACCESS_PAUSED, **trace_facts(one), pause=why.value
+                    )
                     kept.append(
                         SubscriptionResult(one.id, held_until=now, pause=AccessPause(reason, why))
                     )
@@ -329,197 +250,21 @@ class Routing:
                 permit = decision.permit
                 reader = _read_with(permit)
                 event_context.trace.add(
-                    "access", TraceStep.ACCESS_GRANTED, **_where(one), reader=reader
+                    "access", TraceStep.ACCESS_GRANTED, **trace_facts(one), reader=reader
                 )
                 by_reader[permit and permit.reader].append((one, permit))
             elif isinstance(decision, Pause) and _is_gone(event_context.delivery, decision):
                 pause = AccessPause(PauseReason.PROJECT_DELETED)
-                plain = AddedFacts(event_context.delivery)
-                cards = self._cards(event_context, [one], plain, event_context.names)
-                gone.append(ReaderResult([one], [replace(each, pause=pause) for each in cards]))
-        asked = [self._for_reader(event_context, group) for group in by_reader.values()]
+                last = self._reader_cards.without_asking(event_context, one)
+                results = [replace(each, pause=pause) for each in last.results]
+                gone.append(replace(last, results=results))
+        asked = [
+            self._reader_cards.of(event_context, [one for one, _ in group], group[0][1])
+            for group in by_reader.values()
+        ]
         # Nearly always one, which needs no task of its own.
         groups = [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked)
         return [*gone, *groups]
-
-    async def _for_reader(
-        self, event_context: EventContext, group: Sequence[tuple[Subscription, ReadPermit | None]]
-    ) -> ReaderResult:
-        (_, permit), *_ = group
-        subscriptions = [one for one, _ in group]
-        added = await self._added_with_author(event_context, permit, subscriptions)
-        names = await self._names(event_context, permit, added)
-        cards = partial(self._cards, event_context, subscriptions, added, names)
-        # In a thread, as a large event may carry a picture of megabytes to be looked at.
-        large = len(event_context.row.body) > LARGE_BODY_BYTES
-        results = await asyncio.to_thread(cards) if large else cards()
-        return ReaderResult(subscriptions, results, refused=added.refused)
-
-    async def _names(
-        self, event_context: EventContext, permit: ReadPermit | None, added: AddedFacts
-    ) -> ProjectNames:
-        said, delivery, facts = event_context.names, added.delivery, added.facts
-        if permit is None or not self._enrichment.asks(event_context.hook):
-            return names_for(said, ProjectNames(), facts)
-        touched, within_s = event_context.touched, self._enrichment.timings.names_s
-        try:
-            return await known_to(
-                permit, self._known_names, said, delivery, facts, touched, within_s
-            )
-        except StorageUnavailable:
-            raise
-        except Exception:  # a fault of ours gives a plainer card, and holds up no event
-            log.exception("ingest.names_failed", kind=delivery.event.kind.value)
-            return names_for(said, ProjectNames(), facts)
-
-    async def _added_with_author(
-        self,
-        event_context: EventContext,
-        permit: ReadPermit | None,
-        subscriptions: Sequence[Subscription],
-    ) -> AddedFacts:
-        """What Speckle adds, and the picture of who did it, which a list leaves out.
-
-        A webhook has said it, or that there is none.
-        """
-        added = self._added(event_context, permit, subscriptions)
-        if permit is None or not event_context.row.source.is_listed:
-            return await added
-        found, avatar = await asyncio.gather(added, self._avatar(event_context, permit))
-        return replace(found, delivery=_by(event_context.delivery, avatar, found.delivery))
-
-    async def _avatar(self, event_context: EventContext, permit: ReadPermit) -> str | None:
-        """The picture of who did it, if it is there within a moment."""
-        if not self._enrichment.asks(event_context.hook):
-            return None
-        delivery, within_s = event_context.delivery, self._enrichment.moment_s
-        try:
-            return await self._author_pictures.of(permit, delivery, within_s)
-        except Exception:  # a fault of ours gives a plainer card, and loses no event
-            log.exception("ingest.author_picture_failed", kind=delivery.event.kind.value)
-            return None
-
-    async def _added(
-        self,
-        event_context: EventContext,
-        permit: ReadPermit | None,
-        subscriptions: Sequence[Subscription],
-    ) -> AddedFacts:
-        """What Speckle adds for one reader; a fault of ours gives a plainer card."""
-        delivery, row = event_context.delivery, event_context.row
-        if permit is None:
-            return AddedFacts(delivery)
-        waited_s = (self._now() - row.received_at).total_seconds()
-        try:
-            added = await self._enrichment.within_deadline(
-                permit,
-                event_context.hook,
-                delivery,
-                row.event_at,
-                waited_s,
-                shown_until=event_context.shown_until,
-            )
-        except Exception:  # a fault of ours gives a plainer card, and loses no event
-            log.exception("ingest.enrichment_failed", kind=delivery.event.kind.value)
-            return AddedFacts(delivery)
-        about = " ".join(str(one.id) for one in subscriptions)
-        for step, facts in added.steps:
-            event_context.trace.add("enrich", step, **{SUBSCRIPTIONS_FACT: about}, **facts)
-        return added
-
-    # ── how it looks ──────────────────────────────────────────────────────────────────────────
-
-    def _cards(
-        self,
-        event_context: EventContext,
-        subscriptions: Sequence[Subscription],
-        added: AddedFacts,
-        names: ProjectNames,
-    ) -> list[SubscriptionResult]:
-        """The cards, where the filters let through the event as its reader knows it as well."""
-        if added.unconfirmed and event_context.shown_until is not None:
-            # All that was changed of this issue was shown already.
-            _note_nothing_changed(event_context, subscriptions)
-            return []
-        delivery = with_actor_named(added.delivery, names.people)
-        wanted = partial(_passes, event_context, delivery, added.facts, names)
-        passing = [one for one in subscriptions if wanted(one)]
-        added = replace(added, delivery=delivery)
-        now, results = self._now(), list[SubscriptionResult]()
-        late = {kind: now + self._enrichment.timings.of(kind).first for kind in added.missing}
-        subject = subject_shown(delivery, added.facts)
-        if subject is None and not added.missing:
-            subject = plain_subject(delivery, event_context.row)
-        event = delivery.event
-        version_id = event.version_id if isinstance(event, VersionCreated) else None
-        on_versions = versions_of(event, added.facts)
-        several = len(all_models(delivery, added.facts, event_context.touched)) > 1
-        cards: dict[tuple[str, ...], Card | None] = {}
-        for one in passing:
-            # Of several models, one may be beyond what a channel follows.
-            patterns = one.options.models if several else ()
-            if patterns not in cards:
-                cards[patterns] = self._card(event_context, added, names, patterns)
-            card = cards[patterns]
-            if card is None:
-                _note_nothing_changed(event_context, [one])
-            else:
-                new = NewCard.of(one, card, event_context.trace.begun_at, version_id)
-                result = SubscriptionResult(
-                    one.id, new, late, subject=subject, on_versions=on_versions
-                )
-                results.append(result)
-        return results
-
-    def _card(
-        self,
-        event_context: EventContext,
-        added: AddedFacts,
-        names: ProjectNames,
-        patterns: Sequence[str],
-    ) -> Card | None:
-        """The card for channels that follow the models of these patterns."""
-        hook, row, delivery = event_context.hook, event_context.row, added.delivery
-        models = all_models(delivery, added.facts, event_context.touched)
-        names = within(patterns, names, event_context.names, models)
-        facts = facts_within(patterns, added.facts)
-        context = card_context(hook, row, delivery, names, facts, event_context.thread)
-        card = rendered(replace(context, notes=(*context.notes, *self._notes(event_context))))
-        if card is None:
-            return None
-        if event_context.row.source is InboxSource.TEST:
-            card = as_test(card, context.project_url)
-        return card if added.image is None else with_image(card, added.image)
-
-    def _notes(self, event_context: EventContext) -> tuple[CardNote, ...]:
-        hook, source, notes = event_context.hook, event_context.row.source, []
-        if source is InboxSource.TEST:
-            notes.append(CardNote(NoteKind.TEST))
-        # What says that something begins does not fit what ends.
-        ends = BY_KIND[event_context.delivery.event.kind].ends
-        if hook.state is HookState.WAITING and source.tells_of_hook and not ends:
-            notes.append(CardNote(NoteKind.FIRST_EVENT))
-        named = event_context.delivery.server_url
-        if named != hook.server_url and named in self._servers:
-            notes.append(CardNote(NoteKind.SERVER_MOVED, str(named)))
-        return tuple(notes)
-
-
-def says_who_sees(delivery: Delivery) -> bool:
-    """Whether an event changes who may see its project."""
-    return isinstance(delivery.event, ProjectDeleted | ProjectUpdated)
-
-
-def thread_id_of(delivery: Delivery) -> str | None:
-    """The thread that an event is about."""
-    event = delivery.event
-    match event:
-        case (
-            CommentCreated() | CommentReplied() | CommentResolved() | CommentReopened()
-        ) | CommentMentioned():
-            return event.thread_id
-        case _:
-            return None
 
 
 def _with_access(
@@ -527,15 +272,6 @@ def _with_access(
 ) -> Sequence[SubscriptionResult]:
     seen = verdicts.seen
     return [replace(one, access_ok=True) if one.subscription_id in seen else one for one in results]
-
-
-def _by(asked: Delivery, avatar: str | None, shown: Delivery) -> Delivery:
-    """An event as it is shown, with the picture of who did it where that is who was asked for."""
-    if avatar is None or asked.actor is None or shown.actor is None:
-        return shown
-    if shown.actor.id != asked.actor.id:
-        return shown
-    return replace(shown, actor=replace(shown.actor, avatar=avatar))
 
 
 def _is_held(subscription: Subscription) -> bool:
@@ -546,35 +282,6 @@ def _is_gone(delivery: Delivery, decision: Decision) -> bool:
     """Whether the account confirms an event that says that the project was deleted."""
     deleted = isinstance(delivery.event, ProjectDeleted)
     return deleted and isinstance(decision, Pause) and decision.why is PauseWhy.NOT_FOUND
-
-
-def _passes(
-    event_context: EventContext,
-    delivery: Delivery,
-    facts: Facts | None,
-    names: ProjectNames,
-    subscription: Subscription,
-) -> bool:
-    """Whether the filters let through the event as its reader knows it, not only as it came."""
-    touched = touched_models(facts) or event_context.touched
-    verdict = matches(
-        subscription.options, delivery, names.models, touched, complete=names.complete
-    )
-    if not verdict.passes:
-        step, where = TraceStep.FILTERED_AS_CONFIRMED, _where(subscription)
-        event_context.trace.add("route", step, **where, **verdict.facts())
-    return verdict.passes
-
-
-def _where(subscription: Subscription) -> dict[str, int | str]:
-    return {"subscription_id": subscription.id, "channel_id": subscription.channel_id}
-
-
-def _note_nothing_changed(
-    event_context: EventContext, subscriptions: Sequence[Subscription]
-) -> None:
-    for one in subscriptions:
-        event_context.trace.add("render", TraceStep.NOTHING_CHANGED, **_where(one))
 
 
 def _read_with(permit: ReadPermit | None) -> ReadWith:

@@ -7,25 +7,14 @@ from typing import Any
 import pytest
 
 from bot.database_content import RetentionPolicy
-from bot.db import event_results
+from bot.db import hook_results
 from bot.db.event_results import write_event_results
 from bot.model import AccessPause, Account, HookKind, PauseReason, PauseWhy, Subscription
 from bot.speckle.events import KnownThread, ProjectNames, ResourceRef
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage
-from bot.work import (
-    EventResult,
-    HookResult,
-    NameChanges,
-)
-from tests.db.conftest import (
-    HARBOUR_TOWER,
-    MAREN_ODUYA,
-    SERVER,
-    STRUCTURE,
-    STUDIO_KESTREL,
-    Clock,
-)
+from bot.work import EventResult, HookResult, NameChanges
+from tests.db.conftest import HARBOUR_TOWER, MAREN_ODUYA, SERVER, STRUCTURE, STUDIO_KESTREL, Clock
 from tests.db.test_accounts import linked
 
 READ = ProjectNames({"m1": "structure/level 1"}, {"p1": "Ilse Brandt"}, complete=True)
@@ -73,7 +62,7 @@ async def test_a_thread_keeps_its_first_line_and_what_it_is_on(
 async def test_of_more_threads_than_are_kept_those_heard_of_last_stay(
     storage: Storage, subscription: Subscription, clock: Clock
 ) -> None:
-    hook_id, most = subscription.hook_id, event_results.MOST_THREADS
+    hook_id, most = subscription.hook_id, hook_results.MOST_THREADS
     some = {f"t{number}": KnownThread(None) for number in range(most)}
     await heard(storage, hook_id, threads=some)
     clock.forward(minutes=1)

@@ -17,7 +17,7 @@ from bot.cards.emoji import CardEmoji
 from bot.cards.render import render
 from bot.discord_api.card_messages import to_embed
 from bot.model import Hook, HookState
-from bot.pipeline.routing import thread_id_of
+from bot.pipeline.event_context import thread_id_of
 from bot.speckle.events import KnownThread, ProjectNames
 from bot.speckle.payloads import parse_delivery, read_envelope
 from sandbox.discord import SandboxChannel, SandboxMessage

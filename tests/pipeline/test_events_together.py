@@ -13,20 +13,17 @@ import pytest
 from cryptography.fernet import Fernet
 
 from bot.model import Hook, HookKind, HookState, Subscription
+from bot.pipeline.event_context import EventContext
 from bot.pipeline.ingest import Ingest
 from bot.pipeline.keyed_worker import RECOVERY_PAUSE_S
 from bot.pipeline.replay import Outlets
-from bot.pipeline.routing import EventContext, RoutingResult
+from bot.pipeline.routing import RoutingResult
 from bot.speckle.events import VersionCreated
 from bot.speckle.subscription_options import SubscriptionOptions
 from bot.storage import Storage, Transaction
 from bot.timing import utc_now
 from bot.vault import Vault
-from bot.work import (
-    NewCard,
-    NewInboxEvent,
-    SubscriptionResult,
-)
+from bot.work import NewCard, NewInboxEvent, SubscriptionResult
 from sandbox.discord import SandboxChannel
 from tests.pipeline.conftest import Recorded, StartBot, Studio, post, recorded
 from tests.pipeline.deliveries import subscribe

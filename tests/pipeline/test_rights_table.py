@@ -31,9 +31,11 @@ from bot.permissions import Audience, MemberPresence
 from bot.pipeline.access import AccessCheck, AccessTimings
 from bot.pipeline.author_pictures import AuthorPictures
 from bot.pipeline.enrichment.asking import Enrichment
+from bot.pipeline.event_context import EventContext
 from bot.pipeline.event_pictures import EventPictures
 from bot.pipeline.picture_resizer import PictureResizer
-from bot.pipeline.routing import EventContext, Routing
+from bot.pipeline.reader_cards import ReaderCards
+from bot.pipeline.routing import Routing
 from bot.pipeline.trace import Trace
 from bot.services.known_names import KnownNames
 from bot.services.token_lending import TokenLender
@@ -51,11 +53,7 @@ from bot.speckle_api.version_pictures import VersionPictures
 from bot.storage import Storage
 from bot.timing import utc_now
 from bot.vault import Vault
-from bot.work import (
-    InboxEvent,
-    InboxState,
-    SubscriptionResult,
-)
+from bot.work import InboxEvent, InboxState, SubscriptionResult
 from sandbox.speckle import (
     SPECKLE_2_31,
     SPECKLE_4_AS_ANNOUNCED,
@@ -154,9 +152,8 @@ class Bench:
         servers = (self.server.url,)
         resizer = PictureResizer()
         authors = AuthorPictures(gateway, lender, resizer)
-        return Routing(
-            enrichment, access, names, resizer, authors, speckle_servers=servers, now=utc_now
-        )
+        cards = ReaderCards(enrichment, names, authors, speckle_servers=servers, now=utc_now)
+        return Routing(enrichment, access, resizer, cards, now=utc_now)
 
     def hook(self, source: str, guild_id: int) -> Hook:
         shared = source.startswith("operator")

@@ -1,7 +1,7 @@
 """What the bot writes when it pauses a channel, and when the channel continues."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import discord
@@ -272,15 +272,23 @@ def answered_embed(
     resumed: Resumed, user_id: int, at: datetime, *, read_by_others: bool
 ) -> discord.Embed:
     """What replaces the notice after *Resume* or *Take over* was pressed on it."""
-    embed = resumed_embed(resumed, user_id, at, read_by_others=read_by_others)
     waiting = [one for one in resumed.entries if one.hook.state is HookState.WAITING]
-    if waiting:
-        embed.description = (
-            f"{embed.description}\nFor {projects(waiting, read_by_others)} there is no webhook in "
-            "Speckle any more, or none yet, and only an owner's account can create one. "
-            "`/subscriptions`, then *Show set-up*, shows what an owner enters by hand."
-        )
-    return embed
+    shown = [one for one in resumed.entries if one not in waiting]
+    if not waiting:
+        return resumed_embed(resumed, user_id, at, read_by_others=read_by_others)
+    lines = []
+    if shown:
+        again = replace(resumed, entries=tuple(shown))
+        embed = resumed_embed(again, user_id, at, read_by_others=read_by_others)
+        lines.append(embed.description or "")
+    lines.append(
+        f"**Nothing of {projects(waiting, read_by_others)} arrives yet** in "
+        f"<#{resumed.channel_id}>, although it is not paused any more: there is no webhook in "
+        "Speckle, and only an owner's account can create one. `/subscriptions` there says what to "
+        "do."
+    )
+    title = "Resumed" if shown else "Not paused any more"
+    return discord.Embed(title=title, description="\n".join(lines), colour=COLOUR)
 
 
 def _was(cards: int) -> str:
