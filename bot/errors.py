@@ -169,6 +169,10 @@ class SpeckleUnavailable(SpeckleError):
         self.retry_in_s = retry_in_s
 
 
+class SpeckleOutOfOrder(SpeckleUnavailable):
+    """A proxy answers in place of the server, which is away."""
+
+
 class SpeckleServerLeftOut(SpeckleUnavailable):
     """The person who runs the bot does not name the server any more, so it was not asked."""
 

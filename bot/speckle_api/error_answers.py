@@ -12,12 +12,14 @@ from bot.errors import (
     SpeckleError,
     SpeckleForbidden,
     SpeckleNotFound,
+    SpeckleOutOfOrder,
     SpeckleRejected,
     SpeckleScopeMissing,
     SpeckleTokenRefused,
     SpeckleUnavailable,
     SpeckleUnknownQuestion,
 )
+from bot.speckle_api.circuit_breaker import OUT_OF_ORDER
 from bot.speckle_api.types import Login
 
 SCOPE = re.compile(r"[a-z]{1,40}:[a-z]{1,40}")
@@ -119,6 +121,8 @@ def from_status(
         return SpeckleUnavailable(server_url, TOO_MANY, seconds(retry_after))
     if 300 <= status < 400:
         return SpeckleUnavailable(server_url, "it points to another address, which is not asked")
+    if status in OUT_OF_ORDER:
+        return SpeckleOutOfOrder(server_url, f"it answers HTTP {status}", seconds(retry_after))
     if status >= 400:
         return SpeckleUnavailable(server_url, f"it answers HTTP {status}", seconds(retry_after))
     return SpeckleUnavailable(server_url, "its answer is not that of a Speckle server")

@@ -14,7 +14,12 @@ from typing import Any, TypeVar
 
 import stamina
 
-from bot.errors import SpeckleError, SpeckleServerLeftOut, SpeckleUnavailable
+from bot.errors import (
+    SpeckleError,
+    SpeckleOutOfOrder,
+    SpeckleServerLeftOut,
+    SpeckleUnavailable,
+)
 from bot.fairness import FairSemaphore
 from bot.metrics import SpeckleResult
 from bot.network import Network
@@ -208,6 +213,8 @@ class GraphQLTransport:
         self._breakers.count(server_url, _result(outcome))
         if isinstance(outcome, NoResponse):
             self._breakers.failed(server_url, outcome.reason)
+        elif isinstance(outcome, SpeckleOutOfOrder):
+            self._breakers.out_of_order(server_url, outcome.reason)
         elif isinstance(outcome, GraphQLResponse | SpeckleError):
             self._breakers.answered(server_url)
         if answer.done():

@@ -13,6 +13,7 @@ from tests.pipeline import test_live
 from tests.pipeline.deliveries import wait_until_paused
 from tests.pipeline.test_live import LIVE, Workshop, nothing_waits
 from tests.pipeline.test_owner_end_to_end import text_of
+from tests.waiting import until
 
 timings, workshop = test_live.timings, test_live.workshop
 
@@ -145,7 +146,7 @@ async def test_lost_access_pauses_at_once_though_nothing_is_read(
 async def test_a_server_that_does_not_answer_is_no_channel_without_trouble(
     workshop: Workshop,
 ) -> None:
-    async with workshop.start():
+    async with workshop.start() as app:
         await workshop.link(workshop.studio.maren, workshop.ilse)
         assert LIVE in await workshop.subscribe()
         workshop.publish("slab poured")
@@ -156,9 +157,15 @@ async def test_a_server_that_does_not_answer_is_no_channel_without_trouble(
         assert "Nothing is wrong" not in doctor
         assert "does not answer at the moment" in text_of(await workshop.type("latest"))
         workshop.publish("columns set")
+
+        await until(app.known_trouble.now)  # /status tells what the last look found
+        status = text_of(await workshop.type("status"))
+        assert "does not answer the bot" in status
+        assert "what is live through an account comes afterwards" in status
         workshop.server.faults.clear()
         await workshop.shows("slab poured", "columns set")
         assert "Nothing is wrong" in text_of(await workshop.type("doctor"))
+        assert not await app.known_trouble.now()
 
 
 async def test_who_looks_at_what_was_shown_reads_that_it_is_paused_now(workshop: Workshop) -> None:
