@@ -14,6 +14,7 @@ BotError
 ├── NotASpeckleLink        text that is not a project id and not a Speckle link
 ├── SpeckleError           what a Speckle server answers instead of what was asked
 │   ├── SpeckleUnavailable   no usable answer in time: down, hanging, busy; trying later may help
+│   │   └── SpeckleFault     it answers, and fails at this one question
 │   ├── AccountUnopenable    the account's token is sealed, and the bot's keys do not open it
 │   ├── AccountUnconfirmed   its person has not confirmed it yet: a restored backup
 │   ├── SpeckleTokenRefused  the token is not valid (any more)
@@ -178,6 +179,10 @@ class SpeckleServerLeftOut(SpeckleUnavailable):
 
     def __init__(self, server_url: str) -> None:
         super().__init__(server_url, "SPECKLE_SERVERS does not name it")
+
+
+class SpeckleFault(SpeckleUnavailable):
+    """The server answers, and something went wrong inside of it over this one question."""
 
 
 class AccountUnopenable(SpeckleError):

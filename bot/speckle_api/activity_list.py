@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
-from bot.errors import SpeckleError, SpeckleNotFound, SpeckleRejected
+from bot.errors import SpeckleError, SpeckleFault, SpeckleNotFound, SpeckleRejected
 from bot.speckle.activity import Activity
 from bot.speckle.wire import id_of, text_of
 from bot.speckle_api.answers import MILLISECOND, child, iso, items, moment, needed
@@ -158,7 +158,8 @@ class ActivityList:
     ) -> list[Activity]:
         """The first of these lines, oldest first as they are given, with their `info`.
 
-        As many as one answer can hold, and one at least, which is `cut` if it alone is too large.
+        As many as one answer can hold, and one at least, which is `cut` if it alone is too large,
+        or the server fails at it.
         """
         until = self._asker.until(within_s)
         count = min(len(lines), PAGE // 2)
@@ -169,7 +170,7 @@ class ActivityList:
             wanted["before"] = iso(lines[count - 1].at + MILLISECOND)
             try:
                 data = await self._asker.read(login, ACTIVITY, wanted, until)
-            except AnswerTooLarge:
+            except (AnswerTooLarge, SpeckleFault):
                 if count == 1:
                     return [replace(lines[0], cut=True)]
                 count = (count + 1) // 2

@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 
 from bot.errors import (
     SpeckleError,
+    SpeckleFault,
     SpeckleForbidden,
     SpeckleNotFound,
     SpeckleOutOfOrder,
@@ -86,7 +87,7 @@ def from_errors(
         case str() if code in REJECTED:
             return SpeckleRejected(server_url, NOT_UNDERSTOOD)
         case _:
-            return SpeckleUnavailable(server_url, "something went wrong inside the server")
+            return SpeckleFault(server_url, "something went wrong inside the server")
 
 
 def missing_scope(error: Mapping[str, Any]) -> str | None:

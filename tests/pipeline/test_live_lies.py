@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from structlog.testing import capture_logs
 
 from bot.timing import utc_now
 from sandbox.speckle.people_at_work import PersonAtWork
+from sandbox.speckle.published_changes import Publication
 from tests.conftest import only_2_31
 from tests.pipeline.test_live import BY_SOCKET, LIVE, Workshop, is_paused, nothing_waits
 from tests.pipeline.test_live import timings as timings  # a fixture
@@ -17,6 +19,11 @@ from tests.pipeline.test_live import workshop as workshop  # a fixture
 from tests.waiting import until
 
 pytestmark = only_2_31
+
+FAILS = {
+    "errors": [{"message": "boom", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}],
+    "data": None,
+}
 
 
 async def follow(workshop: Workshop) -> None:
@@ -222,3 +229,65 @@ async def test_a_list_that_is_none_is_not_taken_for_an_empty_one(
         workshop.server.faults.clear()
         await workshop.shows("now")
         assert not await is_paused(app, workshop.studio.structure)
+
+
+async def test_a_project_that_the_server_fails_at_keeps_no_other_waiting(
+    workshop: Workshop,
+) -> None:
+    mill = workshop.server.add_project("Old Mill", owner=workshop.ilse, visibility="PUBLIC")
+    at_the_mill = replace(workshop, tower=mill)
+
+    def lie(operation: str, answer: Any) -> Any:
+        fails = operation == "Activity" and "grinding" in json.dumps(answer)
+        return FAILS if fails else answer
+
+    async with workshop.start() as app:
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        assert LIVE in await at_the_mill.subscribe(where=workshop.studio.facade)
+        assert LIVE in await workshop.subscribe()
+        workshop.server.faults.lie = lie
+        at_the_mill.publish("grinding")
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")
+        workshop.server.faults.clear()
+        await at_the_mill.shows("grinding", channel=workshop.studio.facade)
+        await nothing_waits(app)
+
+
+async def test_an_entry_that_the_server_fails_at_keeps_no_other_waiting(
+    workshop: Workshop,
+) -> None:
+    def lie(operation: str, answer: Any) -> Any:
+        for stream in lists_in(operation, answer):
+            for line in stream["activity"]["items"]:
+                if "structure/broken" in json.dumps(line.get("info")):
+                    return FAILS
+        return answer
+
+    async with workshop.start():
+        await follow(workshop)
+        workshop.server.faults.lie = lie
+        for name in ("one", "broken", "two"):
+            workshop.publish(name)
+        await until(lambda: "New version: structure/two'" in workshop.shown(), 60.0)
+        await workshop.shows("one", "two")
+        assert "too large to read" in workshop.shown()
+
+
+async def test_a_server_that_rings_for_nothing_without_end_is_not_asked_without_end(
+    workshop: Workshop,
+) -> None:
+    async with workshop.start(pace=replace(BY_SOCKET, debounce_s=0.01)):
+        await follow(workshop)
+        await until(workshop.server.live.subscriptions)
+        await asyncio.sleep(0.5)
+        rings: list[Publication] = []
+        workshop.server.subscribers.append(rings.append)
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")
+        asked = len(workshop.server.asked("ActivityOfMany"))
+        for _ in range(300):
+            for ring in rings:
+                workshop.server.live.publish(ring)
+            await asyncio.sleep(0.02)
+        assert len(workshop.server.asked("ActivityOfMany")) - asked <= 25

@@ -7,7 +7,7 @@ turns do not depend on it.
 
 import asyncio
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,7 +16,13 @@ from functools import partial
 
 import structlog
 
-from bot.errors import ACCOUNT_REFUSED, SpeckleError, SpeckleUnavailable, StorageUnavailable
+from bot.errors import (
+    ACCOUNT_REFUSED,
+    SpeckleError,
+    SpeckleFault,
+    SpeckleUnavailable,
+    StorageUnavailable,
+)
 from bot.fairness import current_tenant
 from bot.model import Hook, Subscription
 from bot.pipeline.catch_up.from_lists import ListsCatchUp
@@ -42,6 +48,8 @@ ASK_WITHIN_S = 20.0
 LATER: TraceFacts = {HEARD_FACT: HeardBy.LATER}
 QUESTIONS_WITHOUT_LIST = 4  # versions, models, issues that moved, issues that are there
 NONE: frozenset[str] = frozenset()
+FALSE_RINGS = 20  # so many within FALSE_RINGS_S, and what rings waits as long as a turn would
+FALSE_RINGS_S = 60.0
 
 
 @dataclass(slots=True)
@@ -51,8 +59,9 @@ class _Ear:
     `listened` are the subscriptions that it listens for, `since` is from when on each project is to
     be read, and `seen` are the ids of the entries that its last answer had, all by project; `rung`
     are the projects that are to be read before its turn, which comes every `every_s`; `failures`
-    are those in a row; `lists`: its server has activity lists; `looked_at` is when it was last
-    read, or began. `current` are the subscriptions that have all there was when their project was
+    are those in a row; `rung_for_nothing` is when looks at what rang found nothing to read, and
+    `reads` is how often there was something; `lists`: its server has activity lists; `looked_at` is
+    when it was last read, or began. `current` are the subscriptions that have all there was when their project was
     last looked at: what they lack happened since.
     """
 
@@ -64,6 +73,8 @@ class _Ear:
     seen: dict[str, frozenset[str]] = field(default_factory=dict)
     current: set[int] = field(default_factory=set)
     rung: set[str] = field(default_factory=set)
+    rung_for_nothing: deque[float] = field(default_factory=lambda: deque(maxlen=FALSE_RINGS))
+    reads: int = 0
     every_s: float = 0.0
     due: float = 0.0
     failures: int = 0
@@ -286,15 +297,24 @@ class Listener:
         ear.rung.add(project_id)
 
     async def _answer_rings(self, ear: _Ear) -> None:
-        await asyncio.sleep(self._pace.debounce_s)
+        await asyncio.sleep(self._ring_pause_s(ear))
+        reads = ear.reads
         try:
             if not await self.look(ear.account_id, rung=True):
                 self._settled(ear.account_id)
+            elif ear.reads == reads:
+                ear.rung_for_nothing.append(self._clock())
         except (SpeckleUnavailable, StorageUnavailable) as error:
             log.info("listening.retry_later", reason=error.reason)
             self._settled(ear.account_id)
         except Exception:  # a fault of ours over one ring; the account's turn comes
             log.exception("listening.failed", account_id=ear.account_id)
+
+    def _ring_pause_s(self, ear: _Ear) -> float:
+        """Until what rings is read: a server that rings without an end is not asked without one."""
+        false = ear.rung_for_nothing
+        storm = len(false) == FALSE_RINGS and self._clock() - false[0] < FALSE_RINGS_S
+        return self._pace.soonest_s if storm else self._pace.debounce_s
 
     def _settled(self, account_id: int) -> None:
         """An account's turn is now: its socket may have missed something until now."""
@@ -374,7 +394,7 @@ class Listener:
             return True
         ear.lists = found is not None
         if found is None:
-            return all([await self._read(ear, project_id, rung) for project_id in wanted])
+            return all([await self._read_apart(ear, project_id, rung) for project_id in wanted])
         await self._know_again(ear, found)
         done = True
         for project_id, answer in found.items():
@@ -383,6 +403,20 @@ class Listener:
             elif not await self._note(ear, project_id, answer, rung):
                 done = False
         return done
+
+    async def _read_apart(
+        self,
+        ear: _Ear,
+        project_id: str,
+        rung: Collection[str],
+        known: Sequence[Activity] = (),
+    ) -> bool:
+        """As `_read`; a project that the server fails at keeps none of the others waiting."""
+        try:
+            return await self._read(ear, project_id, rung, known)
+        except SpeckleFault as error:
+            log.info("listening.retry_later", project_id=project_id, reason=error.reason)
+            return False
 
     async def _know_again(
         self, ear: _Ear, found: Mapping[str, Sequence[Activity] | SpeckleError]
@@ -413,7 +447,7 @@ class Listener:
         if not hidden and not ids - ear.seen.get(project_id, frozenset()):
             ear.current |= ear.subscription_ids(project_id)
             return True
-        if not await self._read(ear, project_id, rung, lines):
+        if not await self._read_apart(ear, project_id, rung, lines):
             return False
         ear.seen[project_id] = ids
         since = ear.since.get(project_id)
@@ -435,6 +469,7 @@ class Listener:
         known: Sequence[Activity] = (),
     ) -> bool:
         """Read what is new in a project, where some lines are known to be; whether that is done."""
+        ear.reads += 1
         hooks = await self._storage.read(lambda tx: tx.hooks.these(ear.hook_ids(project_id)))
         listening = [one for one in hooks if one.listens and await self._has_room(one)]
         expected = ear.heard(project_id, rung)
