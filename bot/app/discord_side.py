@@ -170,7 +170,7 @@ def _listening(
         speckle.lender,
         on_changed=lambda: listener().changed(),
         read=lambda hook: listener().read(hook),
-        now=base.now,
+        sure_now=base.rate_limiter.discord_time.sure_now,
     )
 
 

@@ -61,6 +61,7 @@ class _Seen:
     status: int | None = None
     retry_after: str | None = None
     json: Any = None
+    beyond_reading: bool = False  # nested too deeply, or with a number of thousands of digits
 
 
 def ask(
@@ -107,6 +108,8 @@ def _translated(
 
     if isinstance(error.__cause__, _TooLarge):
         return AnswerTooLarge(server_url, "its answer is too large to be read")
+    if seen.beyond_reading:
+        return AnswerTooLarge(server_url, "its answer is nested too deeply to be read")
     if isinstance(error, TransportConnectionFailed) or seen.status is None:
         late = time.monotonic() >= until - SHORTEST_TIMEOUT_S
         if late or isinstance(error.__cause__, _TookTooLong):
@@ -226,7 +229,13 @@ def _deserialiser(seen: _Seen) -> Callable[[str], dict[str, Any]]:
     """What reads JSON and lets through only what a GraphQL server can mean."""
 
     def read(text: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(text)
+        try:
+            found: dict[str, Any] = json.loads(text)
+        except json.JSONDecodeError:
+            raise
+        except (RecursionError, ValueError):
+            seen.beyond_reading = True
+            raise
         seen.json = found
         errors, data = (found.get("errors"), found.get("data")) if _is_object(found) else (0, 0)
         spoke = isinstance(errors, list) and errors and all(map(_is_object, errors))

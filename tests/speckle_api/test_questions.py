@@ -91,7 +91,7 @@ WHOLE: list[tuple[Callable[[Any], Any], Any]] = [
         },
     ),
     (
-        activity_list.read_activity,
+        lambda data: activity_list.read_activity(data, "tower"),
         {
             "stream": {
                 "activity": {

@@ -130,7 +130,7 @@ class Listener:
         on_full: Callable[[Hook], Awaitable[object]],
         on_checks: Callable[[str, str, str], None],
         pace: ListeningPace,
-        now: Callable[[], datetime],
+        sure_now: Callable[[], datetime],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._storage = storage
@@ -141,7 +141,7 @@ class Listener:
         self._quota = quota
         self._on_full = on_full
         self._pace = pace
-        self._now = now
+        self._sure_now = sure_now
         self._clock = clock
         self._ears: dict[int, _Ear] = {}
         self._changed = asyncio.Event()
@@ -287,9 +287,8 @@ class Listener:
 
     async def _answer_rings(self, ear: _Ear) -> None:
         await asyncio.sleep(self._pace.debounce_s)
-        projects, ear.rung = ear.rung, set()
         try:
-            if not await self.look(ear.account_id, projects):
+            if not await self.look(ear.account_id, rung=True):
                 self._settled(ear.account_id)
         except (SpeckleUnavailable, StorageUnavailable) as error:
             log.info("listening.retry_later", reason=error.reason)
@@ -341,8 +340,8 @@ class Listener:
 
     # ── one account ───────────────────────────────────────────────────────────────────────────
 
-    async def look(self, account_id: int, projects: Collection[str] | None = None) -> bool:
-        """Ask an account about its projects, or these, and read those where something is new.
+    async def look(self, account_id: int, *, rung: bool = False) -> bool:
+        """Ask an account about its projects, or those that rang, and read where something is new.
 
         False: something is left to be read a little later.
         Errors: SpeckleUnavailable, StorageUnavailable.
@@ -351,6 +350,9 @@ class Listener:
         if ear is None:
             return True
         async with ear.looking:
+            projects: Collection[str] | None = None
+            if rung:  # also what rang while others were read
+                projects, ear.rung = ear.rung, set()
             try:
                 done = await self._look(ear, projects)
                 if projects is None:
@@ -405,15 +407,19 @@ class Listener:
         is not done.
         """
         ids = frozenset(line.id for line in lines)
-        if not ids - ear.seen.get(project_id, frozenset()):
+        # Of the future, where its clock was wrong: what is newer now is behind those.
+        now = self._sure_now()
+        hidden = len(lines) >= NEWEST and min(line.at for line in lines) > now
+        if not hidden and not ids - ear.seen.get(project_id, frozenset()):
             ear.current |= ear.subscription_ids(project_id)
             return True
-        if not await self._read(ear, project_id, rung):
+        if not await self._read(ear, project_id, rung, lines):
             return False
         ear.seen[project_id] = ids
-        newest, since = max(line.at for line in lines), ear.since.get(project_id)
-        if project_id in ear.since and (since is None or since < newest):
-            ear.since[project_id] = newest
+        since = ear.since.get(project_id)
+        past = [line.at for line in lines if line.at <= now]
+        if project_id in ear.since and past and (since is None or since < max(past)):
+            ear.since[project_id] = max(past)
         return True
 
     async def _ask(
@@ -421,13 +427,19 @@ class Listener:
     ) -> Mapping[str, Sequence[Activity] | SpeckleError] | None:
         return await self._client.activity.of_many(login, after, within_s=ASK_WITHIN_S)
 
-    async def _read(self, ear: _Ear, project_id: str, rung: Collection[str]) -> bool:
-        """Read what is new in a project; whether that is done."""
+    async def _read(
+        self,
+        ear: _Ear,
+        project_id: str,
+        rung: Collection[str],
+        known: Sequence[Activity] = (),
+    ) -> bool:
+        """Read what is new in a project, where some lines are known to be; whether that is done."""
         hooks = await self._storage.read(lambda tx: tx.hooks.these(ear.hook_ids(project_id)))
         listening = [one for one in hooks if one.listens and await self._has_room(one)]
         expected = ear.heard(project_id, rung)
         ear.current -= expected.keys()
-        left = await self._lists.take(listening, [ear.account_id], expected, LATER)
+        left = await self._lists.take(listening, [ear.account_id], expected, LATER, known)
         if left:
             self._changed.set()  # who is expected may have been paused
         if left or len(listening) < len(hooks):
