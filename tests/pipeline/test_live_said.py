@@ -70,6 +70,10 @@ async def test_what_the_host_allows_no_more_is_paused_at_the_next_start(
         paused = await wait_until_paused(app, studio.structure, PauseReason.ACCESS_LOST)
         assert paused.pause_detail == PauseWhy.NOT_LIVE
         assert len(workshop.server.asked_lists("Activity")) == asked
+        private = studio.sandbox.world.private_channel(workshop.juno.id)
+        [notice] = await studio.sandbox.wait_for_messages(private, 1, 15)
+        assert "is shown if it is live through an account again" in str(notice.embeds)
+        assert "Nothing is lost" not in str(notice.embeds)  # a webhook tells nothing of before
         panel = text_of(await workshop.type("subscriptions", by=workshop.juno))
         assert "does not let it show this project live through the account" in panel
         assert "says what is possible instead" in text_of(

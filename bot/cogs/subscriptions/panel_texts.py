@@ -71,8 +71,9 @@ RESUMES_LIVE = f"{WITH_ACCOUNT} What happens until then is shown then."
 IF_DELETED = "If the project was deleted in Speckle, use `/unsubscribe`."
 LINKS_AGAIN = "That person types `/link` again, and the channel continues automatically. Or"
 BARRED = (
-    "Press *Resume*: the bot says what is possible instead, such as a webhook. Whether an account "
-    "may show it is for the person who runs the bot to say."
+    "Press *Resume*: if it is allowed by now, it continues; else the bot says what is possible "
+    "instead, such as a webhook. Whether an account may show it is for the person who runs the bot "
+    "to say."
 )
 
 PAUSES = {
@@ -434,10 +435,10 @@ def nothing_to_set_up(setup: NothingToSetUp) -> str:
     """Why there is no URL and no secret to show."""
     if setup.entry.hook.is_heard:
         return (
-            f"There is nothing to set up for {project_name(setup.entry)}: it is live through the "
-            "account of the person who subscribed the channel. Where the bot has a public address, "
-            "an owner of the project can have a webhook made instead: they link their account "
-            "(`/link`) and use `/subscribe` again."
+            f"There is nothing to set up for {project_name(setup.entry)}: it is read in Speckle "
+            "with the account of the person who subscribed the channel, without a webhook. Where "
+            "the bot has a public address, an owner of the project can have a webhook made "
+            "instead: they link their account (`/link`) and use `/subscribe` again."
         )
     return (
         f"There is nothing to set up for {project_name(setup.entry)}: this Speckle server uses the "
