@@ -61,8 +61,8 @@ class _Ear:
     are the projects that are to be read before its turn, which comes every `every_s`; `failures`
     are those in a row; `rung_for_nothing` is when looks at what rang found nothing to read, and
     `reads` is how often there was something; `lists`: its server has activity lists; `looked_at` is
-    when it was last read, or began. `current` are the subscriptions that have all there was when their project was
-    last looked at: what they lack happened since.
+    when it was last read, or began. `current` are the subscriptions that have all there was when
+    their project was last looked at: what they lack happened since.
     """
 
     account_id: int
