@@ -15,6 +15,7 @@ BotError
 ├── SpeckleError           what a Speckle server answers instead of what was asked
 │   ├── SpeckleUnavailable   no usable answer in time: down, hanging, busy; trying later may help
 │   │   └── SpeckleFault     it answers, and fails at this one question
+│   │       └── AnswerUnreadable   its answer is nested too deeply, or holds too long a number
 │   ├── AccountUnopenable    the account's token is sealed, and the bot's keys do not open it
 │   ├── AccountUnconfirmed   its person has not confirmed it yet: a restored backup
 │   ├── SpeckleTokenRefused  the token is not valid (any more)
@@ -183,6 +184,10 @@ class SpeckleServerLeftOut(SpeckleUnavailable):
 
 class SpeckleFault(SpeckleUnavailable):
     """The server answers, and something went wrong inside of it over this one question."""
+
+
+class AnswerUnreadable(SpeckleFault):
+    """The answer holds what no reader of JSON takes, and would the next time: ask for less."""
 
 
 class AccountUnopenable(SpeckleError):

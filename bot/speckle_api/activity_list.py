@@ -170,10 +170,11 @@ class ActivityList:
             wanted["before"] = iso(lines[count - 1].at + MILLISECOND)
             try:
                 data = await self._asker.read(login, ACTIVITY, wanted, until)
-            except (AnswerTooLarge, SpeckleFault):
+            except (AnswerTooLarge, SpeckleFault) as error:
                 if count == 1:
                     return [replace(lines[0], cut=True)]
-                count = (count + 1) // 2
+                # A fault takes its time, as it is tried again.
+                count = 1 if isinstance(error, SpeckleFault) else (count + 1) // 2
             else:
                 page = _page(login.server_url, data, project_id)
                 infos = {line.id: line.info for line in page.lines}

@@ -13,7 +13,7 @@ from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bot.errors import SpeckleError, SpeckleRejected, SpeckleUnavailable
+from bot.errors import AnswerUnreadable, SpeckleError, SpeckleRejected, SpeckleUnavailable
 from bot.network import Network, why_not_reached
 from bot.speckle_api.error_answers import from_errors, from_status, seconds
 
@@ -109,7 +109,7 @@ def _translated(
     if isinstance(error.__cause__, _TooLarge):
         return AnswerTooLarge(server_url, "its answer is too large to be read")
     if seen.beyond_reading:
-        return AnswerTooLarge(server_url, "its answer is nested too deeply to be read")
+        return AnswerUnreadable(server_url, "its answer is not that of a Speckle server")
     if isinstance(error, TransportConnectionFailed) or seen.status is None:
         late = time.monotonic() >= until - SHORTEST_TIMEOUT_S
         if late or isinstance(error.__cause__, _TookTooLong):

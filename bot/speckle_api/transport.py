@@ -110,7 +110,9 @@ class GraphQLTransport:
 
         def pause(error: Exception) -> bool | float:
             asked = login.server_url in self._slots and not self._closed
-            if not asked or not isinstance(error, SpeckleUnavailable):
+            if not asked or isinstance(error, AnswerUnreadable):
+                return False
+            if not isinstance(error, SpeckleUnavailable):
                 return False
             left_s = until - time.monotonic()
             if error.retry_in_s is None:
