@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import stamina
 
 from bot.errors import (
+    AnswerUnreadable,
     SpeckleError,
-    SpeckleOutOfOrder,
     SpeckleServerLeftOut,
     SpeckleUnavailable,
 )
