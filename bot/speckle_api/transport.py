@@ -17,6 +17,7 @@ import stamina
 from bot.errors import (
     AnswerUnreadable,
     SpeckleError,
+    SpeckleOutOfOrder,
     SpeckleServerLeftOut,
     SpeckleUnavailable,
 )
