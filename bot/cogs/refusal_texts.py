@@ -244,8 +244,8 @@ def _project_text(refusal: ProjectNotSeen | ProjectNotPublic) -> str:
         return (
             f"Your linked account cannot see that project on {refusal.server_url}, or it is not "
             "there any more, so the channel stays paused. If it was deleted, use `/unsubscribe` "
-            "there. Otherwise ask an owner of the project to invite you, then try again, or someone "
-            "who can see it presses *Resume*. `/account` shows which account is linked."
+            "there. Otherwise ask an owner of the project to invite you, then try again, or have "
+            "someone who can see it press *Resume*. `/account` shows which account is linked."
         )
     if isinstance(refusal, ProjectNotSeen):
         return (
