@@ -104,7 +104,7 @@ class Planner:
         request, subscription = self.request, here.subscription
         blocked = request.resume and (subscription.is_paused_for_rights or here.is_unread)
         if blocked:
-            self._check_seen()
+            self._check_seen(here=True)
         wanted = replace(subscription, options=self.options)
         why = self._exceeds(wanted, here.hook)
         by_hand = here.hook.is_by_hand
@@ -326,11 +326,11 @@ class Planner:
     def _makes(self, hook: Hook | None) -> bool:
         return self._can_make and (hook is None or hook.kind is HookKind.OWN)
 
-    def _check_seen(self) -> None:
+    def _check_seen(self, *, here: bool = False) -> None:
         """Refuse a member whose linked account may not see the project."""
         manages = self.served and self.request.actor.manages_guild
         if self.access.why is EnsureProblem.NOT_OWNER and self.access.is_private and not manages:
-            raise CommandRefused(ProjectNotSeen(self.server_url))
+            raise CommandRefused(ProjectNotSeen(self.server_url, here))
 
     def _needs_account(self) -> NeedsAccount:
         return NeedsAccount(self.request, self.server_url, self.access.why, self.access.detail)

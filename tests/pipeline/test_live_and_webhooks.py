@@ -194,3 +194,20 @@ async def test_an_owner_whose_account_is_not_to_be_heard_has_a_webhook_made_and_
         assert not await is_paused(app, workshop.studio.structure)
         await workshop.happens("roof on")
         await workshop.shows("roof on")
+
+
+async def test_a_bot_that_has_no_public_address_any_more_says_how_its_projects_become_live(
+    workshop: Workshop,
+) -> None:
+    async with workshop.start(public=True):
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        assert "in Speckle for you" in await workshop.subscribe()
+    async with workshop.start():
+        doctor = text_of(await workshop.type("doctor"))
+        assert "only if the address that it was made with still leads to the bot" in doctor
+        assert "Or use `/unsubscribe` in all channels that follow the project" in doctor
+        await workshop.type("unsubscribe", project=workshop.tower.id)
+        assert not workshop.server.webhooks(workshop.tower)
+        assert LIVE in await workshop.subscribe()
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")

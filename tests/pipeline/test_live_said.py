@@ -145,6 +145,8 @@ async def test_lost_access_pauses_at_once_though_nothing_is_read(
         doctor = text_of(await workshop.type("doctor", by=workshop.juno))
         assert "is live through the account" not in doctor
         assert ("If the project was deleted" in doctor) == (loss == "deleted")
+        again = await workshop.subscribe(workshop.juno)
+        assert "stays paused. If it was deleted, use `/unsubscribe`" in again
 
 
 async def test_a_server_that_does_not_answer_is_no_channel_without_trouble(

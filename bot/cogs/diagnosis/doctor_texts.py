@@ -27,6 +27,7 @@ from bot.cogs.webhooks.texts import RELINK, TROUBLES, channels_text, probe_text,
 from bot.model import Hook, HookKind, HookState, HookTrouble, PauseReason, SubscriptionState
 from bot.problem_texts import not_ready_text
 from bot.services.doctor import AccountLook, ChannelLook, Diagnosis
+from bot.services.public_url import ProbeProblem
 from bot.services.quotas import Usage
 from bot.services.subscribe_results import Followed, NotHeard
 from bot.services.webhook_results import EnsureFailed, EnsureProblem, WebhookLook
@@ -36,6 +37,11 @@ from bot.speckle_api.types import CallStatus, RecordedCall
 MAX_CHANNELS_SAID: Final = 10
 OPERATOR: Final = "the person who runs the bot"
 UNTIL_NEXT: Final = "This is shown until the next event is accepted."
+OF_AN_ADDRESS_BEFORE: Final = (
+    "Until then, what the webhook sends arrives only if the address that it was made with still "
+    "leads to the bot. Or use `/unsubscribe` in all channels that follow the project, then "
+    "`/subscribe`: then it is live through your account, where that is allowed."
+)
 OR_SUBSCRIBE: Final = (
     "Or an owner links their account (`/link`) and uses `/subscribe` in the channel: then the bot "
     "does it, and maintains the webhook."
@@ -141,7 +147,9 @@ def _of_address(diagnosis: Diagnosis) -> Iterator[Finding]:
     if result is None or diagnosis.entry.not_heard is NotHeard.NO_ADDRESS:
         return
     if result.problem is not None:
-        yield Finding(Health.BAD, probe_text(result, diagnosis.hook.server_url))
+        text = probe_text(result, diagnosis.hook.server_url)
+        lost = f" {OF_AN_ADDRESS_BEFORE}" if result.problem is ProbeProblem.MISSING else ""
+        yield Finding(Health.BAD, f"{text}{lost}")
     elif result.local_speckle and result.local_bot and not _got_through(diagnosis.webhook):
         yield Finding(
             Health.UNKNOWN,
