@@ -14,6 +14,8 @@ BotError
 ├── NotASpeckleLink        text that is not a project id and not a Speckle link
 ├── SpeckleError           what a Speckle server answers instead of what was asked
 │   ├── SpeckleUnavailable   no usable answer in time: down, hanging, busy; trying later may help
+│   │   └── SpeckleFault     it answers, and fails at this one question
+│   │       └── AnswerUnreadable   its answer is nested too deeply, or holds too long a number
 │   ├── AccountUnopenable    the account's token is sealed, and the bot's keys do not open it
 │   ├── AccountUnconfirmed   its person has not confirmed it yet: a restored backup
 │   ├── SpeckleTokenRefused  the token is not valid (any more)
@@ -169,11 +171,23 @@ class SpeckleUnavailable(SpeckleError):
         self.retry_in_s = retry_in_s
 
 
+class SpeckleOutOfOrder(SpeckleUnavailable):
+    """A proxy answers in place of the server, which is away."""
+
+
 class SpeckleServerLeftOut(SpeckleUnavailable):
     """The person who runs the bot does not name the server any more, so it was not asked."""
 
     def __init__(self, server_url: str) -> None:
         super().__init__(server_url, "SPECKLE_SERVERS does not name it")
+
+
+class SpeckleFault(SpeckleUnavailable):
+    """The server answers, and something went wrong inside of it over this one question."""
+
+
+class AnswerUnreadable(SpeckleFault):
+    """The answer holds what no reader of JSON takes, and would the next time: ask for less."""
 
 
 class AccountUnopenable(SpeckleError):

@@ -65,6 +65,7 @@ class HookFollowers:
 
 
 LISTENED_AGAIN = timedelta(seconds=15)  # entries of a server's processes come in out of order
+CLOCKS_APART = timedelta(seconds=5)  # an entry that is so far ahead is none of the future
 
 
 @dataclass(frozen=True, slots=True)

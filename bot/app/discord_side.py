@@ -170,7 +170,7 @@ def _listening(
         speckle.lender,
         on_changed=lambda: listener().changed(),
         read=lambda hook: listener().read(hook),
-        now=base.now,
+        sure_now=base.rate_limiter.discord_time.sure_now,
     )
 
 
@@ -180,6 +180,7 @@ def _event_log(base: Base, access: AccessCheck, looks: WebhookLooks) -> EventLog
         access.decide_and_record,
         looks,
         speckle_servers=base.settings.speckle_servers,
+        has_public_url=base.settings.public_url is not None,
         now=base.now,
     )
 

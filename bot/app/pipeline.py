@@ -211,6 +211,7 @@ def _listening(
         quota=base.quotas.day,
         on_full=base.quotas.note_full,
         decide_again=partial(access.decide_and_record, fresh=True),
+        sure_now=base.rate_limiter.discord_time.sure_now,
     )
     live = base.settings.live
     as_set = ListeningPace(soonest_s=live.every_s, sockets_from=live.sockets_from)
@@ -225,7 +226,7 @@ def _listening(
         on_full=base.quotas.note_full,
         on_checks=late_enrichment.checks_rang,
         pace=base.timings.listening or as_set,
-        now=base.now,
+        sure_now=base.rate_limiter.discord_time.sure_now,
     )
 
 

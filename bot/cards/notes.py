@@ -44,7 +44,7 @@ SENTENCES: Mapping[NoteKind, str] = {
         "the project's page in Speckle has it."
     ),
     NoteKind.CONTENT_TOO_LARGE: (
-        "What it holds was too large to fetch, as pictures can be. Open it in Speckle to see it."
+        "What it holds was too large to read, as pictures can be. Open it in Speckle to see it."
     ),
     NoteKind.COMPARED: (
         "The time is when the bot noticed it: this Speckle server says neither when it happened "

@@ -6,7 +6,13 @@ from discord import app_commands
 
 from bot.cogs.refusal_texts import refusal_text
 from bot.cogs.responses import NotShown, UserError
-from bot.errors import SealError, SpeckleError, SpeckleServerLeftOut, StorageUnavailable
+from bot.errors import (
+    SealError,
+    SpeckleError,
+    SpeckleServerLeftOut,
+    SpeckleUnavailable,
+    StorageUnavailable,
+)
 from bot.services.refusals import CommandRefused
 
 FAULT = (
@@ -51,6 +57,12 @@ def failure_text(cause: Exception) -> str | None:
             )
         case SpeckleServerLeftOut():
             return left_out_text(cause.server_url)
+        case SpeckleUnavailable():
+            return (
+                f"{cause.server_url} does not answer at the moment, so this could not be "
+                "completed. Try again in a minute; if this continues, tell the person who runs the "
+                "bot."
+            )
         case SpeckleError():
             return (
                 f"{cause.server_url or 'The Speckle server'} did not do that. Try again in a "

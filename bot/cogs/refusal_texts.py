@@ -240,6 +240,13 @@ def _not_one_project_text(refusal: NotOneProject) -> str:
 
 
 def _project_text(refusal: ProjectNotSeen | ProjectNotPublic) -> str:
+    if isinstance(refusal, ProjectNotSeen) and refusal.here:
+        return (
+            f"Your linked account cannot see that project on {refusal.server_url}, or it is not "
+            "there any more, so the channel stays paused. If it was deleted, use `/unsubscribe` "
+            "there. Otherwise ask an owner of the project to invite you, then try again, or have "
+            "someone who can see it press *Resume*. `/account` shows which account is linked."
+        )
     if isinstance(refusal, ProjectNotSeen):
         return (
             f"There is no such project on {refusal.server_url}, or your linked account cannot see "

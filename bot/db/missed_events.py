@@ -303,7 +303,7 @@ class MissedEvents:
 
         By the server's clock, which says nothing of when something else was noticed.
         """
-        until = cut[0].at - MILLISECOND if cut else until
+        until = min(until, cut[0].at - MILLISECOND) if cut else until
         move_on(self._session, subscriptions.c.id == subscription_id, until)
 
     def _of_kinds_had(

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+AGREES_WITHIN = timedelta(seconds=5)  # a `Date` is cut to seconds, and answers take a while
+
 
 class DiscordTime:
     """Goes by the `Date` of Discord's latest answer and by seconds counted since.
@@ -39,6 +41,10 @@ class DiscordTime:
             return self._now()
         heard, at_s = self._heard
         return heard + timedelta(seconds=self._seconds() - at_s)
+
+    def sure_now(self) -> datetime:
+        """This machine's time, which is exact, where it agrees with Discord's; else Discord's."""
+        return self._now() if abs(self.ahead()) < AGREES_WITHIN else self.now()
 
     def ahead(self) -> timedelta:
         """How far this machine's clock is ahead of Discord's; below zero where it is behind."""

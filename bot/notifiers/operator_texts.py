@@ -97,9 +97,10 @@ TEXTS: Final[Mapping[TroubleKind, NoticeText]] = {
     ),
     TroubleKind.SPECKLE_NOT_ANSWERING: NoticeText(
         "the Speckle server {server} does not answer",
-        "{why}. Cards go out without object counts and pictures. Where it must be "
-        "asked who may see a project, its last yes counts for an hour; after that, events are kept "
-        "until it answers. Commands that ask it fail.",
+        "{why}. Cards go out without object counts and pictures, and what is live through an "
+        "account comes once it answers. Where it must be asked who may see a project, its last yes "
+        "counts for an hour; after that, events are kept until it answers. Commands that ask it "
+        "fail.",
         "Open {server} in a browser. If it answers there, see what `{program} check` says of "
         "it. The bot asks again by itself.",
         "Nothing that was asked of it since has gone unanswered.",

@@ -194,13 +194,16 @@ class ReaderCards:
         version_id = event.version_id if isinstance(event, VersionCreated) else None
         on_versions = versions_of(event, added.facts)
         several = len(all_models(delivery, added.facts, event_context.touched)) > 1
-        cards: dict[tuple[str, ...], Card | None] = {}
+        cards: dict[tuple[tuple[str, ...], str | None], Card | None] = {}
         for one in passing:
             # Of several models, one may be beyond what a channel follows.
             patterns = one.options.models if several else ()
-            if patterns not in cards:
-                cards[patterns] = self._card(event_context, added, names, patterns)
-            card = cards[patterns]
+            # A private project's name, which no list and no question without a token tells.
+            agreed = None if one.consent is None else one.consent.project_name
+            looks = (patterns, agreed)
+            if looks not in cards:
+                cards[looks] = self._card(event_context, added, names, patterns, agreed)
+            card = cards[looks]
             if card is None:
                 _note_nothing_changed(event_context, [one])
             else:
@@ -217,14 +220,20 @@ class ReaderCards:
         added: AddedFacts,
         names: ProjectNames,
         patterns: Sequence[str],
+        agreed_name: str | None,
     ) -> Card | None:
-        """The card for channels that follow the models of these patterns."""
+        """The card for channels that follow the models of these patterns.
+
+        `agreed_name`: what who answered for them called the project.
+        """
         hook, row, delivery = event_context.hook, event_context.row, added.delivery
         models = all_models(delivery, added.facts, event_context.touched)
         names = within(patterns, names, event_context.names, models)
         facts = facts_within(patterns, added.facts)
         context = card_context(hook, row, delivery, names, facts, event_context.thread)
-        card = rendered(replace(context, notes=(*context.notes, *self._notes(event_context))))
+        name = context.project_name or agreed_name
+        notes = (*context.notes, *self._notes(event_context))
+        card = rendered(replace(context, project_name=name, notes=notes))
         if card is None:
             return None
         if event_context.row.source is InboxSource.TEST:

@@ -29,6 +29,7 @@ from bot.services.event_reference import (
     ThingReference,
     read_reference,
 )
+from bot.services.managed_entries import with_what_is_not_heard
 from bot.services.project_followers import followed_entries
 from bot.services.refusals import ChannelNotSeen, CommandRefused
 from bot.services.subscribe_results import Followed
@@ -113,12 +114,14 @@ class EventLogService:
         webhook_looks: WebhookLooks,
         *,
         speckle_servers: Collection[str],
+        has_public_url: bool,
         now: Callable[[], datetime],
     ) -> None:
         self._storage = storage
         self._decide_access = decide_access
         self._webhook_looks = webhook_looks
         self._servers = speckle_servers
+        self._has_public_url = has_public_url
         self._now = now
 
     def reference(self, typed: str | None) -> EventReference:
@@ -165,7 +168,10 @@ class EventLogService:
     async def _entries(self, guild_id: int, actor: Actor, channel_id: int) -> Sequence[Followed]:
         if not actor.sees(channel_id):
             raise CommandRefused(ChannelNotSeen(channel_id))
-        return await self._storage.read(lambda tx: _entries(tx, guild_id, channel_id))
+        entries = await self._storage.read(lambda tx: _entries(tx, guild_id, channel_id))
+        return await with_what_is_not_heard(
+            self._storage, entries, self._servers, has_address=self._has_public_url
+        )
 
     async def _meant(
         self, channel_id: int, entries: Sequence[Followed], reference: EventReference

@@ -18,6 +18,7 @@ log = structlog.get_logger()
 
 ASK_WITHIN_S = 5.0
 MILLISECOND = timedelta(milliseconds=1)  # to which the server cuts times
+CLOCK_AHEAD = timedelta(minutes=10)  # of a server: more is a clock that was wrong for a while
 
 
 class ListeningStart:
@@ -31,17 +32,17 @@ class ListeningStart:
         *,
         on_changed: Callable[[], None],
         read: Callable[[Hook], Awaitable[None]],
-        now: Callable[[], datetime],
+        sure_now: Callable[[], datetime],
     ) -> None:
         """`on_changed` is called when somebody new is to be heard; `read` reads what a hook has not
-        heard yet.
+        heard yet; `sure_now` is a time that does not go by this machine's clock.
         """
         self._storage = storage
         self._client = client
         self._lender = lender
         self._on_changed = on_changed
         self._read = read
-        self._now = now
+        self._sure_now = sure_now
 
     async def read_before_webhook(self, hook: Hook) -> None:
         """Read what happened until now, so that it is shown before what a webhook sends.
@@ -66,7 +67,7 @@ class ListeningStart:
     async def begin(self, subscription_id: int, account_id: int, project_id: str) -> None:
         """Listen from the newest entry of the project's list on, by the server's own clock.
 
-        Where the server does not say, from now on.
+        Where the server does not say, or says a time that is far off, from now on.
         """
 
         async def newest(login: Login) -> datetime | None:
@@ -80,6 +81,8 @@ class ListeningStart:
         except SpeckleError as error:
             log.info("listening.start_unknown", project_id=project_id, reason=error.reason)
             last = None
-        at = (self._now() if last is None else last + MILLISECOND) + LISTENED_AGAIN
+        now = self._sure_now()
+        begins = now if last is None or last > now + CLOCK_AHEAD else last + MILLISECOND
+        at = begins + LISTENED_AGAIN
         await self._storage.write(lambda tx: tx.listening.begin(subscription_id, at))
         self._on_changed()

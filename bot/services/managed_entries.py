@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from bot.model import HookState
 from bot.permissions import Actor
 from bot.services.channel_rules import require_manager
 from bot.services.project_followers import entry_of, names_in_filters
@@ -40,9 +41,12 @@ async def managed_entry(
 
 
 async def with_what_is_not_heard(
-    storage: Storage, entries: Sequence[Followed], servers: Collection[str]
+    storage: Storage, entries: Sequence[Followed], servers: Collection[str], *, has_address: bool
 ) -> list[Followed]:
-    """The entries, those that are live through an account with why that cannot be asked."""
+    """The entries, each with why nothing can arrive of it.
+
+    `has_address`: the bot has one that a webhook can lead to.
+    """
     account_ids = {
         one.subscription.account_id
         for one in entries
@@ -54,12 +58,15 @@ async def with_what_is_not_heard(
         return {one.id for one in accounts if one is not None and one.unopenable}
 
     lost = await storage.read(unopenable) if account_ids else set()
-    return [_looked_at(one, servers, lost) for one in entries]
+    return [_looked_at(one, servers, lost, has_address) for one in entries]
 
 
-def _looked_at(entry: Followed, servers: Collection[str], lost: Collection[int | None]) -> Followed:
+def _looked_at(
+    entry: Followed, servers: Collection[str], lost: Collection[int | None], has_address: bool
+) -> Followed:
     if not entry.hook.is_heard:
-        return entry
+        waits = entry.hook.is_by_hand and entry.hook.state is HookState.WAITING
+        return replace(entry, not_heard=NotHeard.NO_ADDRESS) if waits and not has_address else entry
     if entry.hook.server_url not in servers:
         return replace(entry, not_heard=NotHeard.SERVER_LEFT_OUT)
     if entry.subscription.account_id in lost:

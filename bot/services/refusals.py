@@ -89,9 +89,13 @@ class ServerNotAllowed:
 
 @dataclass(frozen=True, slots=True)
 class ProjectNotSeen:
-    """There is no such project, or the caller's account may not see it: the same answer."""
+    """There is no such project, or the caller's account may not see it: the same answer.
+
+    `here`: the channel, which the caller manages, follows it and is paused.
+    """
 
     server_url: str
+    here: bool = False
 
 
 @dataclass(frozen=True, slots=True)

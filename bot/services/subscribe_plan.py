@@ -91,7 +91,7 @@ class Planner:
             return all_there.shared
         account = self.access.account
         mine = None if account is None else all_there.unfinished(account.id)
-        listening = all_there.listening if self._may_listen else None
+        listening = all_there.listening if self.may_listen else None
         if self._can_make and not self.served:
             return mine or all_there.listening
         if self.access.sees or not self.access.is_private:
@@ -104,7 +104,7 @@ class Planner:
         request, subscription = self.request, here.subscription
         blocked = request.resume and (subscription.is_paused_for_rights or here.is_unread)
         if blocked:
-            self._check_seen()
+            self._check_seen(here=True)
         wanted = replace(subscription, options=self.options)
         why = self._exceeds(wanted, here.hook)
         by_hand = here.hook.is_by_hand
@@ -160,7 +160,7 @@ class Planner:
     def _hears_instead(self, hook: Hook) -> bool:
         """Whether the caller's account hears of it, while a webhook by hand is waited for."""
         waits = hook.is_by_hand and hook.state is HookState.WAITING
-        return waits and self._may_listen and not self._can_make and not self.served
+        return waits and self.may_listen and not self._can_make and not self.served
 
     def _brings(self, hook: Hook) -> bool:
         """Whether the caller's account hears of it through this hook, or makes its webhook."""
@@ -306,7 +306,8 @@ class Planner:
         return can and not self.request.by_hand
 
     @property
-    def _may_listen(self) -> bool:
+    def may_listen(self) -> bool:
+        """Whether the operator lets the caller's account hear of the project."""
         owner = self.access.entitlement is Entitlement.OWNER
         allowed = self.live_for.allows(private=self.access.is_private, owner=owner)
         return self.access.sees and allowed and not self.request.by_hand
@@ -315,21 +316,21 @@ class Planner:
         """Of which projects accounts may hear, where that is why this hook waits for a webhook."""
         waits = hook.is_by_hand and hook.state is HookState.WAITING
         asks = waits and self.access.sees and not self.request.by_hand
-        return self.live_for if asks and not self._may_listen else None
+        return self.live_for if asks and not self.may_listen else None
 
     def _listens(self, hook: Hook | None) -> bool:
         """Whether the caller's account hears of it through this hook, or a new one."""
         fits = hook is None or hook.listens or self._hears_instead(hook)
-        return fits and self._may_listen
+        return fits and self.may_listen
 
     def _makes(self, hook: Hook | None) -> bool:
         return self._can_make and (hook is None or hook.kind is HookKind.OWN)
 
-    def _check_seen(self) -> None:
+    def _check_seen(self, *, here: bool = False) -> None:
         """Refuse a member whose linked account may not see the project."""
         manages = self.served and self.request.actor.manages_guild
         if self.access.why is EnsureProblem.NOT_OWNER and self.access.is_private and not manages:
-            raise CommandRefused(ProjectNotSeen(self.server_url))
+            raise CommandRefused(ProjectNotSeen(self.server_url, here))
 
     def _needs_account(self) -> NeedsAccount:
         return NeedsAccount(self.request, self.server_url, self.access.why, self.access.detail)

@@ -92,10 +92,14 @@ class SubscribeChange(StrEnum):
 
 
 class NotHeard(Enum):
-    """Why nothing is heard of a project that is live through an account, until the host acts."""
+    """Why nothing arrives of a project, whatever happens there.
+
+    The first two are of what is live through an account, the last is of what waits for a webhook.
+    """
 
     SERVER_LEFT_OUT = auto()  # the bot's settings do not name its server any more
     UNOPENABLE = auto()  # the bot's keys do not open the account
+    NO_ADDRESS = auto()  # the bot has no address that the webhook could lead to
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ class Followed:
     """A subscription with the hook that it gets its events through.
 
     `named`: the reader may know what the channel calls the project. `models` are names of models
-    that its filters name by their ids. `not_heard` is known only where somebody manages it.
+    that its filters name by their ids. `not_heard` is looked at only for who asks about it.
     """
 
     hook: Hook

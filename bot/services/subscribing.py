@@ -172,10 +172,15 @@ class Subscribing:
         if plan.pause is not None:
             await self._pause(new.id, plan.pause)
         by = by_person(request.actor.id)
-        kept = await self._resume(hook, new, by) if resumes else 0
+        # Whose account is not to be heard is paused again as long as there is no webhook.
+        after_webhook = plan.makes and hook.is_heard and not planner.may_listen
+        kept = await self._resume(hook, new, by) if resumes and not after_webhook else 0
         if plan.listens:
             hook = await self._listen(hook, new)
         webhook = await self._ensure_webhook(hook, planner, plan)
+        if resumes and after_webhook:
+            resumes = isinstance(webhook, Ensured)
+            kept = await self._resume(hook, new, by) if resumes else 0
         also, unanswered = await self._answer_others(hook, planner, plan, webhook)
         if also:
             webhook = _with_more(webhook, await self._webhooks.ensure(hook.id, by=by))
@@ -283,7 +288,7 @@ class Subscribing:
         if hook.kind is HookKind.SHARED:
             return None
         if plan.makes and access.account is not None:
-            if hook.listens:
+            if hook.listens and planner.may_listen:
                 await self._listening.read_before_webhook(hook)
             ensured = await self._webhooks.ensure(hook.id, access.account.id, by=by)
             works_by_hand = hook.is_by_hand and hook.state is HookState.LIVE

@@ -138,7 +138,8 @@ class SubscriptionService:
         if not isinstance(outcome, Subscribed):
             return outcome
         names = await self._names(request, link, outcome)
-        entry, setup = await self.setups.of_new(outcome.entry, request.actor)
+        (entry,) = await self._looked_at([outcome.entry])
+        entry, setup = await self.setups.of_new(entry, request.actor)
         options, before = entry.subscription.options, outcome.old_options or SubscriptionOptions()
         shown = {*options.models, *before.models} & names.models.keys()
         known = {**entry.models, **{one: names.models[one] for one in shown}}
@@ -236,13 +237,18 @@ class SubscriptionService:
     ) -> list[Followed]:
         """Subscriptions of the guild, or of one channel, that the caller may manage."""
         entries = await managed_entries(self._storage, guild_id, actor, channel_id)
-        return await with_what_is_not_heard(self._storage, entries, self._servers)
+        return await self._looked_at(entries)
 
     async def entry(self, guild_id: int, actor: Actor, subscription_id: int) -> Followed:
         """One subscription of this guild that the caller may manage."""
         entry = await managed_entry(self._storage, guild_id, actor, subscription_id)
-        (looked_at,) = await with_what_is_not_heard(self._storage, [entry], self._servers)
+        (looked_at,) = await self._looked_at([entry])
         return looked_at
+
+    async def _looked_at(self, entries: Sequence[Followed]) -> list[Followed]:
+        return await with_what_is_not_heard(
+            self._storage, entries, self._servers, has_address=self.has_public_url
+        )
 
     async def pause(self, guild_id: int, actor: Actor, subscription_id: int) -> Followed:
         """Stop showing events in the channel until somebody resumes."""

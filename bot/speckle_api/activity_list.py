@@ -1,15 +1,15 @@
 """A project's activity list, which servers up to 2.31 have, read in pages."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
-from bot.errors import SpeckleError, SpeckleNotFound
+from bot.errors import SpeckleError, SpeckleFault, SpeckleNotFound, SpeckleRejected
 from bot.speckle.activity import Activity
 from bot.speckle.wire import id_of, text_of
-from bot.speckle_api.answers import MILLISECOND, child, iso, items, moment
+from bot.speckle_api.answers import MILLISECOND, child, iso, items, moment, needed
 from bot.speckle_api.asker import Asker
 from bot.speckle_api.error_answers import from_errors
 from bot.speckle_api.graphql import AnswerTooLarge
@@ -31,12 +31,20 @@ query Activity(
 ) {
   stream(id: $project) {
     activity(limit: $limit, after: $after, before: $before, cursor: $cursor) {
-      items { id actionType resourceId userId time message info @include(if: $info) }
+      items { id streamId actionType resourceId userId time message info @include(if: $info) }
     }
   }
 }
 """,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Lines of a page, newest first; `size` counts those too that are of no use."""
+
+    lines: Sequence[Activity]
+    size: int
 
 
 class ActivityList:
@@ -71,15 +79,16 @@ class ActivityList:
             data = await self._asker.read(login, ACTIVITY, wanted, until)
             if data is None:
                 return None
-            page = read_activity(data)
+            page = _page(login.server_url, data, project_id)
             known = len(lines)
-            lines.update((line.id, line) for line in page)
-            if len(page) < wanted["limit"]:
+            lines.update((line.id, line) for line in page.lines)
+            if page.size < wanted["limit"]:
                 break
             if len(lines) == known:  # one millisecond has more than a page holds
                 wanted["limit"] *= 2
             # The next page begins before the cursor; lines of one millisecond must not be lost.
-            wanted["cursor"] = iso(page[-1].at + MILLISECOND)
+            if page.lines:
+                wanted["cursor"] = iso(page.lines[-1].at + MILLISECOND)
         newest = sorted(lines.values(), key=lambda line: line.at, reverse=True)[:limit]
         return newest[::-1]
 
@@ -126,13 +135,17 @@ class ActivityList:
         why = {_alias(error): error for error in answer.errors}
         found: dict[str, Sequence[Activity] | SpeckleError] = {}
         for number, project_id in enumerate(after):
-            stream = child(answer.data, f"p{number}")
-            if stream is None and (error := why.get(f"p{number}")) is not None:
+            stream, error = child(answer.data, f"p{number}"), why.get(f"p{number}")
+            if error is not None:
                 found[project_id] = from_errors(login.server_url, [error], answer.retry_in_s)
             elif stream is None:
                 found[project_id] = SpeckleNotFound(login.server_url, "the project is not there")
             else:
-                found[project_id] = read_activity({"stream": stream})
+                try:
+                    page = _page(login.server_url, {"stream": stream}, project_id)
+                    found[project_id] = page.lines
+                except SpeckleRejected as unreadable:
+                    found[project_id] = unreadable
         return found
 
     async def with_info(
@@ -145,7 +158,8 @@ class ActivityList:
     ) -> list[Activity]:
         """The first of these lines, oldest first as they are given, with their `info`.
 
-        As many as one answer can hold, and one at least, which is `cut` if it alone is too large.
+        As many as one answer can hold, and one at least, which is `cut` if it alone is too large,
+        or the server fails at it.
         """
         until = self._asker.until(within_s)
         count = min(len(lines), PAGE // 2)
@@ -156,14 +170,15 @@ class ActivityList:
             wanted["before"] = iso(lines[count - 1].at + MILLISECOND)
             try:
                 data = await self._asker.read(login, ACTIVITY, wanted, until)
-            except AnswerTooLarge:
+            except (AnswerTooLarge, SpeckleFault) as error:
                 if count == 1:
                     return [replace(lines[0], cut=True)]
-                count = (count + 1) // 2
+                # A fault takes its time, as it is tried again.
+                count = 1 if isinstance(error, SpeckleFault) else (count + 1) // 2
             else:
-                page = read_activity(data)
-                infos = {line.id: line.info for line in page}
-                if lines[0].id not in infos and len(page) >= wanted["limit"]:
+                page = _page(login.server_url, data, project_id)
+                infos = {line.id: line.info for line in page.lines}
+                if lines[0].id not in infos and page.size >= wanted["limit"]:
                     wanted["limit"] *= 2  # the oldest are left out
                     continue
                 return [replace(line, info=infos.get(line.id)) for line in lines[:count]]
@@ -180,7 +195,7 @@ class ActivityList:
             "before": iso(at + NEAR),
             "limit": LINES_NEAR,
         }
-        return read_activity(await self._asker.read(login, ACTIVITY, wanted, until))
+        return read_activity(await self._asker.read(login, ACTIVITY, wanted, until), project_id)
 
 
 def _some(
@@ -198,7 +213,7 @@ def _question_of(count: int) -> str:
     variables = "".join(f", $p{number}: String!, $a{number}: DateTime" for number in numbers)
     parts = "".join(
         f"\n  p{number}: stream(id: $p{number}) {{ activity(limit: $limit, after: $a{number}) "
-        "{ items { id actionType resourceId userId time message } } }"
+        "{ items { id streamId actionType resourceId userId time message } } }"
         for number in numbers
     )
     return f"query ActivityOfMany($limit: Int!{variables}) {{{parts}\n}}"
@@ -210,8 +225,15 @@ def _alias(error: Mapping[str, Any]) -> str:
     return str(path[0]) if isinstance(path, Sequence) and path else ""
 
 
-def read_activity(data: Any) -> list[Activity]:
-    """Lines of the activity list, newest first as they come."""
+def _page(server_url: str, data: Any, project_id: str) -> _Page:
+    """A page of the list. Errors: SpeckleRejected where there is none in the answer."""
+    listed = child(data, "stream", "activity", "items")
+    found = needed(server_url, listed if isinstance(listed, list) else None)
+    return _Page(read_activity(data, project_id), len(found))
+
+
+def read_activity(data: Any, project_id: str) -> list[Activity]:
+    """Lines of a project's activity list, newest first as they come; none of another project."""
     return [
         Activity(
             id=line_id,
@@ -223,7 +245,8 @@ def read_activity(data: Any) -> list[Activity]:
             info=item.get("info"),
         )
         for item in items(child(data, "stream", "activity", "items"))
-        if (line_id := id_of(item.get("id")))
+        if item.get("streamId") in (None, project_id)
+        and (line_id := id_of(item.get("id")))
         and (action := text_of(item.get("actionType"), 64))
         and (at := moment(item.get("time")))
     ]

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
@@ -15,6 +16,8 @@ from bot.errors import SpeckleUnavailable
 from bot.metrics import Metrics, SpeckleResult
 
 log = structlog.get_logger()
+
+OUT_OF_ORDER: Final = frozenset({502, 503, 504})  # what a proxy answers while its server is away
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,8 @@ class BreakerLimits:
 
 @dataclass(slots=True)
 class _Server:
-    failures: int = 0
+    failures: int = 0  # questions without any answer
+    out_of_order: int = 0  # and those that something in front of the server answered
     reason: str = ""
     rests_until: float = -math.inf
 
@@ -67,8 +71,11 @@ class CircuitBreakers:
         return {
             server_url: server.reason
             for server_url, server in self._servers.items()
-            if server.failures >= self.limits.failures
+            if self._is_silent(server)
         }
+
+    def _is_silent(self, server: _Server) -> bool:
+        return server.failures + server.out_of_order >= self.limits.failures
 
     def begin(self, server_url: str) -> None:
         """As `check`, for a question that is asked now: after a rest it is the trial."""
@@ -81,8 +88,19 @@ class CircuitBreakers:
     def answered(self, server_url: str) -> None:
         """The server is there."""
         server = self._servers.pop(server_url, None)
-        if server is not None and server.failures >= self.limits.failures:
+        if server is not None and self._is_silent(server):
             log.info("speckle.server_available", server=server_url)
+
+    def out_of_order(self, server_url: str, reason: str) -> None:
+        """A proxy answered for the server, which costs no waiting: it is asked on, and is silent
+        all the same.
+        """
+        server = self._servers.setdefault(server_url, _Server())
+        was_silent = self._is_silent(server)
+        server.out_of_order += server.failures + 1
+        server.failures, server.reason = 0, reason
+        if self._is_silent(server) and not was_silent:
+            log.warning("speckle.server_unavailable", server=server_url, why=reason, rest_s=0.0)
 
     def failed(self, server_url: str, reason: str = "it did not answer recently") -> None:
         """The server gave no answer, for a reason as SpeckleUnavailable has it."""

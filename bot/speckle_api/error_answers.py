@@ -10,14 +10,17 @@ from typing import Any, TypeGuard
 
 from bot.errors import (
     SpeckleError,
+    SpeckleFault,
     SpeckleForbidden,
     SpeckleNotFound,
+    SpeckleOutOfOrder,
     SpeckleRejected,
     SpeckleScopeMissing,
     SpeckleTokenRefused,
     SpeckleUnavailable,
     SpeckleUnknownQuestion,
 )
+from bot.speckle_api.circuit_breaker import OUT_OF_ORDER
 from bot.speckle_api.types import Login
 
 SCOPE = re.compile(r"[a-z]{1,40}:[a-z]{1,40}")
@@ -84,7 +87,7 @@ def from_errors(
         case str() if code in REJECTED:
             return SpeckleRejected(server_url, NOT_UNDERSTOOD)
         case _:
-            return SpeckleUnavailable(server_url, "something went wrong inside the server")
+            return SpeckleFault(server_url, "something went wrong inside the server")
 
 
 def missing_scope(error: Mapping[str, Any]) -> str | None:
@@ -119,6 +122,8 @@ def from_status(
         return SpeckleUnavailable(server_url, TOO_MANY, seconds(retry_after))
     if 300 <= status < 400:
         return SpeckleUnavailable(server_url, "it points to another address, which is not asked")
+    if status in OUT_OF_ORDER:
+        return SpeckleOutOfOrder(server_url, f"it answers HTTP {status}", seconds(retry_after))
     if status >= 400:
         return SpeckleUnavailable(server_url, f"it answers HTTP {status}", seconds(retry_after))
     return SpeckleUnavailable(server_url, "its answer is not that of a Speckle server")

@@ -13,7 +13,7 @@ from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bot.errors import SpeckleError, SpeckleRejected, SpeckleUnavailable
+from bot.errors import AnswerUnreadable, SpeckleError, SpeckleRejected, SpeckleUnavailable
 from bot.network import Network, why_not_reached
 from bot.speckle_api.error_answers import from_errors, from_status, seconds
 
@@ -61,6 +61,7 @@ class _Seen:
     status: int | None = None
     retry_after: str | None = None
     json: Any = None
+    beyond_reading: bool = False  # nested too deeply, or with a number of thousands of digits
 
 
 def ask(
@@ -107,6 +108,8 @@ def _translated(
 
     if isinstance(error.__cause__, _TooLarge):
         return AnswerTooLarge(server_url, "its answer is too large to be read")
+    if seen.beyond_reading:
+        return AnswerUnreadable(server_url, "its answer is not that of a Speckle server")
     if isinstance(error, TransportConnectionFailed) or seen.status is None:
         late = time.monotonic() >= until - SHORTEST_TIMEOUT_S
         if late or isinstance(error.__cause__, _TookTooLong):
@@ -226,7 +229,13 @@ def _deserialiser(seen: _Seen) -> Callable[[str], dict[str, Any]]:
     """What reads JSON and lets through only what a GraphQL server can mean."""
 
     def read(text: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(text)
+        try:
+            found: dict[str, Any] = json.loads(text)
+        except json.JSONDecodeError:
+            raise
+        except (RecursionError, ValueError):
+            seen.beyond_reading = True
+            raise
         seen.json = found
         errors, data = (found.get("errors"), found.get("data")) if _is_object(found) else (0, 0)
         spoke = isinstance(errors, list) and errors and all(map(_is_object, errors))

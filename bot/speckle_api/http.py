@@ -17,7 +17,7 @@ from bot.errors import SpeckleError, SpeckleServerLeftOut, SpeckleUnavailable
 from bot.hosts import is_private_host
 from bot.metrics import SpeckleResult
 from bot.network import Network, why_not_reached
-from bot.speckle_api.circuit_breaker import CircuitBreakers
+from bot.speckle_api.circuit_breaker import OUT_OF_ORDER, CircuitBreakers
 from bot.speckle_api.error_answers import check_token, from_status
 from bot.speckle_api.types import Login
 
@@ -196,7 +196,10 @@ class SpeckleHttp:
                     method, server_url + path, json=body, headers=headers, allow_redirects=False
                 ) as answer,
             ):
-                self._breakers.answered(server_url)
+                if answer.status in OUT_OF_ORDER:
+                    self._breakers.out_of_order(server_url, f"it answers HTTP {answer.status}")
+                else:
+                    self._breakers.answered(server_url)
                 if take is not None and answer.status == 200:
                     content = await _lines(server_url, answer, max_bytes, take)
                 else:

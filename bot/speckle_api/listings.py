@@ -148,14 +148,16 @@ query Team($project: String!) { project(id: $project) { team { role user { id na
 class Listing:
     """Items of a list, newest first; `cursor` leads to those after them, if there are any.
 
-    `total` is how many the server says that it has. `top`, of several pages: the first of them,
-    which is of one moment: what moves meanwhile may be on none of several.
+    `total` is how many the server says that it has. `torn`: some of it cannot be read. `top`, of
+    several pages: the first of them, which is of one moment: what moves meanwhile may be on none of
+    several.
     """
 
     items: tuple[dict[str, Any], ...] = ()
     cursor: str | None = None
     total: int | None = None
     top: "Listing | None" = None
+    torn: bool = False
 
     def before(self, size: int) -> str | None:
         """Where its next page of this size begins.
@@ -194,6 +196,8 @@ class Listing:
 
         Not by its cursor: a server gives one behind its last page too.
         """
+        if self.torn or len(self.moved) < len(self.items):
+            return FUTURE
         if self.total is not None and len(self.items) >= self.total:
             return None
         return min(self.moved, default=None) or FUTURE
@@ -203,10 +207,13 @@ def read_page(data: Any) -> Listing:
     """A page of a list, of what has an id; an empty one for None."""
     project = child(data, "project")
     listed = child(project, "listed") or child(project, "model", "listed")
+    entries = child(listed, "items")
+    found = tuple(item for item in items(entries) if id_of(item.get("id")))
     return Listing(
-        tuple(item for item in items(child(listed, "items")) if id_of(item.get("id"))),
+        found,
         text_of(child(listed, "cursor")),
         count(child(listed, "totalCount")),
+        torn=not isinstance(entries, list) or len(found) < len(entries),
     )
 
 

@@ -18,7 +18,7 @@ import aiohttp
 
 from bot.errors import SpeckleServerLeftOut, SpeckleUnavailable
 from bot.network import Network, why_not_reached
-from bot.speckle_api.circuit_breaker import CircuitBreakers
+from bot.speckle_api.circuit_breaker import OUT_OF_ORDER, CircuitBreakers
 from bot.speckle_api.error_answers import check_token
 from bot.speckle_api.live_frames import (
     Dead,
@@ -132,7 +132,8 @@ class LiveSockets:
             raise SpeckleUnavailable(server_url, "it sends WebSockets elsewhere") from None
         except aiohttp.WSServerHandshakeError as error:
             # Questions may pass where WebSockets do not: no reason to ask none.
-            self._breakers.answered(server_url)
+            if error.status not in OUT_OF_ORDER:
+                self._breakers.answered(server_url)
             reason = f"it opens no WebSocket (HTTP {error.status})"
             raise SpeckleUnavailable(server_url, reason) from None
         except (aiohttp.ClientError, ConnectionError) as error:

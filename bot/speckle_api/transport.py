@@ -14,7 +14,13 @@ from typing import Any, TypeVar
 
 import stamina
 
-from bot.errors import SpeckleError, SpeckleServerLeftOut, SpeckleUnavailable
+from bot.errors import (
+    AnswerUnreadable,
+    SpeckleError,
+    SpeckleOutOfOrder,
+    SpeckleServerLeftOut,
+    SpeckleUnavailable,
+)
 from bot.fairness import FairSemaphore
 from bot.metrics import SpeckleResult
 from bot.network import Network
@@ -105,7 +111,9 @@ class GraphQLTransport:
 
         def pause(error: Exception) -> bool | float:
             asked = login.server_url in self._slots and not self._closed
-            if not asked or not isinstance(error, SpeckleUnavailable):
+            if not asked or isinstance(error, AnswerUnreadable):
+                return False
+            if not isinstance(error, SpeckleUnavailable):
                 return False
             left_s = until - time.monotonic()
             if error.retry_in_s is None:
@@ -208,6 +216,8 @@ class GraphQLTransport:
         self._breakers.count(server_url, _result(outcome))
         if isinstance(outcome, NoResponse):
             self._breakers.failed(server_url, outcome.reason)
+        elif isinstance(outcome, SpeckleOutOfOrder):
+            self._breakers.out_of_order(server_url, outcome.reason)
         elif isinstance(outcome, GraphQLResponse | SpeckleError):
             self._breakers.answered(server_url)
         if answer.done():

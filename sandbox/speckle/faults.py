@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 BAD_GATEWAY = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 
@@ -27,6 +28,7 @@ class SpeckleFaults:
     when: Callable[[str], bool] = lambda operation: True
     times: int | None = None
     after: bool = False
+    lie: Callable[[str, Any], Any] | None = None
     hanging: int = 0
 
     def rate_limit(self, retry_after_s: float, times: int | None = None) -> None:

@@ -210,6 +210,19 @@ async def test_something_else_than_a_speckle_server_is_said(
     assert "something else answers" in row.text
 
 
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_speckle_server_that_is_away_behind_its_proxy_is_said_to_be_that(
+    serve: Serve, http: ClientSession, status: int
+) -> None:
+    async def page(_request: web.Request) -> web.Response:
+        return web.Response(status=status, text="<html>")
+
+    (row,) = await check_server(http, await serve(page))
+    assert row.mark is CheckMark.BAD
+    assert f"a proxy answers for it (HTTP {status})" in row.text
+    assert "SPECKLE_SERVERS" not in row.text
+
+
 async def test_a_speckle_server_that_moved_is_said(serve: Serve, http: ClientSession) -> None:
     async def moved(_request: web.Request) -> web.Response:
         raise web.HTTPMovedPermanently("https://new.example/graphql")
@@ -605,6 +618,29 @@ async def test_a_restored_copy_is_said_before_and_after_the_bot_has_seen_it(
     *_, after, _ = await check_database(with_key(database))
     assert (after.mark, after.what) == (CheckMark.WARNED, "Restored")
     assert "1 linked account not used" in after.text
+
+
+async def test_webhooks_of_a_public_url_that_was_are_said(database: str) -> None:
+    async with Storage.open(database, Vault([KEY])) as storage:
+        await storage.restored_copy.accept()
+        await storage.write(
+            lambda tx: tx.link_requests.add("nonce", 1, "https://a.test", LinkDetails())
+        )
+        account = await storage.write(
+            lambda tx: tx.accounts.link(
+                "nonce", "0123456789", None, Tokens("token"), frozenset(SCOPES), notified=True
+            )
+        )
+        assert account is not None
+        hook = await storage.write(
+            lambda tx: tx.hooks.create(1, "https://a.test", "0123456789", HookKind.OWN, 1, 2)
+        )
+        await storage.write(lambda tx: tx.hooks.record_webhook(hook.id, account.id, "abc"))
+    rows = {row.what: row for row in await check_database(with_key(database))}
+    assert rows["Webhooks"].mark is CheckMark.WARNED
+    assert "1 webhook that the bot created leads to what it was" in rows["Webhooks"].text
+    set_again = with_key(database).model_copy(update={"public_url": "https://bot.test"})
+    assert "Webhooks" not in {row.what for row in await check_database(set_again)}
 
 
 async def test_no_key_at_all_is_said(database: str) -> None:

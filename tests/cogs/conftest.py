@@ -132,6 +132,7 @@ async def client_over(
             access.decide_and_record,
             looks,
             speckle_servers=(CLOUD, OWN_SERVER),
+            has_public_url=True,
             now=clock,
         ),
         AuditService(storage, clock),

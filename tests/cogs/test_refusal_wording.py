@@ -61,6 +61,7 @@ def test_each_reason_and_each_retry_has_its_words() -> None:
             ("https://elsewhere.example", f"{CLOUD}, https://b.example", "`SPECKLE_SERVERS`"),
         ),
         (ProjectNotSeen(CLOUD), ("no such project on https://app.speckle.systems", "`/account`")),
+        (ProjectNotSeen(CLOUD, here=True), ("stays paused", "`/unsubscribe`", "`/account`")),
         (ProjectNotPublic(CLOUD), ("`/link`", "in the whole server", "Nothing was changed")),
         (
             NoRoom(Limited.HOOKS, 1, 1),

@@ -348,7 +348,7 @@ async def test_who_has_no_account_is_led_to_link_one_and_a_stranger_goes_away_em
         panel = await sandbox.command(studio.guild, studio.facade, studio.tobias, "subscriptions")
         await sandbox.select(panel, "", [NAME], studio.tobias)
         refused = await sandbox.press(panel, "Resume", studio.tobias)
-        assert "no such project" in text_of(refused)
+        assert "cannot see that project" in text_of(refused)
     assert (await house.at(studio.facade)).state is SubscriptionState.PAUSED
 
 

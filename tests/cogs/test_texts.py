@@ -339,6 +339,22 @@ def test_the_panel_shows_the_last_event_as_a_time_that_discord_counts() -> None:
     assert fields["Last event"] == "None yet"
 
 
+def test_one_that_is_resumed_and_waits_for_a_webhook_is_not_said_to_show_anything() -> None:
+    waiting = replace(ENTRY, hook=replace(HOOK, state=HookState.WAITING))
+    resumed = Resumed(STRUCTURE, (waiting,), 0)
+    embed = notice_texts.answered_embed(resumed, 1, NOW, read_by_others=False)
+    assert "arrives yet" in (embed.description or "")
+    assert "again" not in (embed.description or "")
+    assert embed.title != "Resumed"
+    both = replace(resumed, entries=(waiting, ENTRY))
+    embed = notice_texts.answered_embed(both, 1, NOW, read_by_others=False)
+    assert "again" in (embed.description or "")
+    assert "arrives yet" in (embed.description or "")
+    answered = Subscribed(waiting, SubscribeChange.UNCHANGED, None, True, None, ())
+    assert "active again" not in subscribe_texts.edited(answered)
+    assert "nothing new is shown until its webhook works" in subscribe_texts.edited(answered)
+
+
 @pytest.mark.parametrize(
     ("cards", "said"),
     [

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 
 import pytest
@@ -200,10 +201,12 @@ async def workshop(
             ready: bool = True,
             servers: Sequence[str] = (server.url,),
             key: str | None = None,
+            now: Callable[[], datetime] = utc_now,
             **live: object,
         ) -> AsyncIterator[App]:
             async with start_bot(
                 ready=ready,
+                now=now,
                 timings=replace(timings, listening=pace),
                 public_url=f"http://127.0.0.1:{port}" if public else None,
                 webhook_port=port,

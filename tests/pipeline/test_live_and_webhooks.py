@@ -5,9 +5,11 @@ import asyncio
 import pytest
 
 from bot.app import Timings
+from bot.model import PauseReason
 from sandbox.speckle import commit_create_data
 from sandbox.speckle.people_at_work import PersonAtWork
 from tests.conftest import only_2_31
+from tests.pipeline.deliveries import wait_until_paused
 from tests.pipeline.test_live import LIVE, QUICK, Workshop, handed_over, is_paused
 from tests.pipeline.test_live import workshop as workshop  # a fixture
 from tests.pipeline.test_owner_end_to_end import text_of
@@ -165,3 +167,47 @@ async def test_what_the_host_allows_no_more_beside_a_webhook_is_read_no_more_and
         await asyncio.sleep(1.0)  # five turns, if there were any
         assert "is it dry?" not in workshop.shown(facade)
         assert not await is_paused(app, facade)
+
+
+@only_2_31
+async def test_an_owner_whose_account_is_not_to_be_heard_has_a_webhook_made_and_is_paused_no_more(
+    workshop: Workshop,
+) -> None:
+    """The account would be asked, and the channel paused for it, before the webhook is there."""
+    workshop.tower.visibility = "PRIVATE"
+    async with workshop.start(who="owners"):
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        assert LIVE in await workshop.subscribe()
+    async with workshop.start(public=True, who="public") as app:
+        await wait_until_paused(app, workshop.studio.structure, PauseReason.ACCESS_LOST)
+        faults = workshop.server.faults
+        faults.when, faults.status = lambda operation: operation == "CreateWebhook", 503
+        refused = await workshop.subscribe()
+        assert "could not be created for you" in refused
+        assert "active again" not in refused
+        assert await is_paused(app, workshop.studio.structure)
+        faults.clear()
+        answer = await workshop.subscribe()
+        assert "in Speckle for you" in answer
+        assert "active again" in answer
+        await handed_over(app)
+        assert not await is_paused(app, workshop.studio.structure)
+        await workshop.happens("roof on")
+        await workshop.shows("roof on")
+
+
+async def test_a_bot_that_has_no_public_address_any_more_says_how_its_projects_become_live(
+    workshop: Workshop,
+) -> None:
+    async with workshop.start(public=True):
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        assert "in Speckle for you" in await workshop.subscribe()
+    async with workshop.start():
+        doctor = text_of(await workshop.type("doctor"))
+        assert "only if the address that it was made with still leads to the bot" in doctor
+        assert "Or use `/unsubscribe` in all channels that follow the project" in doctor
+        await workshop.type("unsubscribe", project=workshop.tower.id)
+        assert not workshop.server.webhooks(workshop.tower)
+        assert LIVE in await workshop.subscribe()
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")

@@ -13,6 +13,7 @@ from tests.pipeline import test_live
 from tests.pipeline.deliveries import wait_until_paused
 from tests.pipeline.test_live import LIVE, Workshop, nothing_waits
 from tests.pipeline.test_owner_end_to_end import text_of
+from tests.waiting import until
 
 timings, workshop = test_live.timings, test_live.workshop
 
@@ -24,6 +25,8 @@ async def _followed(workshop: Workshop) -> None:
     assert LIVE in await workshop.subscribe(workshop.juno)
     workshop.publish("slab poured")
     await workshop.shows("slab poured")
+    assert "Kestrel Tower · " in workshop.shown()  # its cards name it, too
+    assert f"Project {workshop.tower.id}" not in workshop.shown()
 
 
 @only_2_31
@@ -67,6 +70,10 @@ async def test_what_the_host_allows_no_more_is_paused_at_the_next_start(
         paused = await wait_until_paused(app, studio.structure, PauseReason.ACCESS_LOST)
         assert paused.pause_detail == PauseWhy.NOT_LIVE
         assert len(workshop.server.asked_lists("Activity")) == asked
+        private = studio.sandbox.world.private_channel(workshop.juno.id)
+        [notice] = await studio.sandbox.wait_for_messages(private, 1, 15)
+        assert "is shown if it is live through an account again" in str(notice.embeds)
+        assert "Nothing is lost" not in str(notice.embeds)  # a webhook tells nothing of before
         panel = text_of(await workshop.type("subscriptions", by=workshop.juno))
         assert "does not let it show this project live through the account" in panel
         assert "says what is possible instead" in text_of(
@@ -76,6 +83,15 @@ async def test_what_the_host_allows_no_more_is_paused_at_the_next_start(
         by_hand = await workshop.subscribe(workshop.juno)
         assert "cannot be live through your account" in by_hand
         assert "Nothing arrives yet" in by_hand
+        for what_is_not_so in ("active again", "waits", "by hand", "could not be created"):
+            assert what_is_not_so not in by_hand
+        assert ("Ask **Ilse Brandt** to link their account" in by_hand) == (who == "owners")
+        assert ("Only the person who runs the bot can change that" in by_hand) == (who == "public")
+        for command in ("subscriptions", "doctor", "events", "why"):
+            answer = text_of(await workshop.type(command, by=workshop.juno))
+            assert "othing arrives: the bot has no public address" in answer, command
+            for what_is_not_so in ("waiting for the first", "live through the", "Show set-up"):
+                assert what_is_not_so not in answer, command
     async with workshop.start(who=who) as app:
         await workshop.link(studio.maren, workshop.ilse)
         assert (LIVE in await workshop.subscribe()) == (who == "owners")
@@ -129,6 +145,50 @@ async def test_lost_access_pauses_at_once_though_nothing_is_read(
         doctor = text_of(await workshop.type("doctor", by=workshop.juno))
         assert "is live through the account" not in doctor
         assert ("If the project was deleted" in doctor) == (loss == "deleted")
+        again = await workshop.subscribe(workshop.juno)
+        assert "stays paused. If it was deleted, use `/unsubscribe`" in again
+
+
+async def test_a_server_that_does_not_answer_is_no_channel_without_trouble(
+    workshop: Workshop,
+) -> None:
+    async with workshop.start() as app:
+        await workshop.link(workshop.studio.maren, workshop.ilse)
+        assert LIVE in await workshop.subscribe()
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")
+        workshop.server.faults.status = 503
+        doctor = text_of(await workshop.type("doctor"))
+        assert "is read and shown once it answers again" in doctor
+        assert "Nothing is wrong" not in doctor
+        assert "does not answer at the moment" in text_of(await workshop.type("latest"))
+        workshop.publish("columns set")
+
+        await until(app.known_trouble.now)  # /status tells what the last look found
+        status = text_of(await workshop.type("status"))
+        assert "does not answer the bot" in status
+        assert "what is live through an account comes afterwards" in status
+        workshop.server.faults.clear()
+        await workshop.shows("slab poured", "columns set")
+        assert "Nothing is wrong" in text_of(await workshop.type("doctor"))
+        assert not await app.known_trouble.now()
+
+
+async def test_who_looks_at_what_was_shown_reads_that_it_is_paused_now(workshop: Workshop) -> None:
+    """Nothing is read during the pause of a channel that is live, so no event says it."""
+    async with workshop.start() as app:
+        token = await workshop.link(workshop.studio.maren, workshop.ilse)
+        assert LIVE in await workshop.subscribe()
+        workshop.publish("slab poured")
+        await workshop.shows("slab poured")
+        for command in ("events", "why"):
+            assert "paused" not in text_of(await workshop.type(command))
+        workshop.server.revoke(token)
+        await wait_until_paused(app, workshop.studio.structure, PauseReason.ACCESS_LOST)
+        for command in ("events", "why"):
+            answer = text_of(await workshop.type(command))
+            assert "paused: Speckle no longer accepts the sign-in of" in answer, command
+            assert "New version: structure/slab poured" in answer, command
 
 
 @only_2_31

@@ -284,7 +284,7 @@ def services_over(
         served_guilds=served_guilds,
         live_for=live_for,
         listening=ListeningStart(
-            storage, client, lender, on_changed=lambda: None, read=nothing_to_read, now=clock
+            storage, client, lender, on_changed=lambda: None, read=nothing_to_read, sure_now=clock
         ),
         now=clock,
     )

@@ -8,6 +8,7 @@ import pytest
 
 from bot.db.channel_queues import make_due
 from bot.db.key_values import LAST_BACKUP
+from bot.errors import SpeckleUnavailable
 from bot.model import HookKind
 from bot.problems import (
     ActiveTrouble,
@@ -110,6 +111,21 @@ async def test_each_speckle_server_that_does_not_answer_is_a_trouble(storage: St
     (trouble,) = await found(storage, silent=breakers.silent())
     assert trouble.key == (TroubleKind.SPECKLE_NOT_ANSWERING, CLOUD)
     assert trouble.facts == {"server": CLOUD, "reason": "it did not answer in time"}
+    breakers.answered(CLOUD)
+    assert breakers.silent() == {}
+
+
+def test_a_server_for_which_a_proxy_answers_is_silent_and_asked_on() -> None:
+    breakers = CircuitBreakers(BreakerLimits(failures=2))
+    breakers.out_of_order(CLOUD, "it answers HTTP 502")
+    assert breakers.silent() == {}
+    for _ in range(2):
+        breakers.failed(CLOUD, "it did not answer in time")
+    with pytest.raises(SpeckleUnavailable):
+        breakers.check(CLOUD)
+    breakers.out_of_order(CLOUD, "it answers HTTP 502")
+    breakers.check(CLOUD)
+    assert breakers.silent() == {CLOUD: "it answers HTTP 502"}
     breakers.answered(CLOUD)
     assert breakers.silent() == {}
 

@@ -71,7 +71,7 @@ def recorded_list() -> list[Activity]:
     items = json.loads((LISTS / "of_the_deliveries.json").read_text("utf-8"))["items"]
     for number, item in enumerate(items):
         item["id"] = f"entry{number}"
-    return read_activity({"stream": {"activity": {"items": items}}})
+    return read_activity({"stream": {"activity": {"items": items}}}, "7e14d973e6")
 
 
 @pytest.mark.parametrize("delivery", recorded(), ids=lambda delivery: delivery.name)

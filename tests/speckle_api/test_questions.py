@@ -91,7 +91,7 @@ WHOLE: list[tuple[Callable[[Any], Any], Any]] = [
         },
     ),
     (
-        activity_list.read_activity,
+        lambda data: activity_list.read_activity(data, "tower"),
         {
             "stream": {
                 "activity": {
@@ -278,8 +278,8 @@ def test_each_recorded_refusal_means_what_it_says(name: str) -> None:
         "err_webhookCreate_missing_project": "SpeckleNotFound: there is no such project",
         "err_webhookCreate_non_owner": "SpeckleForbidden: this account may not do that",
         "err_http_unknown_field": "SpeckleUnknownQuestion: it does not understand this question",
-        "err_webhook_history_limit_negative": "SpeckleUnavailable: something went wrong inside"
-        " the server",
+        "err_webhook_history_limit_negative": "SpeckleFault: something went wrong inside the"
+        " server",
         "comment_missing": "SpeckleNotFound: there is no such comment in this project",
         "err_model_by_id_missing": "SpeckleNotFound: there is no such model",
     }

@@ -90,6 +90,7 @@ async def _database_rows(settings: Settings, make_a_key: str) -> Sequence[CheckR
             ),
             *_disk_rows(await storage.free_disk_bytes(), settings.operator.free_disk_gb * GB),
             *await _copy_rows(storage),
+            *await _webhook_rows(settings, storage),
         ]
         if not keys:
             return [*rows, _keys_skipped(settings, make_a_key, lost=lost), *_cost_rows(lost)]
@@ -106,6 +107,23 @@ def _disk_rows(free_bytes: int | None, margin_bytes: float) -> Sequence[CheckRes
         "or shorten [retention] there."
     )
     return [CheckResult(CheckMark.WARNED, "Disk", text)]
+
+
+async def _webhook_rows(settings: Settings, storage: Storage) -> list[CheckResult]:
+    """That webhooks were made for an address that is not set any more."""
+    if settings.public_url is not None:
+        return []
+    made = len(await storage.read(lambda tx: tx.hooks.with_webhooks()))
+    if not made:
+        return []
+    text = (
+        f"PUBLIC_URL is not set any more, and {counted(made, 'webhook')} that the bot created "
+        f"{'leads' if made == 1 else 'lead'} to what it was: what Speckle sends arrives only if "
+        "that address still leads here, and the bot repairs nothing. Set PUBLIC_URL again. Or use "
+        "/unsubscribe in all channels that follow such a project, then /subscribe: then it is live "
+        "through an account, where `who` in [live] of config.toml allows that."
+    )
+    return [CheckResult(CheckMark.WARNED, "Webhooks", text)]
 
 
 def _backup_row(

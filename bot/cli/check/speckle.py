@@ -22,6 +22,7 @@ from bot.speckle.tokens import SCOPES, SpeckleApp
 from bot.speckle_api.activity_list import ACTIVITY
 from bot.speckle_api.answers import child, items
 from bot.speckle_api.bundles import BundleReader
+from bot.speckle_api.circuit_breaker import OUT_OF_ORDER
 from bot.speckle_api.optional_questions import ANY_COMMENTS, ANY_ISSUES
 from bot.speckle_api.sign_in import BY_VERIFIER, has_verifiers
 
@@ -52,6 +53,12 @@ async def check_server(http: aiohttp.ClientSession, server: str) -> Sequence[Che
         found = f"redirects to {origin(answer.location)}. Name that address in SPECKLE_SERVERS."
         return [CheckResult(CheckMark.BAD, what, found)]
     version = answer.at("data", "serverInfo", "version")
+    if version is None and answer.status in OUT_OF_ORDER:
+        found = (
+            f"is out of order: a proxy answers for it (HTTP {answer.status}). If it is not just "
+            "starting, look at that server; the bot asks again by itself."
+        )
+        return [CheckResult(CheckMark.BAD, what, found)]
     if version is None:
         found = f"something else answers there (HTTP {answer.status}). Look at SPECKLE_SERVERS."
         return [CheckResult(CheckMark.BAD, what, found)]

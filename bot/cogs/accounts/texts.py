@@ -143,7 +143,10 @@ def account_linked(account: Account, *, makes_webhooks: bool = True) -> str:
     )
     if makes_webhooks and TokenScope.STREAMS_WRITE not in account.scopes:
         text += f"\n{NO_WRITE}"
-    return f"{text}\n`/account` shows it, `/unlink` removes it."
+    return (
+        f"{text}\nA `/subscribe` that waited for this continues by itself; otherwise type it in a "
+        "channel that is to show one of your projects.\n`/account` shows it, `/unlink` removes it."
+    )
 
 
 def linked_notice(account: Account) -> str:

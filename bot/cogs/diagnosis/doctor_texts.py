@@ -14,6 +14,8 @@ from bot.cogs.notices.quota_texts import today
 from bot.cogs.refusal_texts import cannot_post_text
 from bot.cogs.responses import COLOUR
 from bot.cogs.subscriptions.panel_texts import (
+    ASK_WHAT_IS_POSSIBLE,
+    NO_ADDRESS,
     REMEDIES,
     account_owner,
     last_event_text,
@@ -25,8 +27,9 @@ from bot.cogs.webhooks.texts import RELINK, TROUBLES, channels_text, probe_text,
 from bot.model import Hook, HookKind, HookState, HookTrouble, PauseReason, SubscriptionState
 from bot.problem_texts import not_ready_text
 from bot.services.doctor import AccountLook, ChannelLook, Diagnosis
+from bot.services.public_url import ProbeProblem
 from bot.services.quotas import Usage
-from bot.services.subscribe_results import Followed
+from bot.services.subscribe_results import Followed, NotHeard
 from bot.services.webhook_results import EnsureFailed, EnsureProblem, WebhookLook
 from bot.speckle.tokens import TokenScope
 from bot.speckle_api.types import CallStatus, RecordedCall
@@ -34,6 +37,11 @@ from bot.speckle_api.types import CallStatus, RecordedCall
 MAX_CHANNELS_SAID: Final = 10
 OPERATOR: Final = "the person who runs the bot"
 UNTIL_NEXT: Final = "This is shown until the next event is accepted."
+OF_AN_ADDRESS_BEFORE: Final = (
+    "Until then, what the webhook sends arrives only if the address that it was made with still "
+    "leads to the bot. Or use `/unsubscribe` in all channels that follow the project, then "
+    "`/subscribe`: then it is live through your account, where that is allowed."
+)
 OR_SUBSCRIBE: Final = (
     "Or an owner links their account (`/link`) and uses `/subscribe` in the channel: then the bot "
     "does it, and maintains the webhook."
@@ -136,10 +144,12 @@ def _of_bot(diagnosis: Diagnosis) -> Iterator[Finding]:
 
 def _of_address(diagnosis: Diagnosis) -> Iterator[Finding]:
     result = diagnosis.address
-    if result is None:
+    if result is None or diagnosis.entry.not_heard is NotHeard.NO_ADDRESS:
         return
     if result.problem is not None:
-        yield Finding(Health.BAD, probe_text(result, diagnosis.hook.server_url))
+        text = probe_text(result, diagnosis.hook.server_url)
+        lost = f" {OF_AN_ADDRESS_BEFORE}" if result.problem is ProbeProblem.MISSING else ""
+        yield Finding(Health.BAD, f"{text}{lost}")
     elif result.local_speckle and result.local_bot and not _got_through(diagnosis.webhook):
         yield Finding(
             Health.UNKNOWN,
@@ -170,6 +180,10 @@ def _of_webhook(diagnosis: Diagnosis) -> Iterator[Finding]:
         return
     if hook.is_heard:
         yield _of_hearing(diagnosis.entry)
+        return
+    if diagnosis.entry.not_heard is NotHeard.NO_ADDRESS:
+        text = f"{NO_ADDRESS[0].upper()}{NO_ADDRESS[1:]}. {ASK_WHAT_IS_POSSIBLE}"
+        yield Finding(Health.BAD, text)
         return
     if hook.unopenable:
         yield Finding(
@@ -411,7 +425,10 @@ def _of_account(look: AccountLook, diagnosis: Diagnosis) -> Finding:
         return Finding(Health.GOOD, f"{who} {does}.")
     if look.problem is EnsureProblem.SPECKLE_AWAY:
         text = f"{who} could not be checked: {hook.server_url} does not answer at the moment."
-        return Finding(Health.UNKNOWN, text)
+        if not hook.is_heard:
+            return Finding(Health.UNKNOWN, text)
+        then = "What happens in the project meanwhile is read and shown once it answers again."
+        return Finding(Health.WARN, f"{text} {then} If this lasts, tell {OPERATOR}.")
     if look.problem is EnsureProblem.LEFT_OUT:
         text = f"{who} cannot be used. {left_out_text(hook.server_url)}"
         return Finding(Health.BAD, text)

@@ -10,7 +10,7 @@ from bot.cards.text import counted, escape_name, joined, moment_text, shorten, s
 from bot.cogs.events.stages import kind_text
 from bot.cogs.events.texts import ASK_A_MANAGER, OVER_QUOTA, first_line_of_state, outcome_text
 from bot.cogs.responses import COLOUR
-from bot.cogs.subscriptions.panel_texts import MANAGERS_SUBSCRIBE
+from bot.cogs.subscriptions.panel_texts import MANAGERS_SUBSCRIBE, not_heard_remedy
 from bot.cogs.webhooks.texts import settings_link, trouble_remedy, trouble_text
 from bot.model import HookKind, HookState, SubscriptionState
 from bot.services.event_log import NothingArrived
@@ -115,7 +115,7 @@ def nothing_embed(answer: NothingArrived) -> discord.Embed:
             value=shorten(found, MAX_FIELD_VALUE),
             inline=False,
         )
-    if all(_is_before(answer.reference, one) for one in answer.entries):
+    if all(one.not_heard or _is_before(answer.reference, one) for one in answer.entries):
         return embed
     causes = "\n".join(
         f"{number}. {cause}" for number, cause in enumerate(_causes(answer.entries), 1)
@@ -174,6 +174,9 @@ def _found(entry: Followed, answer: NothingArrived) -> Iterator[str]:
         yield first_line_of_state(entry)
     if hook.trouble is not None:
         yield f"{trouble_text(hook)}. {trouble_remedy(hook)}"
+    elif entry.not_heard is not None:
+        yield f"{first_line_of_state(entry)}. {not_heard_remedy(entry)}"
+        return
     elif hook.state is HookState.WAITING:
         yield (
             "⏳ Its webhook has never sent anything. *Show set-up* under `/subscriptions` says "

@@ -39,6 +39,7 @@ from bot.trace_texts import OUTCOMES
 
 MAX_TITLE: Final = 40
 MAX_LINES: Final = MAX_DESCRIPTION - 250  # beside them are a question or a warning
+MOST_STOPPED: Final = 3  # projects of which the list says that nothing is shown now
 MAX_CHOICE: Final = 100
 
 MARKS: Final[Mapping[Outcome, Mark]] = {
@@ -146,12 +147,21 @@ def _next(answer: OneEvent) -> str:
             return _of_not_shown(answer)
 
 
+def gets_nothing(entry: Followed) -> bool:
+    """Whether nothing new is shown now, as somebody paused it or nothing can arrive."""
+    return entry.subscription.state is SubscriptionState.PAUSED or entry.not_heard is not None
+
+
 def first_line_of_state(entry: Followed) -> str:
     """Whether it is paused, and why; of its webhook something else speaks."""
     return state_text(entry).partition("\n")[0]
 
 
 def _not_wanted(answer: OneEvent) -> str:
+    if gets_nothing(answer.event.followed):
+        manages = "`/doctor` says what to do." if answer.manages else ASK_A_MANAGER
+        state = first_line_of_state(answer.event.followed)
+        return f"Nothing newer is shown now: {state}. {manages}"
     if not answer.manages:
         return f"Nothing. Should this channel not get such events? {ASK_A_MANAGER}"
     return (
@@ -195,9 +205,12 @@ def _of_not_shown(answer: OneEvent) -> str:
 def log_embed(log: ChannelLog) -> discord.Embed:
     """The last events of a channel."""
     quota = f"{OVER_QUOTA}\n" if log.over_quota else ""
+    stopped = [one for one in log.entries if gets_nothing(one)][:MOST_STOPPED]
+    states = "".join(f"{project_name(one, 60)}: {first_line_of_state(one)}\n" for one in stopped)
+    lines = _lines(log.events, "R", MAX_LINES - units(states))
     embed = discord.Embed(
         title="The last events",
-        description=f"{quota}In <#{log.channel_id}>:\n{_lines(log.events, 'R')}",
+        description=f"{quota}{states}In <#{log.channel_id}>:\n{lines}",
         colour=COLOUR,
     )
     return embed.set_footer(text="Choose one to see its whole way.")
@@ -227,18 +240,18 @@ def several_embed(answer: SeveralEvents) -> discord.Embed:
         text = "This message shows several events. Which one do you mean?"
     return discord.Embed(
         title="More than one event",
-        description=f"{text}\n{_lines(answer.events, 'f')}",
+        description=f"{text}\n{_lines(answer.events, 'f', MAX_LINES)}",
         colour=COLOUR,
     )
 
 
-def _lines(events: Sequence[ChannelEvent], style: Literal["f", "R"]) -> str:
+def _lines(events: Sequence[ChannelEvent], style: Literal["f", "R"], room: int) -> str:
     """A line for each, as many as fit; with what each says, where all fit with it."""
     for says in (True, False):
         lines = list(_each(events, style, says=says))
-        if units("\n".join(lines)) <= MAX_LINES:
+        if units("\n".join(lines)) <= room:
             return "\n".join(lines)
-    while units("\n".join(lines)) > MAX_LINES:
+    while units("\n".join(lines)) > room:
         lines.pop()
     return "\n".join([*lines, f"… and {len(events) - len(lines)} more, in the list below"])
 

@@ -1,7 +1,7 @@
 """What the bot writes when it pauses a channel, and when the channel continues."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import discord
@@ -196,9 +196,9 @@ def _why_silenced(until: datetime | None) -> str:
 def _what_to_do(context: NoticeContext, listed: str) -> str:
     reason = context.group.notice.reason
     if reason in RIGHTS_PAUSES:
-        whys = {one.subscription.pause_detail for one in context.group.entries}
-        if whys == {PauseWhy.NOT_LIVE}:
+        if _is_barred(context.group):
             return BARRED
+        whys = {one.subscription.pause_detail for one in context.group.entries}
         answer = ANSWER_LIVE if context.group.is_heard else ANSWER
         if whys == {PauseWhy.NOT_FOUND}:
             answer = f"{answer}\n- {IF_DELETED}"
@@ -218,12 +218,24 @@ def _what_happened(context: NoticeContext) -> str:
     stopped = STOPPED if group.notice.reason in RIGHTS_PAUSES else PAUSED_BY
     place = f"<#{group.notice.channel_id}>{_of(context.guild)}"
     happened = stopped.format(projects=projects(group.entries, context.read_by_others), place=place)
+    if _is_barred(group):
+        kept = _kept(group.cards)
+        return (
+            f"{happened} {kept[0].upper()}{kept[1:]}. What happens until it continues is shown if "
+            "it is live through an account again, and not if it gets a webhook instead."
+        )
     new = (
         "what happens until it continues is shown then"
         if group.is_heard and group.notice.reason in RIGHTS_PAUSES
         else "new ones are kept too until it continues"
     )
     return f"{happened} Nothing is lost: {_kept(group.cards)}, and {new}."
+
+
+def _is_barred(group: NoticeGroup) -> bool:
+    """Whether the operator lets no account hear of what was paused."""
+    whys = {one.subscription.pause_detail for one in group.entries}
+    return group.notice.reason in RIGHTS_PAUSES and whys == {PauseWhy.NOT_LIVE}
 
 
 def _kept(cards: int) -> str:
@@ -272,15 +284,23 @@ def answered_embed(
     resumed: Resumed, user_id: int, at: datetime, *, read_by_others: bool
 ) -> discord.Embed:
     """What replaces the notice after *Resume* or *Take over* was pressed on it."""
-    embed = resumed_embed(resumed, user_id, at, read_by_others=read_by_others)
     waiting = [one for one in resumed.entries if one.hook.state is HookState.WAITING]
-    if waiting:
-        embed.description = (
-            f"{embed.description}\nFor {projects(waiting, read_by_others)} there is no webhook in "
-            "Speckle any more, or none yet, and only an owner's account can create one. "
-            "`/subscriptions`, then *Show set-up*, shows what an owner enters by hand."
-        )
-    return embed
+    shown = [one for one in resumed.entries if one not in waiting]
+    if not waiting:
+        return resumed_embed(resumed, user_id, at, read_by_others=read_by_others)
+    lines = []
+    if shown:
+        again = replace(resumed, entries=tuple(shown))
+        embed = resumed_embed(again, user_id, at, read_by_others=read_by_others)
+        lines.append(embed.description or "")
+    lines.append(
+        f"**Nothing of {projects(waiting, read_by_others)} arrives yet** in "
+        f"<#{resumed.channel_id}>, although it is not paused any more: there is no webhook in "
+        "Speckle, and only an owner's account can create one. `/subscriptions` there says what to "
+        "do."
+    )
+    title = "Resumed" if shown else "Not paused any more"
+    return discord.Embed(title=title, description="\n".join(lines), colour=COLOUR)
 
 
 def _was(cards: int) -> str:

@@ -47,10 +47,10 @@ TROUBLES: Final[Mapping[TroubleKind, str]] = {
     ),
     TroubleKind.SPECKLE_NOT_ANSWERING: (
         "The Speckle server {server} does not answer the bot. Until it does, cards come without "
-        "object counts and pictures. Where it must be asked who may see a project, its last yes "
-        "counts for an hour; after that, events are kept until it answers. See whether you can "
-        "open it in a browser: if not, tell the person who runs that server, else the person who "
-        "runs this bot."
+        "object counts and pictures, and what is live through an account comes afterwards. Where "
+        "it must be asked who may see a project, its last yes counts for an hour; after that, "
+        "events are kept until it answers. See whether you can open it in a browser: if not, tell "
+        "the person who runs that server, else the person who runs this bot."
     ),
 }
 

@@ -71,8 +71,9 @@ RESUMES_LIVE = f"{WITH_ACCOUNT} What happens until then is shown then."
 IF_DELETED = "If the project was deleted in Speckle, use `/unsubscribe`."
 LINKS_AGAIN = "That person types `/link` again, and the channel continues automatically. Or"
 BARRED = (
-    "Press *Resume*: the bot says what is possible instead, such as a webhook. Whether an account "
-    "may show it is for the person who runs the bot to say."
+    "Press *Resume*: if it is allowed by now, it continues; else the bot says what is possible "
+    "instead, such as a webhook. Whether an account may show it is for the person who runs the bot "
+    "to say."
 )
 
 PAUSES = {
@@ -103,6 +104,14 @@ REMEDIES = {
     "time-out, press *Resume* to continue now. New cards are kept until then.",
 }
 
+NO_ADDRESS = (
+    "nothing arrives: the bot has no public address that a webhook could lead to, and nobody's "
+    "account reads the project for the channel"
+)
+ASK_WHAT_IS_POSSIBLE = (
+    "Link your account (`/link`) and use `/subscribe` in the channel: then the project is live "
+    "through your account, or the answer says who can help."
+)
 ASK_OR_AGAIN = (
     "Ask the person who runs the bot whether they still have the old key: with it, everything "
     "works again after a restart. If not, press *Set up again*."
@@ -171,7 +180,7 @@ def why_paused(subscription: Subscription) -> str:
 
 def state_text(entry: Followed) -> str:
     """Live, waiting or paused, and why; what is wrong with the webhook in any case."""
-    webhook = _heard_state(entry) if entry.hook.is_heard else _webhook_state(entry.hook)
+    webhook = _state_unpaused(entry)
     if entry.subscription.state is not SubscriptionState.PAUSED:
         return webhook
     paused = f"⏸ {pause_text(entry.subscription)}"
@@ -188,7 +197,9 @@ def pause_text(subscription: Subscription) -> str:
     return PAUSES[reason].format(by=by, why=why)
 
 
-def _heard_state(entry: Followed) -> str:
+def _state_unpaused(entry: Followed) -> str:
+    if not entry.hook.is_heard and entry.not_heard is None:
+        return _webhook_state(entry.hook)
     owner = account_owner(entry.subscription)
     match entry.not_heard:
         case NotHeard.SERVER_LEFT_OUT:
@@ -198,6 +209,8 @@ def _heard_state(entry: Followed) -> str:
                 "🔴 nothing arrives: the bot's encryption keys can no longer decrypt the linked "
                 f"account of {owner}"
             )
+        case NotHeard.NO_ADDRESS:
+            return f"🔴 {NO_ADDRESS}"
         case None:
             state = _webhook_state(replace(entry.hook, unopenable=False))  # there is no webhook
             return f"{LIVE} through the account of {owner}" if state == LIVE else state
@@ -226,14 +239,27 @@ def account_owner(subscription: Subscription) -> str:
     return f"<@{subscription.created_by if consent is None else consent.by}>"
 
 
+def not_heard_remedy(entry: Followed) -> str:
+    """What to do where nothing can arrive; "" where it can."""
+    match entry.not_heard:
+        case NotHeard.SERVER_LEFT_OUT:
+            return left_out_text(entry.hook.server_url)
+        case NotHeard.UNOPENABLE:
+            return ASK_OR_LINK.format(who=account_owner(entry.subscription))
+        case NotHeard.NO_ADDRESS:
+            return ASK_WHAT_IS_POSSIBLE
+        case None:
+            return ""
+        case _:
+            assert_never(entry.not_heard)
+
+
 def _remedy(entry: Followed) -> str:
     remedy = pause_remedy(entry)
     if entry.subscription.state is SubscriptionState.PAUSED and remedy:
         return f"\n{remedy}"
-    if entry.not_heard is NotHeard.SERVER_LEFT_OUT:
-        return f"\n{left_out_text(entry.hook.server_url)}"
-    if entry.not_heard is NotHeard.UNOPENABLE:
-        return f"\n{ASK_OR_LINK.format(who=account_owner(entry.subscription))}"
+    if entry.not_heard is not None:
+        return f"\n{not_heard_remedy(entry)}"
     if entry.hook.unopenable and not entry.hook.is_heard:
         return f"\n{ASK_OR_AGAIN}"
     if entry.hook.trouble is not None:
@@ -319,7 +345,7 @@ _NO_TRIGGERS = (
 def setup_embed(setup: WebhookSetup) -> discord.Embed:
     """What to enter in Speckle, for the caller alone."""
     embed = discord.Embed(
-        title="The webhook in Speckle" if setup.live else "One thing is left to do in Speckle",
+        title=_setup_title(setup),
         url=setup.settings_url,
         description=_steps(setup),
         colour=COLOUR,
@@ -335,9 +361,26 @@ def setup_embed(setup: WebhookSetup) -> discord.Embed:
     return embed
 
 
+def _setup_title(setup: WebhookSetup) -> str:
+    if setup.live:
+        return "The webhook in Speckle"
+    return (
+        "The bot has no address yet"
+        if setup.url is None
+        else ("One thing is left to do in Speckle")
+    )
+
+
 def _steps(setup: WebhookSetup) -> str:
     project = _named(setup.hook, setup.label)
     page = f"[Settings → Webhooks](<{setup.settings_url}>)"
+    if setup.url is None and not (setup.live or setup.renewed):
+        return (
+            f"**Nothing can be entered in Speckle yet:** a webhook of {project} needs the bot's "
+            "public address, and the bot has none. The person who runs it must set `PUBLIC_URL` "
+            "and restart it; then *Show set-up* has the whole URL and the steps, and key and "
+            f"secret stay the same. {ASK_WHAT_IS_POSSIBLE}"
+        )
     if setup.renewed:
         return (
             f"{project} has a new secret. Speckle cannot change a webhook's secret, so the webhook "
@@ -379,11 +422,12 @@ def _old_secret(setup: WebhookSetup) -> str:
 def _url_text(setup: WebhookSetup) -> str:
     if setup.url is not None:
         return f"```\n{setup.url}\n```"
+    if not (setup.live or setup.renewed):
+        return f"```\n{setup.path}\n```**This is only the end of the URL.**"
     return (
         f"```\n{setup.path}\n```**This is only the end of the URL.** The bot does not know its own "
         "public address: the person who runs it must set `PUBLIC_URL` and restart it. Then "
-        "`/subscriptions`, *Show set-up* shows the whole URL; key and secret stay the same. "
-        "Without one the project can be live through an account: `/link`, then `/subscribe` again."
+        "`/subscriptions`, *Show set-up* shows the whole URL; key and secret stay the same."
     )
 
 
@@ -391,10 +435,10 @@ def nothing_to_set_up(setup: NothingToSetUp) -> str:
     """Why there is no URL and no secret to show."""
     if setup.entry.hook.is_heard:
         return (
-            f"There is nothing to set up for {project_name(setup.entry)}: it is live through the "
-            "account of the person who subscribed the channel. Where the bot has a public address, "
-            "an owner of the project can have a webhook made instead: they link their account "
-            "(`/link`) and use `/subscribe` again."
+            f"There is nothing to set up for {project_name(setup.entry)}: it is read in Speckle "
+            "with the account of the person who subscribed the channel, without a webhook. Where "
+            "the bot has a public address, an owner of the project can have a webhook made "
+            "instead: they link their account (`/link`) and use `/subscribe` again."
         )
     return (
         f"There is nothing to set up for {project_name(setup.entry)}: this Speckle server uses the "

@@ -19,6 +19,7 @@ from bot.cogs.webhooks.texts import (
     MAX_NAME,
     channels_text,
     name_text,
+    owners_text,
     removal_text,
     webhook_text,
 )
@@ -31,6 +32,7 @@ from bot.services.subscribe_results import (
     NeedsAccount,
     NeedsConsent,
     NotFollowed,
+    NotHeard,
     SubscribeChange,
     Subscribed,
     Unsubscribed,
@@ -46,11 +48,17 @@ OR_LINK = (
     "If you own the project, the bot can do the rest: link your account with `/link`, then type "
     "the same `/subscribe` again. Or by hand:"
 )
-NO_ADDRESS = (
-    "**Nothing arrives yet**, as the bot has no public address that a webhook could lead to. The "
-    "channel is live as soon as somebody for whom that is allowed links an account (`/link`) and "
-    "uses `/subscribe` here. Or the person who runs the bot sets `PUBLIC_URL` and restarts it; "
-    "then `/subscriptions`, *Show set-up* has what to enter in Speckle."
+NOTHING_ARRIVES = (
+    "**Nothing arrives yet**: the bot has no public address that a webhook could lead to, and "
+    "nobody's account reads the project for this channel."
+)
+OR_PUBLIC_URL = (
+    "Or the person who runs the bot sets `PUBLIC_URL` and restarts it; then use `/subscribe` here "
+    "again."
+)
+ASK_THE_OPERATOR = (
+    "Only the person who runs the bot can change that: they set `PUBLIC_URL`, or in `config.toml` "
+    "another `who` below `[live]`, and restart the bot. Then use `/subscribe` here again."
 )
 LIVE_THROUGH_ACCOUNT = (
     "**Live through your account.** Nothing to do in Speckle: the bot reads there what happens, "
@@ -75,11 +83,13 @@ NOT_COMPLETED = (
 def public_line(entry: Followed) -> str:
     """What a channel's members read when it starts to follow a project."""
     hook, subscription = entry.hook, entry.subscription
-    waiting = (
-        "\nIt waits for the first event, which shows that the webhook in Speckle is set up."
-        if hook.state is HookState.WAITING
-        else ""
-    )
+    waiting = ""
+    if entry.not_heard is NotHeard.NO_ADDRESS:
+        waiting = f"\n{NOTHING_ARRIVES}"
+    elif hook.state is HookState.WAITING:
+        waiting = (
+            "\nIt waits for the first event, which shows that the webhook in Speckle is set up."
+        )
     begun = (
         f"Live through the account of {account_owner(subscription)}."
         if hook.is_heard
@@ -102,12 +112,11 @@ def not_announced(channel_id: int, trouble: SendFailure) -> str:
 def subscribed(outcome: Subscribed) -> Response:
     """What the caller of /subscribe reads."""
     hook, subscription = outcome.entry.hook, outcome.entry.subscription
-    news = webhook_text(hook, outcome.webhook)
+    news = _of_webhook(outcome)
     also = _also(outcome, news)
     changed = _what_changed(outcome, nothing_else=not also)
     lines = [changed, *_defaulted(outcome), *about_filters(outcome), *also]
-    if outcome.setup is not None and outcome.setup.url is None:
-        lines.append(NO_ADDRESS)
+    if outcome.entry.not_heard is NotHeard.NO_ADDRESS:
         return Response("\n".join(lines))
     if outcome.setup is not None:
         lines.append("To set it up by hand:" if news else OR_LINK)
@@ -152,14 +161,47 @@ def about_filters(outcome: Subscribed) -> list[str]:
     return [*([] if target is None else [target]), *hint_lines(outcome.hints)]
 
 
+def _of_webhook(outcome: Subscribed) -> str:
+    """What there is to say of the webhook; of one that nobody could set up, why nothing arrives."""
+    if outcome.entry.not_heard is NotHeard.NO_ADDRESS:
+        return _nothing_arrives(outcome)
+    return webhook_text(outcome.entry.hook, outcome.webhook)
+
+
+def _nothing_arrives(outcome: Subscribed) -> str:
+    """Why there is neither a webhook nor an account, and who can change that."""
+    if outcome.not_live is None:
+        ask = "Someone who can see it links their account (`/link`) and uses `/subscribe` here."
+        return f"{NOTHING_ARRIVES} {ask} {OR_PUBLIC_URL}"
+    allowed = (
+        "It cannot be live through your account, as the person who runs the bot allows that for "
+        f"{MAY_BE_LIVE[outcome.not_live]}."
+    )
+    if outcome.not_live is LiveFor.PUBLIC:
+        return f"{NOTHING_ARRIVES} {allowed} {ASK_THE_OPERATOR}"
+    owners = owners_text(outcome.webhook, outcome.entry.hook)
+    ask = (
+        f"Ask {owners} to link their account (`/link`) and use `/subscribe` here: then it is live."
+    )
+    return f"{NOTHING_ARRIVES} {allowed} {ask} {OR_PUBLIC_URL}"
+
+
+def _resumed(outcome: Subscribed) -> str:
+    """That it is paused no more; what is still waited for is said with what is to be done."""
+    kept = {0: "", 1: " 1 event was kept and comes now."}.get(
+        outcome.kept, f" {outcome.kept} events were kept and come now."
+    )
+    if outcome.entry.hook.state is HookState.WAITING:
+        return f"It is not paused any more, but nothing new is shown until its webhook works.{kept}"
+    return f"It was paused and is active again.{kept}"
+
+
 def _also(outcome: Subscribed, news: str) -> list[str]:
     """What else happened: what continues or stops, the webhook, other channels."""
     lines = []
-    if outcome.resumed:
-        kept = {0: "", 1: " 1 event was kept and comes now."}.get(
-            outcome.kept, f" {outcome.kept} events were kept and come now."
-        )
-        lines.append(f"It was paused and is active again.{kept}")
+    has_address = outcome.entry.not_heard is not NotHeard.NO_ADDRESS
+    if outcome.resumed and (has_address or outcome.kept):
+        lines.append(_resumed(outcome))
     if outcome.paused is not None:
         why = why_paused(outcome.entry.subscription)
         lines.append(f"**It is paused now, because {why}.** {pause_remedy(outcome.entry)}")
@@ -167,7 +209,7 @@ def _also(outcome: Subscribed, news: str) -> list[str]:
         lines.append(news)
     if outcome.begins_live:
         lines.append(LIVE_THROUGH_ACCOUNT)
-    if outcome.not_live is not None:
+    if outcome.not_live is not None and has_address:
         lines.append(
             "It cannot be live through your account either: the person who runs the bot allows "
             f"that for {MAY_BE_LIVE[outcome.not_live]}."
@@ -224,7 +266,7 @@ def options_changed(
 
 def edited(outcome: Subscribed, what_changed: str | None = None) -> str:
     """What the caller reads above the panel, after the form or *Resume*, or from a card's menu."""
-    news = webhook_text(outcome.entry.hook, outcome.webhook)
+    news = _of_webhook(outcome)
     old = outcome.old_options or SubscriptionOptions()
     changed = options_changed(outcome.entry, old, what_changed)
     first = [] if outcome.resumed and outcome.change is SubscribeChange.UNCHANGED else [changed]

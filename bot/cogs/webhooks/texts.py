@@ -217,14 +217,15 @@ def ensure_failed(hook: Hook, webhook: EnsureFailed) -> str:
 
 
 def _ask(webhook: EnsureFailed, hook: Hook) -> str:
-    if webhook.owners:
-        owners = joined([f"**{name_text(owner)}**" for owner in webhook.owners[:MAX_OWNERS]])
-        return f"Ask {owners} to use `/subscribe` here, or to set it up by hand."
+    return f"Ask {owners_text(webhook, hook)} to use `/subscribe` here, or to set it up by hand."
+
+
+def owners_text(webhook: Ensured | EnsureFailed | None, hook: Hook) -> str:
+    """The project's owners by name, else where they are named."""
+    if isinstance(webhook, EnsureFailed) and webhook.owners:
+        return joined([f"**{name_text(owner)}**" for owner in webhook.owners[:MAX_OWNERS]])
     page = Links(hook.server_url).project(hook.project_id)
-    return (
-        f"Ask an owner to use `/subscribe` here, or to set it up by hand; the [project's page]"
-        f"(<{page}>) shows who they are, under *Collaborators*."
-    )
+    return f"an owner (the [project's page](<{page}>) shows who that is, under *Collaborators*)"
 
 
 def probe_text(result: ProbeResult | None, server_url: str) -> str:

@@ -36,7 +36,7 @@ from bot.speckle_api.client import SpeckleClient
 from bot.speckle_api.types import Login
 from bot.storage import Storage, Transaction
 from bot.trace import TraceFacts
-from bot.work import LISTENED_AGAIN, FetchedEvent, SeenProject, TakenIn
+from bot.work import CLOCKS_APART, LISTENED_AGAIN, FetchedEvent, SeenProject, TakenIn
 
 log = structlog.get_logger()
 
@@ -103,9 +103,11 @@ class ListsCatchUp:
         quota: Callable[[int], DayQuota | None],
         on_full: Callable[[Hook], Awaitable[object]] | None = None,
         decide_again: Decide | None = None,
+        sure_now: Callable[[], datetime] | None = None,
     ) -> None:
         """`on_full` is told of a hook that the day has no room for; `decide_again` is the rule that
-        believes no last yes.
+        believes no last yes; `sure_now` is a time that does not go by this machine's clock, for
+        what is live.
         """
         self._decide_again = decide_again or decide
         self._quota = quota
@@ -117,6 +119,7 @@ class ListsCatchUp:
         self._on_stored = on_stored
         self._look_back = look_back
         self._now = now
+        self._sure_now = sure_now or now
 
     async def take(
         self,
@@ -124,14 +127,15 @@ class ListsCatchUp:
         accounts: Collection[int] | None = None,
         expected: Mapping[int, TraceFacts] = NOBODY,
         others: TraceFacts = NO_FACTS,
+        known: Sequence[Activity] = (),
     ) -> set[int]:
         """Take in what is missing, for hooks of one project; those where it is not settled.
 
         Hooks that listen are for themselves, as they are read to the end and no webhook is there to
         pause their channels. With `accounts`, for their channels alone. Each reader is asked for
-        once. It is not settled either while one of the `expected` subscriptions is paused; with
-        each is given what its events' traces are to say, with `others` what those of others are to
-        say. Errors:
+        once. It is not settled either while one of the `expected` subscriptions is paused, or the
+        list lacks lines that are `known` to be in it; with each is given what its events' traces
+        are to say, with `others` what those of others are to say. Errors:
             SpeckleUnavailable: the server cannot be asked.
             StorageUnavailable: the database does not answer.
         """
@@ -156,7 +160,7 @@ class ListsCatchUp:
                     reading = _ListReader(hook, subscription, decision.permit, after, heard)
                     by_reader[decision.permit.reader].append(reading)
         for readings in by_reader.values():
-            left |= await self._read(readings, at, live=live)
+            left |= await self._read(readings, at, known, live=live)
         if missing:
             left.update(hook.id for hook in hooks)
         looked = [hook.id for hook in hooks if hook.id not in left]
@@ -211,19 +215,28 @@ class ListsCatchUp:
     async def _after(self, hook: Hook, subscription: Subscription, at: datetime) -> datetime:
         """From when on it is read: never from before the hook first heard of the project."""
         if hook.listens and subscription.listened_until is not None:
-            return max(subscription.listened_until - LISTENED_AGAIN, at - self._look_back)
+            horizon = self._sure_now() - self._look_back
+            return max(subscription.listened_until - LISTENED_AGAIN, horizon)
         live_at = at if hook.live_at is None else hook.live_at
         moments = [subscription.shows_since, live_at, at - self._look_back]
         if subscription.caught_up_at is not None:
             moments.append(subscription.caught_up_at - OVERLAP)
         return max(*moments, await self.keys_since(at))
 
-    async def _read(self, readings: Sequence[_ListReader], at: datetime, *, live: bool) -> set[int]:
+    async def _read(
+        self,
+        readings: Sequence[_ListReader],
+        at: datetime,
+        known: Sequence[Activity],
+        *,
+        live: bool,
+    ) -> set[int]:
         """Read once for all of one reader; the hooks where it is not settled."""
+        lacking: set[str] = set()
         to_note = {one.subscription.id for one in readings}
         going = list(readings)
         try:
-            async for portion in self._portions(readings, at, live=live):
+            async for portion in self._portions(readings, at, known, lacking, live=live):
                 for one in tuple(going):
                     noted = one.subscription.id not in to_note
                     done = await self._take_in(one, portion, at, noted=noted)
@@ -244,13 +257,23 @@ class ListsCatchUp:
             return {one.hook.id for one in readings}
         done_with = [one.subscription.id for one in going]
         await self._storage.write(lambda tx: tx.missed_events.readers(done_with, at))
+        if lacking:
+            log.warning("listening.list_lacks_entries", count=len(lacking))
+            return {one.hook.id for one in readings}
         return {one.hook.id for one in readings if one not in going}
 
     async def _portions(
-        self, readings: Sequence[_ListReader], at: datetime, *, live: bool
+        self,
+        readings: Sequence[_ListReader],
+        at: datetime,
+        known: Sequence[Activity],
+        lacking: set[str],
+        *,
+        live: bool,
     ) -> AsyncIterator[_Portion]:
         """What is settled of the lists: of the activity list as much at a time as can be read with
-        pictures, else of what there is.
+        pictures, else of what there is. The ids of `known` lines that are not in it are added to
+        those `lacking`.
         """
         permit, project_id = readings[0].permit, readings[0].hook.project_id
         after = min(one.after for one in readings)
@@ -265,6 +288,7 @@ class ListsCatchUp:
         if lines is None:
             yield await self._without_activity(permit, project_id, after, at, settled)
             return
+        lacking |= {line.id for line in known if line.at >= after} - {line.id for line in lines}
         whole_since = lines[0].at if len(lines) >= limit else None
         rest = [line for line in lines if settled is None or line.at <= settled]
         count = len(rest)
@@ -336,7 +360,7 @@ class ListsCatchUp:
                 self._quota(hook.guild_id),
                 live=hook.listens,
                 heard=reading.heard,
-                live_until=_live_until(reading, portion.last_at),
+                live_until=_live_until(reading, portion.last_at, self._sure_now() + CLOCKS_APART),
                 seen=seen,
             )
         )
@@ -384,34 +408,46 @@ class ListsCatchUp:
         )
 
 
-def _live_until(reading: _ListReader, last_at: datetime | None) -> datetime | None:
-    """Until when the list is read now, of what is live.
+def _live_until(
+    reading: _ListReader, last_at: datetime | None, latest: datetime
+) -> datetime | None:
+    """Until when the list is read now, of what is live; not beyond `latest`.
 
-    At a first read that nothing was noted before, as the bot was killed then, what is from before
-    its beginning is not to be read again with what overlaps.
+    Where a server's clock was ahead for a while it has entries of the future, and what happens
+    until then is not read yet. At a first read that nothing was noted before, as the bot was killed
+    then, what is from before its beginning is not to be read again with what overlaps.
     """
     if not reading.hook.listens or last_at is None:
         return None
+    until = min(last_at, latest)
     begins = reading.subscription.listened_until is None
-    return max(last_at, reading.after + LISTENED_AGAIN) if begins else last_at
+    return max(until, reading.after + LISTENED_AGAIN) if begins else until
 
 
 def _fetched(hook: Hook, listed: ListedEntry) -> FetchedEvent | None:
-    """The entry as an event to take in; None for what is none."""
-    entry, note = listed.entry, None
-    if entry.cut:
-        note = CardNote(NoteKind.CONTENT_TOO_LARGE).to_stored()
-        entry = without_content(entry, hook.project_id)
-    body = body_of(
-        entry,
-        server_url=hook.server_url,
-        project_id=hook.project_id,
-        project_name=hook.project_name,
-        visibility=hook.visibility,
-    )
+    """The entry as an event to take in, without its content if that cannot be read; None for what
+    is none.
+    """
+    found = None if listed.entry.cut else _event_of(hook, listed.entry, listed.subject, None)
+    if found is not None:
+        return found
+    note = CardNote(NoteKind.CONTENT_TOO_LARGE).to_stored()
+    return _event_of(hook, without_content(listed.entry, hook.project_id), listed.subject, note)
+
+
+def _event_of(
+    hook: Hook, entry: Activity, subject: str | None, note: str | None
+) -> FetchedEvent | None:
     try:
+        body = body_of(
+            entry,
+            server_url=hook.server_url,
+            project_id=hook.project_id,
+            project_name=hook.project_name,
+            visibility=hook.visibility,
+        )
         envelope = read_envelope(body)
         name, key = event_name_of(envelope), event_key(envelope)
-        return FetchedEvent(entry.at, name, key, body, listed.subject, note)
-    except NotADelivery:
+        return FetchedEvent(entry.at, name, key, body, subject, note)
+    except (NotADelivery, RecursionError):
         return None

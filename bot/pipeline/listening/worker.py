@@ -7,7 +7,7 @@ turns do not depend on it.
 
 import asyncio
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,7 +16,13 @@ from functools import partial
 
 import structlog
 
-from bot.errors import ACCOUNT_REFUSED, SpeckleError, SpeckleUnavailable, StorageUnavailable
+from bot.errors import (
+    ACCOUNT_REFUSED,
+    SpeckleError,
+    SpeckleFault,
+    SpeckleUnavailable,
+    StorageUnavailable,
+)
 from bot.fairness import current_tenant
 from bot.model import Hook, Subscription
 from bot.pipeline.catch_up.from_lists import ListsCatchUp
@@ -42,6 +48,8 @@ ASK_WITHIN_S = 20.0
 LATER: TraceFacts = {HEARD_FACT: HeardBy.LATER}
 QUESTIONS_WITHOUT_LIST = 4  # versions, models, issues that moved, issues that are there
 NONE: frozenset[str] = frozenset()
+FALSE_RINGS = 20  # so many within FALSE_RINGS_S, and what rings waits as long as a turn would
+FALSE_RINGS_S = 60.0
 
 
 @dataclass(slots=True)
@@ -51,9 +59,10 @@ class _Ear:
     `listened` are the subscriptions that it listens for, `since` is from when on each project is to
     be read, and `seen` are the ids of the entries that its last answer had, all by project; `rung`
     are the projects that are to be read before its turn, which comes every `every_s`; `failures`
-    are those in a row; `lists`: its server has activity lists; `looked_at` is when it was last
-    read, or began. `current` are the subscriptions that have all there was when their project was
-    last looked at: what they lack happened since.
+    are those in a row; `rung_for_nothing` is when looks at what rang found nothing to read, and
+    `reads` is how often there was something; `lists`: its server has activity lists; `looked_at` is
+    when it was last read, or began. `current` are the subscriptions that have all there was when
+    their project was last looked at: what they lack happened since.
     """
 
     account_id: int
@@ -64,6 +73,8 @@ class _Ear:
     seen: dict[str, frozenset[str]] = field(default_factory=dict)
     current: set[int] = field(default_factory=set)
     rung: set[str] = field(default_factory=set)
+    rung_for_nothing: deque[float] = field(default_factory=lambda: deque(maxlen=FALSE_RINGS))
+    reads: int = 0
     every_s: float = 0.0
     due: float = 0.0
     failures: int = 0
@@ -130,7 +141,7 @@ class Listener:
         on_full: Callable[[Hook], Awaitable[object]],
         on_checks: Callable[[str, str, str], None],
         pace: ListeningPace,
-        now: Callable[[], datetime],
+        sure_now: Callable[[], datetime],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._storage = storage
@@ -141,7 +152,7 @@ class Listener:
         self._quota = quota
         self._on_full = on_full
         self._pace = pace
-        self._now = now
+        self._sure_now = sure_now
         self._clock = clock
         self._ears: dict[int, _Ear] = {}
         self._changed = asyncio.Event()
@@ -286,16 +297,24 @@ class Listener:
         ear.rung.add(project_id)
 
     async def _answer_rings(self, ear: _Ear) -> None:
-        await asyncio.sleep(self._pace.debounce_s)
-        projects, ear.rung = ear.rung, set()
+        await asyncio.sleep(self._ring_pause_s(ear))
+        reads = ear.reads
         try:
-            if not await self.look(ear.account_id, projects):
+            if not await self.look(ear.account_id, rung=True):
                 self._settled(ear.account_id)
+            elif ear.reads == reads:
+                ear.rung_for_nothing.append(self._clock())
         except (SpeckleUnavailable, StorageUnavailable) as error:
             log.info("listening.retry_later", reason=error.reason)
             self._settled(ear.account_id)
         except Exception:  # a fault of ours over one ring; the account's turn comes
             log.exception("listening.failed", account_id=ear.account_id)
+
+    def _ring_pause_s(self, ear: _Ear) -> float:
+        """Until what rings is read: a server that rings without an end is not asked without one."""
+        false = ear.rung_for_nothing
+        storm = len(false) == FALSE_RINGS and self._clock() - false[0] < FALSE_RINGS_S
+        return self._pace.soonest_s if storm else self._pace.debounce_s
 
     def _settled(self, account_id: int) -> None:
         """An account's turn is now: its socket may have missed something until now."""
@@ -341,8 +360,8 @@ class Listener:
 
     # ── one account ───────────────────────────────────────────────────────────────────────────
 
-    async def look(self, account_id: int, projects: Collection[str] | None = None) -> bool:
-        """Ask an account about its projects, or these, and read those where something is new.
+    async def look(self, account_id: int, *, rung: bool = False) -> bool:
+        """Ask an account about its projects, or those that rang, and read where something is new.
 
         False: something is left to be read a little later.
         Errors: SpeckleUnavailable, StorageUnavailable.
@@ -351,6 +370,9 @@ class Listener:
         if ear is None:
             return True
         async with ear.looking:
+            projects: Collection[str] | None = None
+            if rung:  # also what rang while others were read
+                projects, ear.rung = ear.rung, set()
             try:
                 done = await self._look(ear, projects)
                 if projects is None:
@@ -372,7 +394,7 @@ class Listener:
             return True
         ear.lists = found is not None
         if found is None:
-            return all([await self._read(ear, project_id, rung) for project_id in wanted])
+            return all([await self._read_apart(ear, project_id, rung) for project_id in wanted])
         await self._know_again(ear, found)
         done = True
         for project_id, answer in found.items():
@@ -381,6 +403,20 @@ class Listener:
             elif not await self._note(ear, project_id, answer, rung):
                 done = False
         return done
+
+    async def _read_apart(
+        self,
+        ear: _Ear,
+        project_id: str,
+        rung: Collection[str],
+        known: Sequence[Activity] = (),
+    ) -> bool:
+        """As `_read`; a project that the server fails at keeps none of the others waiting."""
+        try:
+            return await self._read(ear, project_id, rung, known)
+        except SpeckleFault as error:
+            log.info("listening.retry_later", project_id=project_id, reason=error.reason)
+            return False
 
     async def _know_again(
         self, ear: _Ear, found: Mapping[str, Sequence[Activity] | SpeckleError]
@@ -405,15 +441,19 @@ class Listener:
         is not done.
         """
         ids = frozenset(line.id for line in lines)
-        if not ids - ear.seen.get(project_id, frozenset()):
+        # Of the future, where its clock was wrong: what is newer now is behind those.
+        now = self._sure_now()
+        hidden = len(lines) >= NEWEST and min(line.at for line in lines) > now
+        if not hidden and not ids - ear.seen.get(project_id, frozenset()):
             ear.current |= ear.subscription_ids(project_id)
             return True
-        if not await self._read(ear, project_id, rung):
+        if not await self._read_apart(ear, project_id, rung, lines):
             return False
         ear.seen[project_id] = ids
-        newest, since = max(line.at for line in lines), ear.since.get(project_id)
-        if project_id in ear.since and (since is None or since < newest):
-            ear.since[project_id] = newest
+        since = ear.since.get(project_id)
+        past = [line.at for line in lines if line.at <= now]
+        if project_id in ear.since and past and (since is None or since < max(past)):
+            ear.since[project_id] = max(past)
         return True
 
     async def _ask(
@@ -421,13 +461,20 @@ class Listener:
     ) -> Mapping[str, Sequence[Activity] | SpeckleError] | None:
         return await self._client.activity.of_many(login, after, within_s=ASK_WITHIN_S)
 
-    async def _read(self, ear: _Ear, project_id: str, rung: Collection[str]) -> bool:
-        """Read what is new in a project; whether that is done."""
+    async def _read(
+        self,
+        ear: _Ear,
+        project_id: str,
+        rung: Collection[str],
+        known: Sequence[Activity] = (),
+    ) -> bool:
+        """Read what is new in a project, where some lines are known to be; whether that is done."""
+        ear.reads += 1
         hooks = await self._storage.read(lambda tx: tx.hooks.these(ear.hook_ids(project_id)))
         listening = [one for one in hooks if one.listens and await self._has_room(one)]
         expected = ear.heard(project_id, rung)
         ear.current -= expected.keys()
-        left = await self._lists.take(listening, [ear.account_id], expected, LATER)
+        left = await self._lists.take(listening, [ear.account_id], expected, LATER, known)
         if left:
             self._changed.set()  # who is expected may have been paused
         if left or len(listening) < len(hooks):
