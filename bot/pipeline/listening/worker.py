@@ -7,10 +7,9 @@ turns do not depend on it.
 
 import asyncio
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
@@ -26,6 +25,7 @@ from bot.errors import (
 from bot.fairness import current_tenant
 from bot.model import Hook, Subscription
 from bot.pipeline.catch_up.from_lists import ListsCatchUp
+from bot.pipeline.listening.ear import FALSE_RINGS, LATER, Ear, are_told, read_from
 from bot.pipeline.listening.pace import ListeningPace
 from bot.pipeline.listening.rings import Rings, Wanted
 from bot.quota import DayQuota
@@ -39,90 +39,13 @@ from bot.speckle_api.live_socket import LiveSockets
 from bot.speckle_api.types import Login
 from bot.storage import Storage, Transaction
 from bot.timing import set_within
-from bot.trace import HEARD_FACT, HeardBy, TraceFacts
-from bot.work import LISTENED_AGAIN, Listened, ToldEntry
+from bot.work import Listened, ToldEntry
 
 log = structlog.get_logger()
 
 ASK_WITHIN_S = 20.0
-LATER: TraceFacts = {HEARD_FACT: HeardBy.LATER}
-QUESTIONS_WITHOUT_LIST = 4  # versions, models, issues that moved, issues that are there
 NONE: frozenset[str] = frozenset()
-FALSE_RINGS = 20  # so many within FALSE_RINGS_S, and what rings waits as long as a turn would
-FALSE_RINGS_S = 60.0
-
-
-@dataclass(slots=True)
-class _Ear:
-    """One account that listens: for what, and what it last saw of each project.
-
-    `listened` are the subscriptions that it listens for, `since` is from when on each project is to
-    be read, and `seen` are the ids of the entries that its last answer had, all by project; `rung`
-    are the projects that are to be read before its turn, which comes every `every_s`; `failures`
-    are those in a row; `rung_for_nothing` is when looks at what rang found nothing to read, and
-    `reads` is how often there was something; `lists`: its server has activity lists; `looked_at` is
-    when it was last read, or began. `current` are the subscriptions that have all there was when
-    their project was last looked at: what they lack happened since.
-    """
-
-    account_id: int
-    server_url: str
-    looked_at: float
-    listened: Mapping[str, Sequence[Listened]] = field(default_factory=dict)
-    since: dict[str, datetime | None] = field(default_factory=dict)
-    seen: dict[str, frozenset[str]] = field(default_factory=dict)
-    current: set[int] = field(default_factory=set)
-    rung: set[str] = field(default_factory=set)
-    rung_for_nothing: deque[float] = field(default_factory=lambda: deque(maxlen=FALSE_RINGS))
-    reads: int = 0
-    every_s: float = 0.0
-    due: float = 0.0
-    failures: int = 0
-    lists: bool = True
-    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    @property
-    def questions(self) -> int:
-        """How many questions' worth its turn is: without activity lists, each project has four."""
-        return len(self.since) * (1 if self.lists else QUESTIONS_WITHOUT_LIST)
-
-    def hook_ids(self, project_id: str) -> frozenset[int]:
-        """The hooks of a project that it listens for."""
-        return frozenset(one.hook_id for one in self.listened.get(project_id, ()))
-
-    def subscription_ids(self, project_id: str) -> frozenset[int]:
-        """The subscriptions to a project that it listens for."""
-        return frozenset(one.subscription_id for one in self.listened.get(project_id, ()))
-
-    def follow(self, those: Sequence[Listened]) -> bool:
-        """Take over what is listened to through the account; whether some of it is new.
-
-        What was seen was not read for a subscription that is new, or was paused meanwhile.
-        """
-        lacking = [one for one in those if self._is_ahead_of(one)]
-        new = {one.project_id for one in lacking}
-        there = {one.subscription_id for one in those}
-        self.current &= there.difference(one.subscription_id for one in lacking)
-        self.listened = _by_project(those)
-        self.since = {project_id: _since(some) for project_id, some in self.listened.items()}
-        self.seen = {one: ids for one, ids in self.seen.items() if one in self.since.keys() - new}
-        return bool(new)
-
-    def _is_ahead_of(self, one: Listened) -> bool:
-        """Whether more was read of the project than this subscription was given."""
-        since = self.since.get(one.project_id)
-        known = self.subscription_ids(one.project_id)
-        if one.subscription_id not in known or one.listened_until is None:
-            return True
-        return since is not None and one.listened_until < since
-
-    def heard(self, project_id: str, rung: Collection[str]) -> Mapping[int, TraceFacts]:
-        """What leads to reading a project now, by subscription; `rung`: what is read has rung."""
-        by: TraceFacts = {HEARD_FACT: HeardBy.TURN, "every_s": round(self.every_s)}
-        if project_id in rung or project_id in self.rung:
-            by = {HEARD_FACT: HeardBy.RING}
-        expected = self.subscription_ids(project_id)
-        return {one: by if one in self.current else LATER for one in expected}
+FALSE_RINGS_S = 60.0  # FALSE_RINGS within these, and what rings waits as long as a turn would
 
 
 class Listener:
@@ -154,7 +77,7 @@ class Listener:
         self._pace = pace
         self._sure_now = sure_now
         self._clock = clock
-        self._ears: dict[int, _Ear] = {}
+        self._ears: dict[int, Ear] = {}
         self._changed = asyncio.Event()
         self._servers: dict[str, asyncio.Event] = {}
         self._tasks = asyncio.TaskGroup()
@@ -242,7 +165,7 @@ class Listener:
         for account_id, those in wanted.items():
             ear = self._ears.get(account_id)
             if ear is None:
-                ear = self._ears[account_id] = _Ear(account_id, those[0].server_url, self._clock())
+                ear = self._ears[account_id] = Ear(account_id, those[0].server_url, self._clock())
             if ear.follow(those):
                 ear.due = self._clock()
                 if ear.server_url in self._servers:
@@ -296,7 +219,7 @@ class Listener:
             self._start(self._answer_rings(ear), "ring")
         ear.rung.add(project_id)
 
-    async def _answer_rings(self, ear: _Ear) -> None:
+    async def _answer_rings(self, ear: Ear) -> None:
         await asyncio.sleep(self._ring_pause_s(ear))
         reads = ear.reads
         try:
@@ -310,7 +233,7 @@ class Listener:
         except Exception:  # a fault of ours over one ring; the account's turn comes
             log.exception("listening.failed", account_id=ear.account_id)
 
-    def _ring_pause_s(self, ear: _Ear) -> float:
+    def _ring_pause_s(self, ear: Ear) -> float:
         """Until what rings is read: a server that rings without an end is not asked without one."""
         false = ear.rung_for_nothing
         storm = len(false) == FALSE_RINGS and self._clock() - false[0] < FALSE_RINGS_S
@@ -339,7 +262,7 @@ class Listener:
             nearest = min((one.due for one in mine), default=now + self._pace.latest_s)
             await set_within(wake, max(0.0, nearest - self._clock()))
 
-    async def _turn(self, ear: _Ear, mine: Sequence[_Ear]) -> None:
+    async def _turn(self, ear: Ear, mine: Sequence[Ear]) -> None:
         ear.every_s = every_s = self._pace.every_s(sum(one.questions for one in mine))
         # Before, as a socket may ask for another look while this one is under way.
         ear.due = self._pace.next_turn(ear.account_id, self._clock(), every_s)
@@ -382,10 +305,10 @@ class Listener:
                 ear.current.clear()
                 raise
 
-    async def _look(self, ear: _Ear, projects: Collection[str] | None) -> bool:
+    async def _look(self, ear: Ear, projects: Collection[str] | None) -> bool:
         wanted = [one for one in ear.since if projects is None or one in projects]
         rung = NONE if projects is None else projects
-        after = {one: _after(ear.since[one]) for one in wanted}
+        after = {one: read_from(ear.since[one]) for one in wanted}
         question = partial(self._ask, after)
         try:
             found = await self._lender.as_account(ear.account_id, question)
@@ -406,7 +329,7 @@ class Listener:
 
     async def _read_apart(
         self,
-        ear: _Ear,
+        ear: Ear,
         project_id: str,
         rung: Collection[str],
         known: Sequence[Activity] = (),
@@ -419,7 +342,7 @@ class Listener:
             return False
 
     async def _know_again(
-        self, ear: _Ear, found: Mapping[str, Sequence[Activity] | SpeckleError]
+        self, ear: Ear, found: Mapping[str, Sequence[Activity] | SpeckleError]
     ) -> None:
         """Find out what was taken in before this start, so that it is not read once more."""
         new = {
@@ -431,11 +354,11 @@ class Listener:
             return
         told = await self._storage.read(partial(_told, ear, new))
         for project_id, lines in new.items():
-            if _are_told(lines, ear.listened.get(project_id, ()), told[project_id]):
+            if are_told(lines, ear.listened.get(project_id, ()), told[project_id]):
                 ear.seen[project_id] = frozenset(line.id for line in lines)
 
     async def _note(
-        self, ear: _Ear, project_id: str, lines: Sequence[Activity], rung: Collection[str]
+        self, ear: Ear, project_id: str, lines: Sequence[Activity], rung: Collection[str]
     ) -> bool:
         """Read a project if its newest lines have some that were not there before; False if that
         is not done.
@@ -463,7 +386,7 @@ class Listener:
 
     async def _read(
         self,
-        ear: _Ear,
+        ear: Ear,
         project_id: str,
         rung: Collection[str],
         known: Sequence[Activity] = (),
@@ -492,7 +415,7 @@ class Listener:
         await self._on_full(hook)
         return False
 
-    async def _lost(self, ear: _Ear, projects: Sequence[str], error: SpeckleError) -> None:
+    async def _lost(self, ear: Ear, projects: Sequence[str], error: SpeckleError) -> None:
         """Ask the rule about channels whose account was refused, and pause those it says."""
         log.info("listening.refused", account_id=ear.account_id, reason=error.reason)
         for project_id in projects:
@@ -517,7 +440,7 @@ def _end(hook_id: int, tx: Transaction) -> None:
 
 
 def _told(
-    ear: _Ear, project_ids: Collection[str], tx: Transaction
+    ear: Ear, project_ids: Collection[str], tx: Transaction
 ) -> Mapping[str, Counter[ToldEntry]]:
     return {
         one: tx.listening.told(ear.hook_ids(one), NEWEST * len(ear.listened.get(one, ())))
@@ -526,42 +449,10 @@ def _told(
 
 
 def _channels(
-    ear: _Ear, project_id: str, tx: Transaction
+    ear: Ear, project_id: str, tx: Transaction
 ) -> Sequence[tuple[Hook, Sequence[Subscription]]]:
     """The hooks of an account's project, with the subscriptions that it listens for."""
     return [
         (hook, [o for o in tx.subscriptions.of_hook(hook.id) if o.account_id == ear.account_id])
         for hook in tx.hooks.these(ear.hook_ids(project_id))
     ]
-
-
-def _by_project(those: Sequence[Listened]) -> Mapping[str, Sequence[Listened]]:
-    found: defaultdict[str, list[Listened]] = defaultdict(list)
-    for one in those:
-        found[one.project_id].append(one)
-    return found
-
-
-def _since(those: Sequence[Listened]) -> datetime | None:
-    """From when on a project is to be read: as the subscription that has read least."""
-    times = [one.listened_until for one in those]
-    return None if None in times else min(filter(None, times))
-
-
-def _are_told(
-    lines: Sequence[Activity], those: Sequence[Listened], told: Counter[ToldEntry]
-) -> bool:
-    """Whether each of a project's newest lines was taken in for each subscription before."""
-    if len(lines) >= NEWEST or any(one.listened_until is None for one in those):
-        return False
-    wanted = Counter(
-        (one.subscription_id, line.action, line.at)
-        for one in those
-        for line in lines
-        if (after := _after(one.listened_until)) is None or line.at >= after
-    )
-    return wanted <= told
-
-
-def _after(until: datetime | None) -> datetime | None:
-    return None if until is None else until - LISTENED_AGAIN

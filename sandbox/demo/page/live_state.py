@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from bot.pipeline.listening.ear import QUESTIONS_WITHOUT_LIST
 from bot.pipeline.listening.pace import ListeningPace
-from bot.pipeline.listening.worker import QUESTIONS_WITHOUT_LIST
 from bot.storage import Transaction
 from bot.work import Listened
 from sandbox.demo.stage import EVERY_S, BotState, Stage
