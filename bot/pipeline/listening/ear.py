@@ -12,9 +12,7 @@ from bot.trace import HEARD_FACT, HeardBy, TraceFacts
 from bot.work import LISTENED_AGAIN, Listened, ToldEntry
 
 LATER: TraceFacts = {HEARD_FACT: HeardBy.LATER}
-FALSE_RINGS = (
-    20  # looks for nothing that are remembered, to know a server that rings without an end
-)
+FALSE_RINGS = 20  # remembered, to know a server that rings without an end
 QUESTIONS_WITHOUT_LIST = 4  # versions, models, issues that moved, issues that are there
 
 
