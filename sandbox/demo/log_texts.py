@@ -32,6 +32,9 @@ LOG_TEXTS: Final[Mapping[str, str]] = {
     "listening.read": "{heard}: {taken} taken in.",
     "listening.read_later": "What is live is read a little later, as Speckle is slow.",
     "listening.refused": "Speckle refused the account that listens: {reason}.",
+    "listening.list_lacks_entries": (
+        "Speckle's list lacks what it had a moment ago ({count} of it); read again soon."
+    ),
     "listening.retry_later": "Speckle does not say what is new ({reason}); asked again soon.",
     "listening.socket_ended": (
         "An account has no socket: {reason}. It is opened again; lists are read at their turns."
