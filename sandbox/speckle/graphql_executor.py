@@ -22,7 +22,7 @@ from graphql import (
     InlineFragmentNode,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
-    build_schema,
+    build_ast_schema,
     execute,
     get_operation_ast,
     parse,
@@ -49,8 +49,7 @@ def make_schema(release: Release, missing: frozenset[str] = frozenset()) -> Grap
     `missing`: fields, such as "Stream.activity", that the server has not got besides.
     """
     # Not checked: a type is left without fields where all of them were removed.
-    text = Path(__file__).with_name(release.schema_file).read_text()
-    schema = build_schema(text, assume_valid=True)
+    schema = build_ast_schema(_parsed(release.schema_file), assume_valid=True)
     _remove(schema, release, missing)
     for name, resolver in RESOLVERS.items():
         field = _fields_of(schema, name).get(name.partition(".")[2])
@@ -63,6 +62,12 @@ def make_schema(release: Release, missing: frozenset[str] = frozenset()) -> Grap
     assert isinstance(objects, GraphQLScalarType)
     objects.coerce_input_value = _json_object
     return schema
+
+
+@cache
+def _parsed(schema_file: str) -> DocumentNode:
+    """Most of the time that a schema takes."""
+    return parse(Path(__file__).with_name(schema_file).read_text(), no_location=True)
 
 
 def _remove(schema: GraphQLSchema, release: Release, missing: Collection[str]) -> None:
