@@ -1,6 +1,6 @@
 """The parts that an event passes through, and the port that it comes in by."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -132,13 +132,17 @@ def _sender(
     access_gate: AccessGate,
     emoji: ApplicationEmoji,
 ) -> Sender:
+    async def taken(channel_id: int, message_ids: Collection[int]) -> Collection[int]:
+        return await base.storage.read(lambda tx: tx.outbox.sent_messages(channel_id, message_ids))
+
+    discord_now = base.rate_limiter.discord_time.now
     return Sender(
         base.storage,
-        partial(send, bot, discord_now=base.rate_limiter.discord_time.now, emoji=emoji),
+        partial(send, bot, discord_now=discord_now, emoji=emoji, taken=taken),
         partial(why_posting_failed, bot),
         access_gate.hold_back_forbidden,
         base.rate_limiter,
-        find_sent=partial(find_sent, bot),
+        find_sent=partial(find_sent, bot, taken=taken),
         channels_at_once=base.settings.delivery.concurrency,
         now=base.now,
         timings=base.timings.sender,

@@ -154,6 +154,16 @@ class Outbox:
         rows = self._session.execute(statement).mappings()
         return [value_of(OutboxCard, row, pictures=(), level=row["form"]) for row in rows]
 
+    def sent_messages(self, channel_id: int, message_ids: Collection[int]) -> set[int]:
+        """Which of these messages of a channel show cards that are known to be there."""
+        there = subscriptions.c.channel_id == channel_id  # by an index, as no message has one
+        statement = (
+            select(outbox.c.message_id)
+            .join(subscriptions, subscriptions.c.id == outbox.c.subscription_id)
+            .where(there, outbox.c.message_id.in_(message_ids))
+        )
+        return set(self._session.scalars(statement))
+
     def due_channels(self, limit: int, excluding: Collection[int] = ()) -> list[ChannelQueue]:
         """Channels where something is to be done now, of each guild the `limit` longest due."""
         values = {"now": self._now(), "busy": tuple(excluding), "limit": limit}

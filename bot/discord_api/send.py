@@ -1,7 +1,7 @@
 """Cards out to Discord: Card → embed, one send, and Discord's answer as an outcome."""
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -32,6 +32,14 @@ NONCE_KNOWN: Final = timedelta(seconds=90)
 SLACK: Final = timedelta(minutes=1)  # Discord's time is known to seconds, and answers take some
 LOOK_BACK: Final = 500  # messages of everybody since then
 
+Taken = Callable[[int, Collection[int]], Awaitable[Collection[int]]]
+"""Which of these messages of a channel are known to be of other batches."""
+
+
+async def none_taken(_channel_id: int, _message_ids: Collection[int]) -> Collection[int]:
+    """Where nothing is known of other batches."""
+    return ()
+
 
 async def send(
     client: discord.Client,
@@ -40,14 +48,16 @@ async def send(
     level: FallbackLevel,
     discord_now: Callable[[], datetime] = discord.utils.utcnow,
     emoji: TitleEmoji = NO_EMOJI,
+    taken: Taken = none_taken,
 ) -> Outcome:
     """Send the cards as one message; the same batch again gives the same message, not another.
 
     The channel is addressed by its id, not through the cache, which is empty after a new session.
-    `discord_now` is what time it is at Discord, which also gives the batch's age.
+    `discord_now` is what time it is at Discord, which also gives the batch's age; `taken` as in
+    `find_sent`.
     """
     if discord_now() - batch.created_at > NONCE_KNOWN:
-        there = await find_sent(client, batch, cards, level)
+        there = await find_sent(client, batch, cards, level, taken)
         # Else the try itself says what is the matter.
         if isinstance(there, Sent | RetryLater):
             return there
@@ -93,26 +103,37 @@ def _edit_of(cards: Sequence[Card], level: FallbackLevel, emoji: TitleEmoji) -> 
 
 
 async def find_sent(
-    client: discord.Client, batch: Batch, cards: Sequence[Card], level: FallbackLevel
+    client: discord.Client,
+    batch: Batch,
+    cards: Sequence[Card],
+    level: FallbackLevel,
+    taken: Taken = none_taken,
 ) -> Outcome | None:
     """The batch's message if it is in the channel already; a failure if the channel cannot be read.
 
-    An earlier try may have brought it there, and Discord has forgotten its nonce since.
+    An earlier try may have brought it there, and Discord has forgotten its nonce since. Events that
+    are read together give cards of one time, and often of the same titles: what is `taken` by
+    another batch is not this one's, however alike.
     """
     wanted = fingerprint(message_arguments(cards, level, batch.nonce))
     channel = client.get_partial_messageable(batch.channel_id)
     since = batch.created_at - SLACK
+    alike: list[int] = []
     try:
         async with asyncio.timeout(SEND_TIMEOUT_S):
             async for message in channel.history(limit=LOOK_BACK, after=since):
                 if client.user is not None and message.author.id == client.user.id:
                     mark = fingerprint({"content": message.content, "embeds": message.embeds})
                     if mark == wanted:
-                        log.info("sender.found_sent", batch_id=batch.id, message_id=message.id)
-                        return Sent(message.id)
+                        alike.append(message.id)
     except DISCORD_ERRORS as error:
         return outcome_of(error)
-    return None
+    others = await taken(batch.channel_id, alike) if alike else ()
+    own = next((one for one in alike if one not in others), None)
+    if own is None:
+        return None
+    log.info("sender.found_sent", batch_id=batch.id, message_id=own)
+    return Sent(own)
 
 
 async def _try(client: discord.Client, channel_id: int, message: Mapping[str, Any]) -> Outcome:

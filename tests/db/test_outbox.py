@@ -58,6 +58,19 @@ async def test_a_card_makes_its_channel_due(
     assert await storage.read(waiting_count) == 1
 
 
+async def test_messages_of_earlier_batches_are_known_by_their_channel(
+    storage: Storage, subscription: Subscription, queue: Queue, clock: Clock
+) -> None:
+    await queue(subscription)
+    opened = await storage.write(lambda tx: tx.outbox.open_batch(STRUCTURE, 3))
+    assert opened is not None
+    sent = await storage.read(lambda tx: tx.outbox.sent_messages(STRUCTURE, [7, 8]))
+    await storage.write(lambda tx: tx.outbox.mark_sent(opened[0], 7, clock()))
+    assert sent == set()
+    assert await storage.read(lambda tx: tx.outbox.sent_messages(STRUCTURE, [7, 8])) == {7}
+    assert await storage.read(lambda tx: tx.outbox.sent_messages(FACADE, [7, 8])) == set()
+
+
 async def test_a_batch_holds_the_oldest_cards_in_order_with_their_pictures(
     storage: Storage, subscription: Subscription, queue: Queue
 ) -> None:

@@ -1,7 +1,7 @@
 """Cards as messages: buttons that say whose they are, words for pictures, emoji, a fingerprint."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -25,7 +25,7 @@ from bot.discord_api.application_emoji import ApplicationEmoji
 from bot.discord_api.card_messages import TitleEmoji, fingerprint, message_arguments
 from bot.discord_api.client import use_api
 from bot.discord_api.outcomes import Sent
-from bot.discord_api.send import edit, find_sent, send
+from bot.discord_api.send import NONCE_KNOWN, edit, find_sent, send
 from bot.speckle.events import EventKind
 from bot.timing import Backoff
 from bot.work import (
@@ -216,6 +216,31 @@ async def there(emoji: ApplicationEmoji, client: discord.Client) -> TitleEmoji:
     await until(found)
     running.cancel()
     return dict(emoji)
+
+
+async def test_a_message_of_another_batch_is_not_taken_for_ones_own(
+    sandbox: Sandbox, client: discord.Client
+) -> None:
+    channel = sandbox.add_guild("Studio Kestrel").add_channel("structure")
+    # Read together: of one time, and of one title each.
+    first, second = (
+        [card("facade", OPEN), card("facade", LinkButton("Open in Speckle", f"{PAGE}{number}"))]
+        for number in range(2)
+    )
+    batch = Batch(1, channel.id, "nonce", datetime.now(UTC), BatchState.OPEN)
+    sent = await send(client, batch, first, FallbackLevel.FULL)
+    assert isinstance(sent, Sent)
+
+    async def taken(_: int, message_ids: Collection[int]) -> Collection[int]:
+        return {sent.message_id}.intersection(message_ids)
+
+    other = replace(batch, id=2, nonce="another", created_at=batch.created_at - NONCE_KNOWN)
+    assert await find_sent(client, other, second, FallbackLevel.FULL) == sent, "they are alike"
+    assert await find_sent(client, other, second, FallbackLevel.FULL, taken) is None
+    own = await send(client, other, second, FallbackLevel.FULL, taken=taken)
+    assert isinstance(own, Sent)
+    assert own != sent
+    assert await find_sent(client, other, second, FallbackLevel.FULL, taken) == own
 
 
 async def test_emoji_are_created_once_and_found_again(
