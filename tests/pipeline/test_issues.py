@@ -236,7 +236,7 @@ async def test_after_a_restart_only_what_changed_since_is_shown(
             found = await subjects(app)
             return found if len(found) == 2 else None
 
-        before, after = await until(both)
+        before, after = await until(both, 30.0)  # what is held is tried again after 15 s
     assert before is not None
     assert after is not None
     assert before < after
