@@ -78,7 +78,7 @@ async def wait_until_paused(app: App, channel: SandboxChannel, reason: PauseReas
         (subscription,) = await app.storage.read(lambda tx: tx.subscriptions.of_channel(channel.id))
         return subscription if subscription.pause_reason is reason else None
 
-    return await until(found)
+    return await until(found, 30.0)  # what is held is tried again after 15 s
 
 
 def route_to(channel: SandboxChannel) -> str:

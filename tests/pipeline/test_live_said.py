@@ -182,7 +182,7 @@ async def test_who_looks_at_what_was_shown_reads_that_it_is_paused_now(workshop:
         workshop.publish("slab poured")
         await workshop.shows("slab poured")
         for command in ("events", "why"):
-            assert "paused" not in text_of(await workshop.type(command))
+            assert "paused: " not in text_of(await workshop.type(command))
         workshop.server.revoke(token)
         await wait_until_paused(app, workshop.studio.structure, PauseReason.ACCESS_LOST)
         for command in ("events", "why"):
