@@ -36,11 +36,6 @@ Taken = Callable[[int, Collection[int]], Awaitable[Collection[int]]]
 """Which of these messages of a channel are known to be of other batches."""
 
 
-async def none_taken(_channel_id: int, _message_ids: Collection[int]) -> Collection[int]:
-    """Where nothing is known of other batches."""
-    return ()
-
-
 async def send(
     client: discord.Client,
     batch: Batch,
@@ -48,7 +43,8 @@ async def send(
     level: FallbackLevel,
     discord_now: Callable[[], datetime] = discord.utils.utcnow,
     emoji: TitleEmoji = NO_EMOJI,
-    taken: Taken = none_taken,
+    *,
+    taken: Taken,
 ) -> Outcome:
     """Send the cards as one message; the same batch again gives the same message, not another.
 
@@ -57,7 +53,7 @@ async def send(
     `find_sent`.
     """
     if discord_now() - batch.created_at > NONCE_KNOWN:
-        there = await find_sent(client, batch, cards, level, taken)
+        there = await find_sent(client, batch, cards, level, taken=taken)
         # Else the try itself says what is the matter.
         if isinstance(there, Sent | RetryLater):
             return there
@@ -107,7 +103,8 @@ async def find_sent(
     batch: Batch,
     cards: Sequence[Card],
     level: FallbackLevel,
-    taken: Taken = none_taken,
+    *,
+    taken: Taken,
 ) -> Outcome | None:
     """The batch's message if it is in the channel already; a failure if the channel cannot be read.
 

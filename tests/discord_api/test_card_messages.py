@@ -218,6 +218,10 @@ async def there(emoji: ApplicationEmoji, client: discord.Client) -> TitleEmoji:
     return dict(emoji)
 
 
+async def none_taken(_channel_id: int, _message_ids: Collection[int]) -> Collection[int]:
+    return ()
+
+
 async def test_a_message_of_another_batch_is_not_taken_for_ones_own(
     sandbox: Sandbox, client: discord.Client
 ) -> None:
@@ -228,19 +232,20 @@ async def test_a_message_of_another_batch_is_not_taken_for_ones_own(
         for number in range(2)
     )
     batch = Batch(1, channel.id, "nonce", datetime.now(UTC), BatchState.OPEN)
-    sent = await send(client, batch, first, FallbackLevel.FULL)
+    sent = await send(client, batch, first, FallbackLevel.FULL, taken=none_taken)
     assert isinstance(sent, Sent)
 
     async def taken(_: int, message_ids: Collection[int]) -> Collection[int]:
         return {sent.message_id}.intersection(message_ids)
 
     other = replace(batch, id=2, nonce="another", created_at=batch.created_at - NONCE_KNOWN)
-    assert await find_sent(client, other, second, FallbackLevel.FULL) == sent, "they are alike"
-    assert await find_sent(client, other, second, FallbackLevel.FULL, taken) is None
+    alike = await find_sent(client, other, second, FallbackLevel.FULL, taken=none_taken)
+    assert alike == sent
+    assert await find_sent(client, other, second, FallbackLevel.FULL, taken=taken) is None
     own = await send(client, other, second, FallbackLevel.FULL, taken=taken)
     assert isinstance(own, Sent)
     assert own != sent
-    assert await find_sent(client, other, second, FallbackLevel.FULL, taken) == own
+    assert await find_sent(client, other, second, FallbackLevel.FULL, taken=taken) == own
 
 
 async def test_emoji_are_created_once_and_found_again(
@@ -263,9 +268,10 @@ async def test_a_message_with_emoji_and_buttons_is_sent_found_again_and_edited(
     channel = sandbox.add_guild("Studio Kestrel").add_channel("structure")
     cards = [card("facade", OPEN, COMPARE), card("roof", OPEN)]
     batch = Batch(1, channel.id, "nonce", datetime.now(UTC), BatchState.OPEN)
-    sent = await send(client, batch, cards, FallbackLevel.FULL, emoji=EMOJI)
+    sent = await send(client, batch, cards, FallbackLevel.FULL, emoji=EMOJI, taken=none_taken)
     assert isinstance(sent, Sent)
-    assert await find_sent(client, batch, cards, FallbackLevel.FULL) == sent
+    found = await find_sent(client, batch, cards, FallbackLevel.FULL, taken=none_taken)
+    assert found == sent
     later = [replace(cards[0], buttons=(OPEN,)), cards[1]]
     assert await edit(client, channel.id, sent.message_id, later, FallbackLevel.FULL) == sent
     (message,) = sandbox.messages(channel.id)
